@@ -1,0 +1,139 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// What may be done to a resource. `use` is for custom verbs, `manage` for what rules others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Read,
+    List,
+    Create,
+    Update,
+    Delete,
+    Use,
+    Manage,
+}
+
+impl Action {
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::List, Self::Create, Self::Update, Self::Delete, Self::Use, Self::Manage];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Use => "use",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Narrows a session: `read:secrets/kv/apps list:secrets/kv`. Each part covers a resource and
+/// everything below it, by whole segments. Scope only takes away; policy decides besides.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scope(Vec<(Action, String)>);
+
+impl Scope {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let parts: Vec<_> = text.split_ascii_whitespace().map(part).collect::<Result<_, _>>()?;
+        match parts.len() {
+            0 => Err(Error("must name at least one action and path")),
+            1..=crate::limits::SCOPE_PARTS => Ok(Self(parts)),
+            _ => Err(Error("must have at most 64 parts")),
+        }
+    }
+
+    pub fn covers(&self, action: Action, path: &str) -> bool {
+        self.0.iter().any(|(allowed, above)| *allowed == action && is_below(path, above))
+    }
+
+    /// Everything this one covers, `wider` covers.
+    pub fn is_within(&self, wider: &Self) -> bool {
+        self.0.iter().all(|(action, path)| wider.covers(*action, path))
+    }
+}
+
+fn part(text: &str) -> Result<(Action, String), Error> {
+    let (action, path) = text.split_once(':').ok_or(Error("must be a list of action:path"))?;
+    let action = Action::parse(action).ok_or(Error("names an unknown action"))?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let plain = path.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
+    match plain && path.len() <= crate::limits::PATH_BYTES && !path.contains(char::is_control) {
+        true => Ok((action, path.to_owned())),
+        false => Err(Error("names a path that is none")),
+    }
+}
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, (action, path))| write!(f, "{}{action}:{path}", if at == 0 { "" } else { " " }))
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_goes_by_whole_segments() {
+        let scope = Scope::parse("read:secrets/kv/apps  list:secrets/kv/").unwrap();
+        assert!(scope.covers(Action::Read, "secrets/kv/apps/web/db"));
+        assert!(scope.covers(Action::List, "secrets/kv"));
+        assert!(!scope.covers(Action::Read, "secrets/kv/apps2"));
+        assert!(!scope.covers(Action::Update, "secrets/kv/apps/web"));
+        assert_eq!(scope.to_string(), "read:secrets/kv/apps list:secrets/kv");
+    }
+
+    #[test]
+    fn a_scope_within_another_covers_nothing_more() {
+        let wide = Scope::parse("read:secrets/kv list:secrets").unwrap();
+        assert!(Scope::parse("read:secrets/kv/a").unwrap().is_within(&wide));
+        assert!(!Scope::parse("read:secrets").unwrap().is_within(&wide));
+        assert!(!Scope::parse("delete:secrets/kv/a").unwrap().is_within(&wide));
+    }
+
+    #[test]
+    fn what_is_no_scope_is_refused() {
+        for bad in ["", "read", "fly:secrets", "read:", "read:/a", "read:a//b", "read:a/../b"] {
+            assert!(Scope::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Coffer: a secrets server. The modules are ranked, and each may use only those above it in
+//! this list (`tests/architecture.rs` holds them to it).
+
+pub mod clock;
+pub mod ids;
+pub mod limits;
+pub mod sensitive;
+
+pub mod storage;
+
+pub mod barrier;
