@@ -6,8 +6,11 @@ pub mod ids;
 pub mod limits;
 pub mod sensitive;
 
+pub mod shared;
 pub mod storage;
 
 pub mod barrier;
 
 pub mod fence;
+
+pub mod session;
