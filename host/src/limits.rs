@@ -79,3 +79,6 @@ pub const SESSION_COPIES: u64 = 10_000;
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
+/// Redis: a new connection, and after how many missed answers one is made.
+pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
+pub const REDIS_MISSED: u32 = 3;
