@@ -34,6 +34,8 @@ mod conformance;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod uses_tests;
