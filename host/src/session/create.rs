@@ -68,7 +68,8 @@ impl Sessions {
             created_at: now,
             given_at: now,
             until: now,
-            end: new.login_at.after(span),
+            // A child's life begins now, though its login was its parent's.
+            end: if parent.is_some() { now.after(span) } else { new.login_at.after(span) },
             idle: new.lifetimes.idle,
             absolute: new.lifetimes.absolute,
             internal: new.internal.clone(),
