@@ -16,12 +16,15 @@ fn rights(session: &Session) -> String {
     format!("{id} {user} {scope:?} {addresses:?} {max_uses:?} {groups:?} {absolute_end} {expires_at} {login_at}")
 }
 
-fn fields(kept: &Kept) -> (String, Vec<(Vec<u8>, Vec<u8>)>) {
+/// A field of a hash and its value.
+type Field = (Vec<u8>, Vec<u8>);
+
+fn fields(kept: &Kept) -> (String, Vec<Field>) {
     let Kept::Hash(key, values) = kept else { panic!("a hash") };
     (key.clone(), values.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
 }
 
-fn hash(key: &str, fields: &[(Vec<u8>, Vec<u8>)]) -> Kept {
+fn hash(key: &str, fields: &[Field]) -> Kept {
     Kept::Hash(key.to_owned(), fields.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect())
 }
 

@@ -171,6 +171,47 @@ on_both_stores! {
         assert!(matches!(refused, Err(Error::TooMany)));
     }
 
+    async fn a_child_does_not_push_out_its_own_parents(bench) {
+        let root = bench.login().await;
+        let per_user = Some(PerUser { most: 3, over: OverLimit::EndOldest });
+        let mut parent = root;
+        let mut children = Vec::new();
+        for _ in 0..6 {
+            bench.hand.advance(Duration::from_secs(1));
+            children.push(bench.child_of(&parent, |new| new.per_user = per_user).await.unwrap());
+            bench.use_once(&parent.access).await.unwrap();
+        }
+        bench.find(&children[5].access).await.unwrap();
+        assert!(matches!(bench.find(&children[3].access).await, Err(Error::Unknown)));
+        parent = children.pop().unwrap();
+        bench.child_of(&parent, |new| new.per_user = per_user).await.unwrap();
+        bench.find(&parent.access).await.unwrap();
+    }
+
+    async fn looking_at_a_token_costs_it_nothing(bench) {
+        let tokens = bench.login_with(|new| new.max_uses = Some(1)).await;
+        let look = async |text: &str| {
+            bench.sessions.introspect(&AnyToken::parse(text).unwrap()).await.unwrap().map(|session| session.id.clone())
+        };
+        for _ in 0..3 {
+            assert_eq!(look(tokens.access.reveal()).await, Some(tokens.session.id.clone()));
+        }
+        assert_eq!(bench.sessions.get(&tokens.session.id).await.unwrap().unwrap().user, tokens.session.user);
+        bench.use_once(&tokens.access).await.unwrap();
+        assert_eq!(look(tokens.access.reveal()).await, None);
+
+        let first = bench.login().await;
+        let refresh = |tokens: &super::Tokens| tokens.refresh.as_ref().unwrap().reveal().clone();
+        assert!(look(&refresh(&first)).await.is_some());
+        let second = bench.renew(&first.refresh).await.unwrap();
+        assert!(look(&refresh(&first)).await.is_none() && look(&refresh(&second)).await.is_some());
+        // Nor is it an alarm to look at a spent one, or a use of the pair to look at it.
+        bench.renew(&first.refresh).await.unwrap();
+        bench.sessions.end(&first.session.id).await.unwrap();
+        assert!(look(&refresh(&second)).await.is_none());
+        assert!(bench.sessions.get(&first.session.id).await.unwrap().is_none());
+    }
+
     async fn a_list_shows_what_is_alive_and_what_is_told_of_it(bench) {
         let user = UserId::new();
         let first = bench.sessions.create(bench.new_session(&user).await).await.unwrap();
