@@ -225,3 +225,33 @@ pub(super) mod base64_bytes {
         BASE64_STANDARD_NO_PAD.decode(String::deserialize(from)?).map_err(|_| D::Error::custom("base64"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::testing::Bench;
+
+    #[tokio::test]
+    async fn a_sealed_part_opens_in_its_own_place_only() {
+        let bench = Bench::embedded();
+        let id = bench.login().await.session.id.clone();
+        let record = bench.sessions.store.get(&id).await.unwrap().unwrap();
+        let open =
+            |record: &Record, namespace, id| Facts::open(record, &bench.barrier, namespace, id).unwrap().is_some();
+        assert!(open(&record, "embedded", &id));
+        assert!(!open(&record, "elsewhere", &id));
+        assert!(!open(&record, "embedded", &SessionId::new()));
+        let another = "x".to_owned();
+        for other in [
+            Record { rev: another.clone(), ..record.clone() },
+            Record { a: another.clone(), ..record.clone() },
+            Record { r: another, ..record.clone() },
+            Record { sealed: Vec::new(), ..record.clone() },
+            Record { sealed: record.sealed[1..].to_vec(), ..record.clone() },
+        ] {
+            assert!(!open(&other, "embedded", &id));
+        }
+        let used = Record { used: true, left: 7, block: 7, seen: bench.clock.now(), ..record };
+        assert!(open(&used, "embedded", &id), "what a use changes is not sealed");
+    }
+}
