@@ -6,6 +6,8 @@ pub mod ids;
 pub mod limits;
 pub mod sensitive;
 
+pub mod config;
+
 pub mod storage;
 
 pub mod barrier;
