@@ -11,3 +11,5 @@ pub mod config;
 pub mod storage;
 
 pub mod barrier;
+
+pub mod directory;

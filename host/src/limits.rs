@@ -63,3 +63,7 @@ pub const AUDIT_HEAD_EVERY: Duration = Duration::from_secs(1);
 pub const PLUGIN_CALLS: usize = 64;
 pub const PLUGIN_QUEUE: usize = 256;
 pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
+
+/// Users: identities that lead to one, and how many may administer.
+pub const LINKS_PER_USER: usize = 64;
+pub const ADMINS: usize = 1000;

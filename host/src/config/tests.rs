@@ -246,7 +246,7 @@ fn the_example_names_every_key() {
             let is_named = |line: &&str| {
                 line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} =")) || *line == format!("[{key}]")
             };
-            assert!(lines.iter().any(|line| is_named(line)), "{section}.{key}");
+            assert!(lines.iter().any(is_named), "{section}.{key}");
         }
     }
     assert!(EXAMPLE.contains("COFFER_SEAL__KEY"));
