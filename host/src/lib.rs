@@ -13,3 +13,5 @@ pub mod storage;
 pub mod barrier;
 
 pub mod directory;
+
+pub mod policy;

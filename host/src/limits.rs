@@ -67,3 +67,9 @@ pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+
+/// Policies: the text of one document, all of them together, and what is remembered of them.
+pub const POLICY_BYTES: usize = 64 * 1024;
+pub const POLICIES: usize = 10_000;
+pub const DECISIONS: u64 = 4096;
+pub const SLICED_POLICIES: u64 = 20_000;
