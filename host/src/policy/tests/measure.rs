@@ -3,15 +3,18 @@
 use super::*;
 
 fn set(count: usize, condition: &str) -> Policies {
-    let policy = |at| {
-        format!(
+    let document = |at| {
+        let text = format!(
             "permit (principal in Role::\"team-{}\", action in [Action::\"read\", Action::\"list\"], \
              resource in Resource::\"secrets/kv/team-{}/app-{at}\") {condition};\n",
             at % 50,
             at % 50,
-        )
+        );
+        Document { name: format!("d{at}"), text }
     };
-    with(&(0..count).map(policy).collect::<String>())
+    let (policies, _) = policies();
+    policies.publish(Compiled::new(&(0..count).map(document).collect::<Vec<_>>()).unwrap());
+    policies
 }
 
 fn micros(mut ask: impl FnMut(usize)) -> f64 {
