@@ -4,8 +4,12 @@
 pub mod clock;
 pub mod ids;
 pub mod limits;
+pub mod problem;
 pub mod sensitive;
+pub mod span;
 
 pub mod storage;
 
 pub mod barrier;
+
+pub mod document;

@@ -63,3 +63,8 @@ pub const AUDIT_HEAD_EVERY: Duration = Duration::from_secs(1);
 pub const PLUGIN_CALLS: usize = 64;
 pub const PLUGIN_QUEUE: usize = 256;
 pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
+
+/// Settings: how many past values of a key are kept.
+pub const SETTING_HISTORY: u64 = 50;
+/// Settings: the value of one.
+pub const SETTING_BYTES: usize = 256 * 1024;
