@@ -10,4 +10,5 @@ pub mod storage;
 
 pub mod barrier;
 
+pub mod audit;
 pub mod fence;
