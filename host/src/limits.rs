@@ -68,3 +68,11 @@ pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.
 pub const SETTING_BYTES: usize = 256 * 1024;
+/// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
+pub const ANONYMOUS_BUCKETS: usize = 256;
+pub const AUDIT_LINE_BYTES: usize = 64 * 1024;
+/// Records that are written and flushed together, and that wait for it.
+pub const AUDIT_GROUP: usize = 256;
+pub const AUDIT_QUEUE: usize = 1024;
+/// How long a record may wait for the sink before the request is refused.
+pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
