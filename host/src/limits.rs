@@ -76,3 +76,16 @@ pub const AUDIT_GROUP: usize = 256;
 pub const AUDIT_QUEUE: usize = 1024;
 /// How long a record may wait for the sink before the request is refused.
 pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
+/// Storage, inside: connections, and what one batch may carry in all.
+pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
+pub const SQLITE_READERS: u32 = 4;
+pub const POSTGRES_READERS: u32 = 12;
+pub const POSTGRES_WRITERS: u32 = 12;
+/// The server gives up on a statement before we give up on the server: so its outcome is known.
+pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(4);
+/// A connection that has been idle for longer is asked whether it is still there.
+pub const POSTGRES_IDLE: Duration = Duration::from_secs(1);
+/// A node that starts waits this long for another one that is migrating.
+pub const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+/// How far our clock and the database's may be apart before it is told to the operator.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
