@@ -8,6 +8,8 @@ pub mod problem;
 pub mod sensitive;
 pub mod span;
 
+pub mod config;
+
 pub mod storage;
 
 pub mod barrier;
@@ -15,3 +17,4 @@ pub mod barrier;
 pub mod document;
 pub mod audit;
 pub mod fence;
+pub mod directory;

@@ -89,3 +89,6 @@ pub const POSTGRES_IDLE: Duration = Duration::from_secs(1);
 pub const MIGRATION_WAIT: Duration = Duration::from_secs(60);
 /// How far our clock and the database's may be apart before it is told to the operator.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
+/// Users: identities that lead to one, and how many may administer.
+pub const LINKS_PER_USER: usize = 64;
+pub const ADMINS: usize = 1000;
