@@ -10,6 +10,7 @@ pub mod span;
 
 pub mod config;
 
+pub mod shared;
 pub mod storage;
 
 pub mod barrier;
@@ -18,3 +19,5 @@ pub mod document;
 pub mod audit;
 pub mod fence;
 pub mod directory;
+
+pub mod session;

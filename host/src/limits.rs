@@ -92,3 +92,18 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+/// Sessions: digests of refresh tokens that a family remembers having given out, and how often
+/// the one spent last may be shown again.
+pub const SESSION_SPENT: usize = 32;
+pub const SESSION_SHOWN_AGAIN: u32 = 3;
+/// The most uses that storage releases at once.
+pub const SESSION_BLOCK: u32 = 64;
+/// A child of a child of …
+pub const SESSION_DEPTH: usize = 8;
+pub const SESSION_DEVICE_BYTES: usize = 256;
+/// Copies of sessions that a node keeps for at most `FENCE_STALE`.
+pub const SESSION_COPIES: u64 = 10_000;
+/// How long a row that says a session has ended outlives the session's natural end.
+pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Attempts at a conditional write that others keep winning.
+pub const SESSION_ATTEMPTS: usize = 16;
