@@ -71,3 +71,6 @@ pub const AUDIT_GROUP: usize = 256;
 pub const AUDIT_QUEUE: usize = 1024;
 /// How long a record may wait for the sink before the request is refused.
 pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Shares of the root key.
+pub const SHARES: u8 = 64;
