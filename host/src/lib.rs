@@ -4,11 +4,20 @@
 pub mod clock;
 pub mod ids;
 pub mod limits;
+pub mod problem;
 pub mod sensitive;
+pub mod span;
 
+pub mod config;
+
+pub mod shared;
 pub mod storage;
 
 pub mod barrier;
 
+pub mod document;
 pub mod audit;
 pub mod fence;
+pub mod directory;
+
+pub mod session;
