@@ -76,6 +76,9 @@ pub const AUDIT_GROUP: usize = 256;
 pub const AUDIT_QUEUE: usize = 1024;
 /// How long a record may wait for the sink before the request is refused.
 pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Shares of the root key.
+pub const SHARES: u8 = 64;
 /// Storage, inside: connections, and what one batch may carry in all.
 pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
 pub const SQLITE_READERS: u32 = 4;
