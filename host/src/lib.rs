@@ -13,3 +13,5 @@ pub mod storage;
 pub mod barrier;
 
 pub mod document;
+
+pub mod http;

@@ -68,3 +68,6 @@ pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.
 pub const SETTING_BYTES: usize = 256 * 1024;
+
+/// HTTP: members of a query or a form.
+pub const FORM_MEMBERS: usize = 64;

@@ -1,0 +1,11 @@
+//! HTTP: the only part that knows of requests, statuses and TLS.
+//!
+//! Owns how bytes become a request and an answer becomes bytes: the accept loop, the layers, the
+//! strict reading of bodies, queries and paths, the table of errors. Never decides: who may do
+//! what is `policy`'s, what is done is a use case's. One more thing that can be wrong is one more
+//! row in `error.rs`; one more layer is one more entry in `layers.rs`.
+
+pub mod error;
+pub mod form;
+pub mod json;
+pub mod query;
