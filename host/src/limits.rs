@@ -71,3 +71,5 @@ pub const SETTING_BYTES: usize = 256 * 1024;
 
 /// HTTP: members of a query or a form.
 pub const FORM_MEMBERS: usize = 64;
+/// HTTP: a token, or a client's id and secret, in a header.
+pub const TOKEN_BYTES: usize = 2048;

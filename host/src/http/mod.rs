@@ -5,7 +5,11 @@
 //! what is `policy`'s, what is done is a use case's. One more thing that can be wrong is one more
 //! row in `error.rs`; one more layer is one more entry in `layers.rs`.
 
+pub mod bearer;
+pub mod body;
 pub mod error;
 pub mod form;
+pub mod intake;
 pub mod json;
+pub mod path;
 pub mod query;
