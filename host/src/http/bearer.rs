@@ -93,7 +93,9 @@ mod tests {
             assert_eq!(required(&parts(lines)).unwrap_err().kind(), Kind::Unauthenticated, "{lines:?}");
         }
         let long = format!("Bearer {}", "a".repeat(limits::TOKEN_BYTES + 1));
-        for line in ["Bearer", "Bearer ", "Bearer a b", "Bearer a, Bearer b", "Bearer =", "Bearer a=b", "Bearer ä", &long] {
+        for line in
+            ["Bearer", "Bearer ", "Bearer a b", "Bearer a, Bearer b", "Bearer =", "Bearer a=b", "Bearer ä", &long]
+        {
             assert_eq!(required(&parts(&[line])).unwrap_err().kind(), Kind::InvalidToken, "{line}");
         }
     }

@@ -103,8 +103,16 @@ impl Kind {
         use Kind as K;
         matches!(
             self,
-            K::InvalidRequest | K::InvalidGrant | K::UnauthorizedClient | K::UnsupportedGrantType | K::InvalidScope
-                | K::ChallengeRequired | K::AuthorizationPending | K::SlowDown | K::AccessDenied | K::ExpiredToken
+            K::InvalidRequest
+                | K::InvalidGrant
+                | K::UnauthorizedClient
+                | K::UnsupportedGrantType
+                | K::InvalidScope
+                | K::ChallengeRequired
+                | K::AuthorizationPending
+                | K::SlowDown
+                | K::AccessDenied
+                | K::ExpiredToken
                 | K::InvalidClient
         )
     }

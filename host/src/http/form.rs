@@ -67,7 +67,10 @@ mod tests {
 
     #[test]
     fn a_form_is_an_object_of_strings() {
-        assert_eq!(read("a=1&b=x+y%2Bz&c=&d&%C3%A9=%3D=").unwrap(), json!({"a": "1", "b": "x y+z", "c": "", "d": "", "é": "=="}));
+        assert_eq!(
+            read("a=1&b=x+y%2Bz&c=&d&%C3%A9=%3D=").unwrap(),
+            json!({"a": "1", "b": "x y+z", "c": "", "d": "", "é": "=="})
+        );
         assert_eq!(read("").unwrap(), json!({}));
     }
 

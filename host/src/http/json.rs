@@ -198,8 +198,21 @@ mod tests {
     #[test]
     fn what_is_no_json_is_400() {
         let bad: &[&[u8]] = &[
-            b"", b"{", b"{}x", b"{} {}", b"nul", b"{\"a\":1,}", b"{'a':1}", b"{\"a\":01}", b"{\"a\":\"\xff\"}",
-            b"\xef\xbb\xbf{}", b"{\"a\":NaN}", b"{\"a\":\"\\ud800\"}", b"{\"a\":\"\n\"}", b"\xff", b"{a:1}",
+            b"",
+            b"{",
+            b"{}x",
+            b"{} {}",
+            b"nul",
+            b"{\"a\":1,}",
+            b"{'a':1}",
+            b"{\"a\":01}",
+            b"{\"a\":\"\xff\"}",
+            b"\xef\xbb\xbf{}",
+            b"{\"a\":NaN}",
+            b"{\"a\":\"\\ud800\"}",
+            b"{\"a\":\"\n\"}",
+            b"\xff",
+            b"{a:1}",
         ];
         for text in bad {
             assert_eq!(refused(text), (400, "invalid_json".into(), r#"["body"]"#.into()), "{text:?}");

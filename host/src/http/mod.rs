@@ -7,9 +7,13 @@
 
 pub mod bearer;
 pub mod body;
+pub mod certificate;
+pub mod client_address;
+pub mod dev_certificate;
 pub mod error;
 pub mod form;
 pub mod intake;
 pub mod json;
 pub mod path;
 pub mod query;
+pub mod slots;

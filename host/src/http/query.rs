@@ -62,15 +62,33 @@ pub fn none(parts: &Parts) -> Result<(), ApiError> {
 /// Does the query hold something that must not be there? It is logged by everything on its way.
 pub fn has_secret(members: &Value) -> Option<&str> {
     let members = members.as_object()?;
-    let (name, _) = members.iter().find(|(name, value)| is_secret_name(name) || value.as_str().is_some_and(is_token))?;
+    let (name, _) =
+        members.iter().find(|(name, value)| is_secret_name(name) || value.as_str().is_some_and(is_token))?;
     Some(name)
 }
 
 fn is_secret_name(name: &str) -> bool {
     const NAMES: [&str; 20] = [
-        "access_token", "refresh_token", "revoke_token", "id_token", "token", "auth_token", "root_token", "bearer",
-        "authorization", "password", "passwor", "passwd", "secret", "client_secret", "api_key", "apikey",
-        "private_key", "credential", "credentials", "share",
+        "access_token",
+        "refresh_token",
+        "revoke_token",
+        "id_token",
+        "token",
+        "auth_token",
+        "root_token",
+        "bearer",
+        "authorization",
+        "password",
+        "passwor",
+        "passwd",
+        "secret",
+        "client_secret",
+        "api_key",
+        "apikey",
+        "private_key",
+        "credential",
+        "credentials",
+        "share",
     ];
     NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
