@@ -33,6 +33,19 @@ pub fn token(parts: &Parts) -> Result<Option<Secret<String>>, ApiError> {
     }
 }
 
+/// Every bearer token in the request, however many and however wrong the rest: they came in the
+/// clear and are to be ended.
+pub fn every(parts: &Parts) -> Vec<Secret<String>> {
+    let lines = parts.headers.get_all(header::AUTHORIZATION).iter().filter_map(|line| line.to_str().ok());
+    let tokens = lines.filter_map(|line| {
+        let (scheme, rest) = line.split_once(' ')?;
+        let rest = rest.trim_matches(' ');
+        let is_token = scheme.eq_ignore_ascii_case("bearer") && is_b64token(rest) && rest.len() <= limits::TOKEN_BYTES;
+        is_token.then(|| Secret::new(rest.to_owned()))
+    });
+    tokens.take(limits::PLAIN_TOKENS).collect()
+}
+
 /// The credentials of the program that asks, if they come as HTTP Basic. Both are
 /// form-encoded before they are joined, as the RFC has it.
 pub fn client(parts: &Parts) -> Result<Option<Client>, ApiError> {

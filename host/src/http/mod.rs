@@ -5,15 +5,23 @@
 //! what is `policy`'s, what is done is a use case's. One more thing that can be wrong is one more
 //! row in `error.rs`; one more layer is one more entry in `layers.rs`.
 
+mod activity;
+pub mod answer;
 pub mod bearer;
 pub mod body;
 pub mod certificate;
 pub mod client_address;
+mod connection;
 pub mod dev_certificate;
 pub mod error;
 pub mod form;
-pub mod intake;
+mod intake;
 pub mod json;
+pub mod layers;
+pub mod listen;
 pub mod path;
 pub mod query;
-pub mod slots;
+mod slots;
+
+#[cfg(test)]
+mod tests;
