@@ -8,6 +8,9 @@ pub mod problem;
 pub mod sensitive;
 pub mod span;
 
+pub mod config;
+
+pub mod shared;
 pub mod storage;
 
 pub mod barrier;
@@ -15,3 +18,8 @@ pub mod barrier;
 pub mod document;
 
 pub mod http;
+pub mod audit;
+pub mod fence;
+pub mod directory;
+
+pub mod session;
