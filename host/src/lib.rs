@@ -16,6 +16,8 @@ pub mod storage;
 pub mod barrier;
 
 pub mod document;
+
+pub mod http;
 pub mod audit;
 pub mod fence;
 pub mod directory;

@@ -68,6 +68,25 @@ pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.
 pub const SETTING_BYTES: usize = 256 * 1024;
+
+/// HTTP: members of a query or a form.
+pub const FORM_MEMBERS: usize = 64;
+/// HTTP: a token, or a client's id and secret, in a header.
+pub const TOKEN_BYTES: usize = 2048;
+/// HTTP: tokens of one request in the clear that are ended.
+pub const PLAIN_TOKENS: usize = 4;
+/// HTTP/2: requests at a time on one connection, and resets that are forgiven.
+pub const STREAMS: u32 = 128;
+pub const RESET_STREAMS: usize = 64;
+/// What hyper takes of headers before it refuses them itself, in fewer words than we do.
+pub const HEADER_COUNT_RAW: usize = 4 * HEADER_COUNT;
+pub const HEADER_BYTES_RAW: usize = 2 * HEADER_BYTES;
+/// How long a connection may take to close once it is told to.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// How long accepting pauses when the system is out of descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the certificate's files are looked at.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 /// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
 pub const ANONYMOUS_BUCKETS: usize = 256;
 pub const AUDIT_LINE_BYTES: usize = 64 * 1024;
