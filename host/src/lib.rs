@@ -9,3 +9,5 @@ pub mod sensitive;
 pub mod storage;
 
 pub mod barrier;
+
+pub mod runtime;
