@@ -6,10 +6,20 @@
 //! here and nowhere else. One more import is one more file in `imports/`; one more export is one
 //! more type in `input.rs`.
 
+mod answer;
+mod bindings;
 mod call;
+mod engine;
 mod error;
+mod fault;
+mod gate;
+mod imports;
 mod input;
+mod invoke;
+mod meter;
 mod plugin;
+mod sandbox;
+mod ticker;
 pub mod types;
 
 pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome};
@@ -18,4 +28,4 @@ pub use input::{
     Check, Credentials, Enroll, Handle, Input, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
     Verify,
 };
-pub use plugin::{Exports, Options, Plugin, Runtime};
+pub use plugin::{Exports, Failure, Options, Plugin, Runtime};
