@@ -19,6 +19,8 @@ mod invoke;
 mod meter;
 mod plugin;
 mod sandbox;
+#[cfg(test)]
+mod tests;
 mod ticker;
 pub mod types;
 
