@@ -132,11 +132,7 @@ impl Bench {
 }
 
 pub(super) fn request(operation: &str, path: &str, body: &str) -> Handle {
-    Handle(Request {
-        operation: operation.to_owned(),
-        path: path.to_owned(),
-        body: body.as_bytes().to_vec().into(),
-    })
+    Handle(Request { operation: operation.to_owned(), path: path.to_owned(), body: body.as_bytes().to_vec().into() })
 }
 
 /// Puts `path` with the body under it, and answers.
