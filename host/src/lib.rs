@@ -4,10 +4,21 @@
 pub mod clock;
 pub mod ids;
 pub mod limits;
+pub mod problem;
 pub mod sensitive;
+pub mod span;
 
+pub mod config;
+
+pub mod shared;
 pub mod storage;
 
 pub mod barrier;
 
 pub mod runtime;
+pub mod document;
+pub mod audit;
+pub mod fence;
+pub mod directory;
+
+pub mod session;

@@ -102,3 +102,47 @@ pub const PASSWORD_PASSES: u32 = 16;
 pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;
+
+/// Settings: how many past values of a key are kept.
+pub const SETTING_HISTORY: u64 = 50;
+/// Settings: the value of one.
+pub const SETTING_BYTES: usize = 256 * 1024;
+/// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
+pub const ANONYMOUS_BUCKETS: usize = 256;
+pub const AUDIT_LINE_BYTES: usize = 64 * 1024;
+/// Records that are written and flushed together, and that wait for it.
+pub const AUDIT_GROUP: usize = 256;
+pub const AUDIT_QUEUE: usize = 1024;
+/// How long a record may wait for the sink before the request is refused.
+pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
+/// Storage, inside: connections, and what one batch may carry in all.
+pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
+pub const SQLITE_READERS: u32 = 4;
+pub const POSTGRES_READERS: u32 = 12;
+pub const POSTGRES_WRITERS: u32 = 12;
+/// The server gives up on a statement before we give up on the server: so its outcome is known.
+pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(4);
+/// A connection that has been idle for longer is asked whether it is still there.
+pub const POSTGRES_IDLE: Duration = Duration::from_secs(1);
+/// A node that starts waits this long for another one that is migrating.
+pub const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+/// How far our clock and the database's may be apart before it is told to the operator.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
+/// Users: identities that lead to one, and how many may administer.
+pub const LINKS_PER_USER: usize = 64;
+pub const ADMINS: usize = 1000;
+/// Sessions: digests of refresh tokens that a family remembers having given out, and how often
+/// the one spent last may be shown again.
+pub const SESSION_SPENT: usize = 32;
+pub const SESSION_SHOWN_AGAIN: u32 = 3;
+/// The most uses that storage releases at once.
+pub const SESSION_BLOCK: u32 = 64;
+/// A child of a child of …
+pub const SESSION_DEPTH: usize = 8;
+pub const SESSION_DEVICE_BYTES: usize = 256;
+/// Copies of sessions that a node keeps for at most `FENCE_STALE`.
+pub const SESSION_COPIES: u64 = 10_000;
+/// How long a row that says a session has ended outlives the session's natural end.
+pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Attempts at a conditional write that others keep winning.
+pub const SESSION_ATTEMPTS: usize = 16;

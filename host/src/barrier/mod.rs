@@ -18,6 +18,8 @@ mod error;
 mod keyring;
 pub mod layout;
 mod purpose;
+#[cfg(test)]
+pub(crate) mod testing;
 mod view;
 mod writes;
 mod xaes;
