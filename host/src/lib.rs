@@ -15,6 +15,7 @@ pub mod storage;
 
 pub mod barrier;
 
+pub mod runtime;
 pub mod document;
 
 pub mod http;

@@ -63,6 +63,45 @@ pub const AUDIT_HEAD_EVERY: Duration = Duration::from_secs(1);
 pub const PLUGIN_CALLS: usize = 64;
 pub const PLUGIN_QUEUE: usize = 256;
 pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
+pub const PLUGIN_MEMORY: usize = 256 * 1024 * 1024;
+pub const PLUGIN_STACK: usize = 1024 * 1024;
+pub const PLUGIN_TABLE_ELEMENTS: usize = 20_000;
+/// Of one component: a Rust one takes 3 core instances, 1 memory and 2 tables.
+pub const PLUGIN_CORE_INSTANCES: u32 = 16;
+pub const PLUGIN_MEMORIES: u32 = 2;
+pub const PLUGIN_TABLES: u32 = 8;
+pub const PLUGIN_HANDLES: usize = 1000;
+/// How often a running guest is looked at, and yields.
+pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
+/// Each function of the host, besides the deadline of the whole call.
+pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
+/// What one call of a host function may carry.
+pub const PLUGIN_HOSTCALL_BYTES: usize = 8 * 1024 * 1024;
+pub const PLUGIN_KEY_BYTES: usize = 512;
+/// A little less than the store takes, for the envelope.
+pub const PLUGIN_VALUE_BYTES: usize = VALUE_BYTES - 1024;
+pub const PLUGIN_GET_MANY: usize = 128;
+/// Values that one call may hold at once.
+pub const PLUGIN_READ_BYTES: usize = 32 * 1024 * 1024;
+pub const PLUGIN_RANDOM_BYTES: usize = 64 * 1024;
+pub const PLUGIN_LOG_MESSAGE_BYTES: usize = 2048;
+pub const PLUGIN_LOG_FIELDS: usize = 16;
+/// Secrets of one call that log lines are searched for; with more of them nothing is logged.
+pub const PLUGIN_LOG_SECRETS: usize = 256;
+pub const PLUGIN_NOTES: usize = 32;
+pub const PLUGIN_PROBLEMS: usize = 64;
+pub const PLUGIN_TEXT_BYTES: usize = 1024;
+pub const PLUGIN_GROUPS: usize = 1000;
+pub const PLUGIN_INTERNAL_BYTES: usize = 64 * 1024;
+pub const PLUGIN_CHALLENGE_WAIT: Duration = Duration::from_secs(3600);
+pub const PLUGIN_LEASE_SECONDS: u64 = 10 * 366 * 24 * 3600;
+pub const PASSWORD_BYTES: usize = 4096;
+/// What a stored hash may cost at most: it came from a plugin, not from the operator.
+pub const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
+pub const PASSWORD_PASSES: u32 = 16;
+pub const PASSWORD_LANES: u32 = 16;
+/// Versions of one key that a plugin holds.
+pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 
 /// Settings: how many past values of a key are kept.
 pub const SETTING_HISTORY: u64 = 50;
