@@ -15,9 +15,13 @@ pub mod storage;
 
 pub mod barrier;
 
+pub mod runtime;
 pub mod document;
+
+pub mod http;
 pub mod audit;
 pub mod fence;
 pub mod directory;
 
+pub mod policy;
 pub mod session;

@@ -30,6 +30,10 @@ macro_rules! on_every_backend {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread")] async fn $name() { tell!(Place::sqlite().await, $story) })*
         }
+        mod postgres {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { tell!(Place::postgres().await, $story) })*
+        }
     };
 }
 

@@ -16,6 +16,7 @@ mod failure;
 mod memory;
 mod migrations;
 mod open;
+mod postgres;
 mod sqlite;
 mod walk;
 
