@@ -17,9 +17,12 @@ pub mod barrier;
 
 pub mod document;
 
-pub mod http;
 pub mod audit;
 pub mod fence;
 pub mod directory;
 
 pub mod session;
+
+pub mod http;
+
+pub mod cli;
