@@ -4,8 +4,24 @@
 pub mod clock;
 pub mod ids;
 pub mod limits;
+pub mod problem;
 pub mod sensitive;
+pub mod span;
 
+pub mod config;
+
+pub mod shared;
 pub mod storage;
 
 pub mod barrier;
+
+pub mod runtime;
+pub mod document;
+
+pub mod http;
+pub mod audit;
+pub mod fence;
+pub mod directory;
+
+pub mod policy;
+pub mod session;
