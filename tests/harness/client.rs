@@ -226,6 +226,33 @@ impl Answer {
         self.body
     }
 
+    /// A refusal that names this place.
+    #[track_caller]
+    pub fn expect_at<const N: usize>(self, status: u16, loc: [&str; N]) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.what, self.text);
+        let found = self.problems().iter().any(|(at, _)| at == &loc);
+        assert!(found, "{}: nothing at {loc:?} in {}", self.what, self.text);
+        self.body
+    }
+
+    /// A refusal of this type, wherever.
+    #[track_caller]
+    pub fn expect_type(self, status: u16, kind: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.what, self.text);
+        let found = self.problems().iter().any(|(_, of)| of == kind);
+        assert!(found, "{}: no {kind} in {}", self.what, self.text);
+        self.body
+    }
+
+    /// What stays the same when the same question is asked twice: all but the request id.
+    pub fn likeness(&self) -> (u16, Value) {
+        let mut body = self.body.clone();
+        if let Value::Object(members) = &mut body {
+            members.remove("request_id");
+        }
+        (self.status.as_u16(), body)
+    }
+
     /// OAuth's errors (RFC 6749 §5.2) beside our own shape.
     #[track_caller]
     pub fn expect_oauth(self, status: u16, error: &str) -> Value {

@@ -8,40 +8,36 @@ use toml::{Table, Value};
 pub struct Config {
     pub listen: String,
     pub data_dir: PathBuf,
-    pub ready_file: PathBuf,
     pub storage: String,
     pub sessions: String,
     /// `None`: sealed with shares.
     pub key_file: Option<PathBuf>,
     pub tls: Certificate,
-    /// Members to set besides, as `section.member`.
+    /// Members to set besides, as `section.member` or `member`.
     pub more: Vec<(String, Value)>,
 }
 
 impl Config {
     pub fn text(&self) -> String {
         let mut file = Table::new();
-        let mut set = |name: &str, value: Value| {
-            let (section, member) = name.split_once('.').expect("section.member");
-            let section = file.entry(section).or_insert_with(|| Value::Table(Table::new()));
-            section.as_table_mut().expect("a section").insert(member.to_owned(), value);
+        let mut set = |name: &str, value: Value| match name.split_once('.') {
+            Some((section, member)) => {
+                let section = file.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                section.as_table_mut().expect("a section").insert(member.to_owned(), value);
+            }
+            None => drop(file.insert(name.to_owned(), value)),
         };
         let path = |path: &Path| Value::from(path.to_str().expect("a path in UTF-8"));
+        set("data_dir", path(&self.data_dir));
         set("listener.address", self.listen.as_str().into());
-        set("listener.certificate", path(&self.tls.certificate));
-        set("listener.key", path(&self.tls.key));
-        set("listener.ready_file", path(&self.ready_file));
+        set("listener.tls_cert", path(&self.tls.certificate));
+        set("listener.tls_key", path(&self.tls.key));
         set("storage.url", self.storage.as_str().into());
         set("sessions.url", self.sessions.as_str().into());
-        set("audit.file", path(&self.data_dir.join("audit.jsonl")));
-        match &self.key_file {
-            Some(file) => {
-                set("seal.kind", "key-file".into());
-                set("seal.file", path(file));
-            }
-            None => set("seal.kind", "shamir".into()),
+        if let Some(file) = &self.key_file {
+            set("seal.kind", "key_file".into());
+            set("seal.key_file", path(file));
         }
-        set("server.data_dir", path(&self.data_dir));
         for (name, value) in &self.more {
             set(name, value.clone());
         }

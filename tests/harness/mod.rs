@@ -10,16 +10,15 @@ mod audit;
 mod client;
 mod config;
 mod leaks;
+pub mod raw;
 mod server;
 mod services;
 
 use std::time::Duration;
 
-pub use audit::Trail;
-pub use client::{Answer, Client};
+pub use client::{Call, Client};
 pub use leaks::{canary, unique};
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};
-pub use services::free_port;
 
 /// How long anything may take that should happen soon.
 pub const SOON: Duration = Duration::from_secs(20);

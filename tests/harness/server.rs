@@ -139,7 +139,6 @@ impl Builder {
             let config = Config {
                 listen,
                 data_dir: data.clone(),
-                ready_file: ready_file.clone(),
                 storage: postgres.unwrap_or_else(|| format!("sqlite://{}", text(&data.join("coffer.db")))),
                 sessions: redis.unwrap_or_else(|| "embedded".to_owned()),
                 key_file,
@@ -162,7 +161,6 @@ impl Builder {
             link,
             users: Mutex::default(),
             services,
-            forgiven: false,
             dir,
         }
     }
@@ -182,8 +180,6 @@ pub struct TestServer {
     /// Passwords of the users made here.
     users: Mutex<HashMap<String, String>>,
     pub services: Services,
-    /// A story about a broken sink says so: then the trail is not held to anything.
-    forgiven: bool,
     dir: TempDir,
 }
 
@@ -235,11 +231,6 @@ impl TestServer {
     /// Registers a secret that no client sends or receives.
     pub fn keep_secret(&self, secret: &str) {
         self.link.secrets.add(secret);
-    }
-
-    /// This story breaks the audit trail on purpose.
-    pub fn forgive_trail(&mut self) {
-        self.forgiven = true;
     }
 
     // --- callers ---
@@ -344,6 +335,11 @@ impl TestServer {
         builder.redirect(reqwest::redirect::Policy::none()).timeout(SOON).build().expect("a client")
     }
 
+    /// Puts another certificate, of another authority, where the configuration says.
+    pub fn renew_certificate(&self) {
+        Certificate::make(self.dir.path());
+    }
+
     pub fn authority(&self) -> &Path {
         self.authority.as_ref().expect("an authority")
     }
@@ -442,9 +438,7 @@ impl Drop for TestServer {
         let log = self.log();
         assert!(!log.contains("panicked at"), "the server panicked: {log}");
         let kept = self.services.dump_and_remove();
-        if !self.forgiven {
-            self.assert_trail();
-        }
+        self.assert_trail();
         self.assert_tight(kept);
     }
 }
@@ -454,4 +448,3 @@ fn show_end_of(log: &str) {
     let lines: Vec<&str> = log.lines().collect();
     eprintln!("--- the server's last words ---\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
 }
-

@@ -56,6 +56,13 @@ impl Postgres {
         bytes
     }
 
+    /// Cuts every connection that somebody has to this database.
+    pub async fn disconnect_everyone(&self) {
+        let mut connection = PgConnection::connect(&url_of(POSTGRES)).await.expect("PostgreSQL answers");
+        let query = sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1");
+        query.bind(&self.name).execute(&mut connection).await.expect("connections are cut");
+    }
+
     async fn remove(&self) {
         let Ok(mut connection) = PgConnection::connect(&url_of(POSTGRES)).await else { return };
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
