@@ -15,10 +15,11 @@ pub mod storage;
 
 pub mod barrier;
 
-pub mod runtime;
-pub mod document;
 pub mod audit;
-pub mod fence;
+pub mod catalog;
 pub mod directory;
+pub mod document;
+pub mod fence;
+pub mod runtime;
 
 pub mod session;
