@@ -15,12 +15,14 @@ pub mod storage;
 
 pub mod barrier;
 
+pub mod runtime;
 pub mod document;
 
 pub mod audit;
 pub mod fence;
 pub mod directory;
 
+pub mod policy;
 pub mod session;
 
 pub mod http;

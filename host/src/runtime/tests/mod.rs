@@ -1,0 +1,4 @@
+mod bench;
+mod hostile;
+mod kit;
+mod plain;

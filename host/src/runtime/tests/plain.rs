@@ -1,0 +1,49 @@
+use super::kit::{Bench, GET, PUT, engine, request};
+use crate::runtime::{Check, Exports, Fault};
+
+/// What `get` of the path found: the value, or `denied` if there is nothing or no such key.
+fn reader() -> Vec<u8> {
+    engine(
+        GET,
+        "",
+        "(call $get (local.get $path) (local.get $path-len) (i32.const 4096))
+         (if (i32.load8_u (i32.const 4096)) (then (return (call $refuse))))
+         (if (i32.eqz (i32.load8_u offset=8 (i32.const 4096))) (then (return (call $refuse))))
+         (call $answer (i32.load offset=16 (i32.const 4096)) (i32.load offset=20 (i32.const 4096)))",
+    )
+}
+
+/// Puts the body at the path, reads it again and answers it.
+fn writer() -> Vec<u8> {
+    let imports = format!("{PUT} {GET}");
+    engine(
+        &imports,
+        "",
+        "(call $put (local.get $path) (local.get $path-len) (local.get $body) (local.get $body-len)
+            (i32.const 0) (i64.const 0) (i32.const 4096))
+         (if (i32.load8_u (i32.const 4096)) (then (return (call $refuse))))
+         (call $get (local.get $path) (local.get $path-len) (i32.const 4096))
+         (call $answer (i32.load offset=16 (i32.const 4096)) (i32.load offset=20 (i32.const 4096)))",
+    )
+}
+
+#[tokio::test]
+async fn what_a_call_writes_is_stored_when_its_writes_are_committed_and_not_before() {
+    let bench = Bench::new();
+    let (writer, reader) = (bench.compile(writer()).await, bench.compile(reader()).await);
+    let body = r#"{"a":1}"#;
+    let outcome = writer.call(request("update", "x", body), &bench.call).await.unwrap();
+    assert_eq!(&outcome.value.body[..], body.as_bytes());
+    assert!(outcome.may_rerun);
+    assert!(matches!(bench.run(&reader, "x").await, Err(Fault::Refused(error)) if error.code == "denied"));
+    bench.view.commit(outcome.writes).await.unwrap();
+    assert_eq!(&bench.run(&reader, "x").await.unwrap().value.body[..], body.as_bytes());
+}
+
+#[tokio::test]
+async fn a_component_tells_what_it_exports() {
+    let bench = Bench::new();
+    let plugin = bench.compile(engine("", "", "(call $ok)")).await;
+    assert_eq!(plugin.exports(), Exports { engine: true, ..Exports::default() });
+    assert_eq!(plugin.call(Check, &bench.call).await.unwrap().value, Vec::<String>::new());
+}
