@@ -18,10 +18,13 @@ pub mod barrier;
 pub mod runtime;
 pub mod document;
 
-pub mod http;
 pub mod audit;
 pub mod fence;
 pub mod directory;
 
 pub mod policy;
 pub mod session;
+
+pub mod http;
+
+pub mod cli;

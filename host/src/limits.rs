@@ -142,8 +142,8 @@ pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
 pub const SQLITE_READERS: u32 = 4;
 pub const POSTGRES_READERS: u32 = 12;
 pub const POSTGRES_WRITERS: u32 = 12;
-/// The server gives up on a statement before we give up on the server: so its outcome is known.
-pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(4);
+/// A database gives up on a statement before we give up on the database: so its outcome is known.
+pub const STATEMENT_WAIT: Duration = Duration::from_secs(4);
 /// A connection that has been idle for longer is asked whether it is still there.
 pub const POSTGRES_IDLE: Duration = Duration::from_secs(1);
 /// A node that starts waits this long for another one that is migrating.

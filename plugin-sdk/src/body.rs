@@ -363,7 +363,11 @@ mod tests {
         ] {
             let error = from_json::<Body>(text.as_bytes()).unwrap_err();
             let problem = &error.problems[0];
-            assert_eq!((error.code.as_str(), problem.at.as_str(), problem.code.as_str()), ("invalid", at, code), "{text}");
+            assert_eq!(
+                (error.code.as_str(), problem.at.as_str(), problem.code.as_str()),
+                ("invalid", at, code),
+                "{text}"
+            );
         }
         assert_eq!(from_json::<Nothing>(br#"{"x": 1}"#).unwrap_err().problems[0].at, "/x");
     }

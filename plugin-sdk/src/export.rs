@@ -88,7 +88,7 @@ macro_rules! __export {
             #[cfg(not(target_arch = "wasm32"))]
             exports::<$plugin>();
             #[cfg(target_arch = "wasm32")]
-            $crate::private::$export::export!($plugin with_types_in $crate::private::$export);
+    $crate::private::$export::export!($plugin with_types_in $crate::private::$export);
         };
     };
 }

@@ -67,8 +67,7 @@ pub mod prelude {
 
     pub use crate::{
         Auth, Challenge, Check, Credential, Credentials, Engine, Error, Identity, LeaseSpec, Leases, Maintenance,
-        Operation, Request, Response, Result, Step, context, crypto, log, storage,
-        Span, Timestamp, time,
+        Operation, Request, Response, Result, Span, Step, Timestamp, context, crypto, log, storage, time,
     };
 }
 

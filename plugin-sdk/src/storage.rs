@@ -32,7 +32,12 @@ pub fn get_many<T: DeserializeOwned>(keys: &[impl AsRef<str>]) -> Result<Vec<Opt
 /// Puts a value, and says when it ends, if at all.
 pub fn put<T: Serialize + ?Sized>(key: &str, value: &T, expires_at: Option<Timestamp>) -> Result<()> {
     let bytes = serde_json::to_vec(value).map_err(|_| Error::internal("a value to be stored does not serialise"))?;
-    host::current().put(key, &bytes, expires_at.map(Timestamp::millis))
+    put_bytes(key, &bytes, expires_at)
+}
+
+/// Puts bytes as they are; `get` reads them if they are JSON.
+pub fn put_bytes(key: &str, bytes: &[u8], expires_at: Option<Timestamp>) -> Result<()> {
+    host::current().put(key, bytes, expires_at.map(Timestamp::millis))
 }
 
 pub fn delete(key: &str) -> Result<()> {

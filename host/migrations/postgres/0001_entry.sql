@@ -10,13 +10,13 @@ ALTER TABLE entry ALTER COLUMN value SET STORAGE EXTERNAL;
 
 CREATE INDEX entry_expires_at ON entry (expires_at) WHERE expires_at IS NOT NULL;
 
--- A batch, in one statement: all of it or, by an exception, nothing. A version of null expects
--- that there is nothing at the key.
+-- A batch, in one statement: all of it or nothing. Answers false if something that it expects is
+-- not so; a version of null expects that there is nothing at the key.
 CREATE FUNCTION entry_apply (
     expect_keys text[], expect_versions bigint[],
     put_keys text[], put_versions bigint[], put_ends bigint[], put_values bytea[],
     delete_keys text[], at bigint
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     wanted bigint;
     changed bigint;
@@ -31,7 +31,7 @@ BEGIN
     LEFT JOIN entry ON entry.key = expected.key AND (entry.expires_at IS NULL OR entry.expires_at > at)
     WHERE entry.version IS NOT DISTINCT FROM expected.version;
     IF changed <> cardinality(expect_keys) THEN
-        RAISE EXCEPTION 'conflict' USING ERRCODE = 'CF001';
+        RETURN false;
     END IF;
 
     IF cardinality(put_keys) > 0 THEN
@@ -53,5 +53,7 @@ BEGIN
             RAISE EXCEPTION 'conflict' USING ERRCODE = 'CF001';
         END IF;
     END IF;
+
+    RETURN true;
 END
 $$;

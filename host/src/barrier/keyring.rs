@@ -12,7 +12,21 @@ pub(super) struct Keyring {
     /// What the keyring itself is encrypted under.
     root: Root,
     terms: BTreeMap<u32, Xaes>,
-    purposes: BTreeMap<(Purpose, u32), Zeroizing<[u8; 32]>>,
+    purposes: BTreeMap<(Purpose, u32), PurposeKey>,
+}
+
+/// The key for blobs is derived from the one that MACs, so that it is never the same.
+struct PurposeKey {
+    mac: Mac,
+    blob: Xaes,
+}
+
+impl PurposeKey {
+    fn new(version: u32, key: &Key) -> Self {
+        let mac = Mac::new(version, &key.0[..]);
+        let blob = Xaes::new(&Zeroizing::new(mac.sign(&[b"coffer blob"])));
+        Self { mac, blob }
+    }
 }
 
 impl std::fmt::Debug for Keyring {
@@ -46,7 +60,9 @@ impl Keyring {
             root,
             terms: document.terms.iter().map(|(term, key)| (*term, Xaes::new(&key.0))).collect(),
             purposes: purposes
-                .flat_map(|(p, keys)| keys.iter().map(|(version, key)| ((*p, *version), key.0.clone())))
+                .flat_map(|(p, keys)| {
+                    keys.iter().map(|(version, key)| ((*p, *version), PurposeKey::new(*version, key)))
+                })
                 .collect(),
         })
     }
@@ -66,8 +82,7 @@ impl Keyring {
 
     pub(super) fn mac(&self, purpose: Purpose, version: Option<u32>) -> Result<Mac, Error> {
         let version = version.unwrap_or_else(|| self.newest(purpose));
-        let key = self.purposes.get(&(purpose, version)).ok_or_else(|| unknown(purpose, version))?;
-        Ok(Mac::new(version, &key[..]))
+        Ok(self.purpose(purpose, version)?.mac.clone())
     }
 
     /// `format(1) term(4) nonce(24) ciphertext tag(16)`.
@@ -85,8 +100,8 @@ impl Keyring {
 
     pub(super) fn seal_blob(&self, purpose: Purpose, bound: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, Error> {
         let version = self.newest(purpose);
-        let (key, associated) = self.blob(purpose, version, bound)?;
-        Ok(envelope::seal(&key, version, &associated, plain))
+        let key = &self.purpose(purpose, version)?.blob;
+        Ok(envelope::seal(key, version, &self.associated(bound), plain))
     }
 
     pub(super) fn open_blob(
@@ -97,16 +112,18 @@ impl Keyring {
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let corrupt = || Error::Corrupt(format!("{purpose:?} blob"));
         let version = envelope::term(sealed).ok_or_else(corrupt)?;
-        let (key, associated) = self.blob(purpose, version, bound)?;
-        envelope::open(&key, &associated, sealed).ok_or_else(corrupt)
+        let key = &self.purpose(purpose, version)?.blob;
+        envelope::open(key, &self.associated(bound), sealed).ok_or_else(corrupt)
     }
 
-    /// The key for blobs is derived from the purpose's, so that it is never the one that MACs.
-    fn blob(&self, purpose: Purpose, version: u32, bound: &[&[u8]]) -> Result<(Xaes, Vec<u8>), Error> {
-        let key = Zeroizing::new(self.mac(purpose, Some(version))?.sign(&[b"coffer blob"]));
+    fn associated(&self, bound: &[&[u8]]) -> Vec<u8> {
         let mut associated = self.store_id.to_vec();
         bound.iter().for_each(|part| envelope::length_prefixed(&mut associated, part));
-        Ok((Xaes::new(&key), associated))
+        associated
+    }
+
+    fn purpose(&self, purpose: Purpose, version: u32) -> Result<&PurposeKey, Error> {
+        self.purposes.get(&(purpose, version)).ok_or_else(|| unknown(purpose, version))
     }
 
     fn newest(&self, purpose: Purpose) -> u32 {

@@ -9,22 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::limits;
+use crate::{config::ClientAddressHeader, limits};
 
-/// The one header that proxies tell the client's address in. The other is ignored from everyone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum AddressHeader {
-    XForwardedFor,
-    Forwarded,
-    #[default]
-    None,
-}
-
-/// Whom we believe, and in which header.
-#[derive(Clone, Debug, Default)]
+/// Whom we believe, and in which one header. The others are ignored from everyone.
+#[derive(Clone, Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    header: AddressHeader,
+    header: ClientAddressHeader,
 }
 
 /// Stands in the extensions of every request.
@@ -50,7 +41,7 @@ pub enum Told {
 const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 impl Proxies {
-    pub fn new(trusted: impl IntoIterator<Item = IpNet>, header: AddressHeader) -> Self {
+    pub fn new(trusted: impl IntoIterator<Item = IpNet>, header: ClientAddressHeader) -> Self {
         Self { trusted: trusted.into_iter().map(unmapped).collect(), header }
     }
 
@@ -80,9 +71,9 @@ impl Proxies {
 
     fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let hops = match self.header {
-            AddressHeader::XForwardedFor => lines(headers, "x-forwarded-for")?.split(',').map(hop).collect(),
-            AddressHeader::Forwarded => elements(&lines(headers, "forwarded")?),
-            AddressHeader::None => None,
+            ClientAddressHeader::XForwardedFor => lines(headers, "x-forwarded-for")?.split(',').map(hop).collect(),
+            ClientAddressHeader::Forwarded => elements(&lines(headers, "forwarded")?),
+            ClientAddressHeader::None => None,
         };
         let hops: Vec<IpAddr> = hops?;
         if hops.len() > limits::FORWARDED_HOPS {

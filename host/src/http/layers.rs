@@ -135,9 +135,9 @@ fn is_same_site(headers: &HeaderMap, authority: Option<String>) -> bool {
         (None, None) => true,
         (None, Some(origin)) => {
             let host = authority.or_else(|| one("host")?.map(str::to_owned));
-            origin.and_then(|origin| origin.split_once("://")).is_some_and(|(_, from)| {
-                host.is_some_and(|host| host.eq_ignore_ascii_case(from))
-            })
+            origin
+                .and_then(|origin| origin.split_once("://"))
+                .is_some_and(|(_, from)| host.is_some_and(|host| host.eq_ignore_ascii_case(from)))
         }
     }
 }

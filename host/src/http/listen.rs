@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,7 +20,7 @@ use crate::limits;
 
 /// How we listen.
 pub struct Options {
-    pub address: SocketAddr,
+    pub addresses: Vec<SocketAddr>,
     /// None: plain HTTP, for trusted proxies that say `X-Forwarded-Proto: https`, and nobody else.
     pub tls: Option<Certificates>,
     pub proxies: Proxies,
@@ -38,29 +39,34 @@ pub enum Error {
 
 /// Bound, and not yet accepting.
 pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
     options: Options,
     tls: Option<TlsAcceptor>,
 }
 
 impl Listener {
-    /// Port 0 picks one: `address` tells which.
+    /// All of the addresses, or none.
     pub async fn bind(options: Options) -> Result<Self, Error> {
-        let refused = |error| Error::Bind(options.address, error);
         let tls = options.tls.as_ref().map(Certificates::server_config).transpose()?.map(TlsAcceptor::from);
-        let socket = TcpListener::bind(options.address).await.map_err(refused)?;
-        let address = socket.local_addr().map_err(refused)?;
-        Ok(Self { socket, address, options, tls })
+        let (mut sockets, mut addresses) = (Vec::new(), Vec::new());
+        for &address in &options.addresses {
+            let refused = |error| Error::Bind(address, error);
+            let socket = TcpListener::bind(address).await.map_err(refused)?;
+            addresses.push(socket.local_addr().map_err(refused)?);
+            sockets.push(socket);
+        }
+        Ok(Self { sockets, addresses, options, tls })
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// In the order of the options. For port 0: the one that was picked.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Serves until `stop`, then finishes what is in flight, for as long as the deadline allows.
     pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
-        let Self { socket, options, tls, .. } = self;
+        let Self { sockets, options, tls, .. } = self;
         let slots = Slots::new(options.caps);
         let shared = Arc::new(Shared {
             router,
@@ -80,10 +86,10 @@ impl Listener {
         };
         tokio::select! {
             () = stop => {}
-            () = accept(&socket, &shared, &slots) => {}
+            _ = join_all(sockets.iter().map(|socket| accept(socket, &shared, &slots))) => {}
             () = reloading => tracing::error!("certificates are no longer read again"),
         }
-        drop(socket);
+        drop(sockets);
         shared.stop.cancel();
         shared.tasks.close();
         if tokio::time::timeout(shared.deadlines.drain, shared.tasks.wait()).await.is_err() {

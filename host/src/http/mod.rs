@@ -19,6 +19,7 @@ mod intake;
 pub mod json;
 pub mod layers;
 pub mod listen;
+pub mod openapi;
 pub mod path;
 pub mod query;
 mod slots;

@@ -24,13 +24,13 @@ use tokio::{
 use super::{
     body::{self, Takes},
     certificate::Certificates,
-    client_address::{AddressHeader, ClientAddress, Proxies},
+    client_address::{ClientAddress, Proxies},
     dev_certificate,
     error::ApiError,
     layers::{self, Bounds},
     listen::{Caps, Deadlines, Listener, Options},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, config::ClientAddressHeader};
 
 /// Longer than anything here should take, so that a hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -70,9 +70,9 @@ impl Setup {
         let go_on = Arc::new(Notify::new());
         let ended = tokens.clone();
         let options = Options {
-            address: "127.0.0.1:0".parse().unwrap(),
+            addresses: vec!["127.0.0.1:0".parse().unwrap()],
             tls: self.tls.then(|| Certificates::load(&files.pair, &files.pair).unwrap()),
-            proxies: Proxies::new([self.trusted.parse().unwrap()], AddressHeader::XForwardedFor),
+            proxies: Proxies::new([self.trusted.parse().unwrap()], ClientAddressHeader::XForwardedFor),
             deadlines: self.deadlines,
             caps: self.caps,
             on_plain_token: Arc::new(move |token| {
@@ -82,7 +82,7 @@ impl Setup {
         };
         let routes = routes(begun.clone(), done.clone(), go_on.clone());
         let listener = Listener::bind(options).await.unwrap();
-        let (address, (stop, stopped)) = (listener.address(), oneshot::channel());
+        let (address, (stop, stopped)) = (listener.addresses()[0], oneshot::channel());
         let app = layers::around(routes, Bounds::new(Clock::system()));
         let serving = tokio::spawn(listener.serve(app, async { drop(stopped.await) }));
         Server { address, ca: files.ca, stop: Some(stop), serving, tokens, begun, done, go_on, _dir: dir }
@@ -183,7 +183,9 @@ async fn both_versions_of_http_are_spoken_over_tls_of_our_own_authority() {
 #[tokio::test]
 async fn plain_http_is_told_so_and_its_token_is_ended() {
     let server = Setup::default().start().await;
-    let answer = server.raw("POST /api HTTP/1.1\r\nhost: x\r\nauthorization: Bearer cof_s_a\r\ncontent-length: 2\r\n\r\n{}").await;
+    let answer = server
+        .raw("POST /api HTTP/1.1\r\nhost: x\r\nauthorization: Bearer cof_s_a\r\ncontent-length: 2\r\n\r\n{}")
+        .await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 400 ") && !head.contains("location"), "{head}");
     assert!(head.to_lowercase().contains("connection: close"), "{head}");
@@ -192,7 +194,9 @@ async fn plain_http_is_told_so_and_its_token_is_ended() {
     assert!(head.contains(body["request_id"].as_str().unwrap()));
     assert_eq!(*server.tokens.lock().unwrap(), ["cof_s_a"]);
 
-    server.raw("GET / HTTP/1.1\r\nauthorization: Bearer a\r\nauthorization: bearer b\r\nAuthorization: Basic c\r\n\r\n").await;
+    server
+        .raw("GET / HTTP/1.1\r\nauthorization: Bearer a\r\nauthorization: bearer b\r\nAuthorization: Basic c\r\n\r\n")
+        .await;
     assert_eq!(*server.tokens.lock().unwrap(), ["cof_s_a", "a", "b"]);
     assert_eq!(server.raw("\0\0\0\0").await, "");
     server.stop().await;
@@ -291,7 +295,8 @@ async fn one_block_of_addresses_has_only_so_many_connections() {
 async fn behind_a_proxy_only_it_is_heard_and_only_when_its_client_came_by_https() {
     let server = Setup { tls: false, trusted: "127.0.0.0/8", ..Setup::default() }.start().await;
     let ask = async |lines: &str| {
-        let head = format!("GET /whence HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer t\r\n{lines}\r\n");
+        let head =
+            format!("GET /whence HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer t\r\n{lines}\r\n");
         server.raw(&head).await
     };
     let good = ask("x-forwarded-proto: https\r\nx-forwarded-for: 6.6.6.6, 203.0.113.7\r\n").await;

@@ -22,6 +22,12 @@ mod walk;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod for_test;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod measure;
 
 pub use error::Error;
 pub use memory::Memory;

@@ -102,7 +102,13 @@ impl Component {
         crypto::destroy_key(name)
     }
 
-    pub(crate) fn verify_with(&self, public_key: &[u8], message: &[u8], signature: &[u8], scheme: &str) -> Result<bool> {
+    pub(crate) fn verify_with(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+        scheme: &str,
+    ) -> Result<bool> {
         crypto::verify_with(public_key, message, signature, scheme)
     }
 

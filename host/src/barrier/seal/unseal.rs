@@ -30,7 +30,7 @@ impl Barrier {
     pub async fn unseal_share(&self, share: &Secret<String>) -> Result<SealStatus, Error> {
         let share = Share::parse(share)?;
         let mut progress = self.0.progress.lock().await;
-        let core = self.core().await?;
+        let core = self.core_obeyed().await?;
         let (seal, entry) = core.initialised()?;
         if seal.kind != SealKind::Shamir {
             return Err(Error::Seal("is not unsealed by shares"));
@@ -72,7 +72,7 @@ impl Barrier {
     async fn unseal_by(&self, key: &Secret<[u8; 32]>, lift: bool) -> Result<(), Error> {
         // Held, so that a seal that comes meanwhile comes after.
         let _progress = self.0.progress.lock().await;
-        let core = self.core().await?;
+        let core = self.core_obeyed().await?;
         let (seal, _) = core.initialised()?;
         if seal.kind == SealKind::Shamir {
             return Err(Error::Seal("is unsealed by shares"));
@@ -86,6 +86,15 @@ impl Barrier {
             _ if !self.is_sealed() => Ok(()),
             _ => self.unseal(root, &core).await,
         }
+    }
+
+    /// An order that this node has not yet obeyed is not for it to pass over.
+    async fn core_obeyed(&self) -> Result<Core, Error> {
+        let core = self.core().await?;
+        if core.sealed.is_some() {
+            self.0.keyring.store(None);
+        }
+        Ok(core)
     }
 
     /// Proves that the keyring opens, then lifts the order, then uses it.

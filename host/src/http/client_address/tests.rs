@@ -8,19 +8,19 @@ fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     lines.iter().map(pair).collect()
 }
 
-fn proxies(header: AddressHeader) -> Proxies {
+fn proxies(header: ClientAddressHeader) -> Proxies {
     let trusted = ["10.0.0.0/8", "2001:db8:ffff::/48", "::ffff:192.168.0.0/112"];
     Proxies::new(trusted.into_iter().map(|net| net.parse().unwrap()), header)
 }
 
-fn address(header: AddressHeader, peer: &str, lines: &[(&str, &str)]) -> Option<String> {
+fn address(header: ClientAddressHeader, peer: &str, lines: &[(&str, &str)]) -> Option<String> {
     let client = proxies(header).client(peer.parse().unwrap(), &headers(lines));
     client.address.map(|address| address.to_string())
 }
 
 #[test]
 fn an_untrusted_peer_is_the_client_whatever_it_says() {
-    for header in [AddressHeader::XForwardedFor, AddressHeader::Forwarded, AddressHeader::None] {
+    for header in [ClientAddressHeader::XForwardedFor, ClientAddressHeader::Forwarded, ClientAddressHeader::None] {
         for lines in [&[][..], &[("x-forwarded-for", "1.2.3.4")], &[("forwarded", "for=1.2.3.4")]] {
             assert_eq!(address(header, "203.0.113.9", lines).as_deref(), Some("203.0.113.9"));
             assert_eq!(address(header, "::ffff:203.0.113.9", lines).as_deref(), Some("203.0.113.9"));
@@ -64,7 +64,7 @@ fn x_forwarded_for_is_read_from_the_right_to_the_first_untrusted_hop() {
     ];
     for (lines, expected) in cases {
         let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
-        assert_eq!(address(AddressHeader::XForwardedFor, "10.0.0.1", &lines).as_deref(), expected, "{lines:?}");
+        assert_eq!(address(ClientAddressHeader::XForwardedFor, "10.0.0.1", &lines).as_deref(), expected, "{lines:?}");
     }
 }
 
@@ -94,17 +94,17 @@ fn forwarded_is_read_from_the_right_to_the_first_untrusted_hop() {
     ];
     for (lines, expected) in cases {
         let lines: Vec<_> = lines.iter().map(|line| ("forwarded", *line)).collect();
-        assert_eq!(address(AddressHeader::Forwarded, "10.0.0.1", &lines).as_deref(), expected, "{lines:?}");
+        assert_eq!(address(ClientAddressHeader::Forwarded, "10.0.0.1", &lines).as_deref(), expected, "{lines:?}");
     }
 }
 
 #[test]
 fn the_other_header_is_ignored_from_everyone() {
     let both = [("x-forwarded-for", "1.2.3.4"), ("forwarded", "for=5.6.7.8")];
-    assert_eq!(address(AddressHeader::XForwardedFor, "10.0.0.1", &both).as_deref(), Some("1.2.3.4"));
-    assert_eq!(address(AddressHeader::Forwarded, "10.0.0.1", &both).as_deref(), Some("5.6.7.8"));
-    assert_eq!(address(AddressHeader::None, "10.0.0.1", &both), None);
-    assert_eq!(address(AddressHeader::XForwardedFor, "10.0.0.1", &both[1..]), None);
+    assert_eq!(address(ClientAddressHeader::XForwardedFor, "10.0.0.1", &both).as_deref(), Some("1.2.3.4"));
+    assert_eq!(address(ClientAddressHeader::Forwarded, "10.0.0.1", &both).as_deref(), Some("5.6.7.8"));
+    assert_eq!(address(ClientAddressHeader::None, "10.0.0.1", &both), None);
+    assert_eq!(address(ClientAddressHeader::XForwardedFor, "10.0.0.1", &both[1..]), None);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn more_than_32_hops_are_no_address() {
     let hops = |count: usize| vec!["1.2.3.4"; count].join(",");
     for (count, expected) in [(32, Some("1.2.3.4")), (33, None)] {
         let lines = [("x-forwarded-for", &*hops(count))];
-        assert_eq!(address(AddressHeader::XForwardedFor, "10.0.0.1", &lines).as_deref(), expected);
+        assert_eq!(address(ClientAddressHeader::XForwardedFor, "10.0.0.1", &lines).as_deref(), expected);
     }
 }
 
@@ -120,7 +120,7 @@ fn more_than_32_hops_are_no_address() {
 fn only_a_trusted_peer_that_says_exactly_https_came_by_https() {
     let told = |peer: &str, values: &[&str]| {
         let lines: Vec<_> = values.iter().map(|value| ("x-forwarded-proto", *value)).collect();
-        proxies(AddressHeader::None).told(peer.parse().unwrap(), &headers(&lines))
+        proxies(ClientAddressHeader::None).told(peer.parse().unwrap(), &headers(&lines))
     };
     assert_eq!(told("10.0.0.1", &["https"]), Told::Https);
     assert_eq!(told("::ffff:10.0.0.1", &["HTTPS"]), Told::Https);

@@ -105,7 +105,9 @@ async fn another_sites_page_may_only_get() {
         (&[("origin", "null")], 403),
     ];
     for (lines, status) in cases {
-        let with = |method| lines.iter().fold(http(method, "/api/v1/x").header("host", "coffer:8200"), |r, (n, v)| r.header(*n, *v));
+        let with = |method| {
+            lines.iter().fold(http(method, "/api/v1/x").header("host", "coffer:8200"), |r, (n, v)| r.header(*n, *v))
+        };
         assert_eq!(ask(with("POST")).await.0, status, "{lines:?}");
         assert_eq!(ask(with("GET")).await.0, 200, "{lines:?}");
     }

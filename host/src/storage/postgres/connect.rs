@@ -98,7 +98,7 @@ async fn set_up(connection: &mut PgConnection, what_for: Use) -> sqlx::Result<()
     // SERIALIZABLE who reads a whole table conflicts with everybody.
     let settings = [
         ("default_transaction_isolation", isolation),
-        ("statement_timeout", &millis(limits::POSTGRES_STATEMENT)),
+        ("statement_timeout", &millis(limits::STATEMENT_WAIT)),
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),

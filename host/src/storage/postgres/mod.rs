@@ -22,6 +22,8 @@ use crate::{
 
 mod connect;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 use connect::Use;
 use statements::Call;
@@ -67,11 +69,12 @@ impl Database {
     ) -> Result<(), Error> {
         for attempt in 0_u32.. {
             let connection = used.insert(self.writers.acquire().await.map_err(|error| failure::away(&error))?);
-            let Err(error) = call.run(connection).await else { return Ok(()) };
-            match failure::of_apply(&error) {
+            match call.run(connection).await.map_err(|error| failure::of_apply(&error)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Error::Conflict),
                 // Somebody else was faster, perhaps only near by: what was expected decides.
-                Applied::Contested => *contested = true,
-                Applied::Failed(error) => return Err(error),
+                Err(Applied::Contested) => *contested = true,
+                Err(Applied::Failed(error)) => return Err(error),
             }
             *used = None;
             let [chance] = ids::random();

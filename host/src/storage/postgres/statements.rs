@@ -82,9 +82,9 @@ impl Call {
         call
     }
 
-    /// One statement, committed by itself. The server tells of the commit last, after the
-    /// statement's own result: `execute` reads up to there.
-    pub(super) async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+    /// One statement, committed by itself; false if something that it expects is not so. The server
+    /// tells of the commit last, after the statement's own result: `fetch_one` reads up to there.
+    pub(super) async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         let query = sqlx::query("SELECT entry_apply($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(&self.expect_keys)
             .bind(&self.expect_versions)
@@ -94,6 +94,6 @@ impl Call {
             .bind(&self.put_values)
             .bind(&self.delete_keys)
             .bind(self.at);
-        connection.execute(query).await.map(drop)
+        connection.fetch_one(query).await?.try_get(0)
     }
 }

@@ -184,6 +184,22 @@ async fn shares_lift_an_order_to_seal() {
 }
 
 #[tokio::test]
+async fn an_order_that_a_node_has_not_yet_met_is_lifted_by_it_too() {
+    let (nodes, barrier, key) = Nodes::key_file().await;
+    let other = nodes.start();
+    other.unseal_key(&key).await.unwrap();
+    barrier.seal(false).await.unwrap();
+    assert!(matches!(other.unseal_key(&key).await, Err(Error::Sealed)));
+    assert!(other.is_sealed());
+    barrier.unseal_key_by_order(&key).await.unwrap();
+    other.unseal_key(&key).await.unwrap();
+    barrier.seal(false).await.unwrap();
+    other.unseal_key_by_order(&key).await.unwrap();
+    other.obey().await.unwrap();
+    assert!(!other.is_sealed() && !other.status().await.unwrap().sealed_by_order);
+}
+
+#[tokio::test]
 async fn sealing_one_node_is_not_an_order() {
     let (nodes, barrier, key) = Nodes::key_file().await;
     barrier.seal(true).await.unwrap();

@@ -1,16 +1,15 @@
+//! Stores for tests, here and in the modules above.
+
 use std::{str::FromStr, sync::Arc};
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
-use crate::{
-    clock::Clock,
-    ids,
-    storage::{Memory, Storage, open},
-};
+use super::{Memory, Storage, open};
+use crate::{clock::Clock, ids};
 
-/// A store of a test's own.
-pub(in crate::storage) struct Place {
+/// A store of a test's own. `end` closes it, and drops its database.
+pub(crate) struct Place {
     pub storage: Storage,
     /// By which it is opened once more.
     pub url: String,
@@ -18,23 +17,27 @@ pub(in crate::storage) struct Place {
 }
 
 impl Place {
-    pub(in crate::storage) fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         Self { storage: Arc::new(Memory::default()), url: String::new(), folder: None }
     }
 
-    pub(in crate::storage) async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = TempDir::new().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("data/coffer.db").display());
         Self { storage: open(&url, Clock::system()).await.expect("it opens"), url, folder: Some(folder) }
     }
 
     /// A database of its own on the server that `make test` has started.
-    pub(in crate::storage) async fn postgres() -> Self {
-        let url = new_database().await;
+    pub(crate) async fn postgres() -> Self {
+        Self::at(new_database().await).await
+    }
+
+    /// A database that `new_database` has made.
+    pub(crate) async fn at(url: String) -> Self {
         Self { storage: open(&url, Clock::system()).await.expect("it opens"), url, folder: None }
     }
 
-    pub(in crate::storage) async fn end(self) {
+    pub(crate) async fn end(self) {
         self.storage.close().await;
         if self.folder.is_none() && !self.url.is_empty() {
             let name = self.url.rsplit('/').next().expect("a name");
@@ -55,11 +58,15 @@ async fn server() -> PgConnection {
 }
 
 /// Its URL.
-pub(in crate::storage) async fn new_database() -> String {
+pub(crate) async fn new_database() -> String {
     let name = format!("coffer_{}", hex::encode(ids::random::<8>()));
     let mut server = server().await;
     let sql = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
-    server.execute(AssertSqlSafe(sql)).await.expect("created");
+    // An order that is not that of bytes, where the server has one.
+    let english = format!("{sql} LOCALE_PROVIDER icu ICU_LOCALE 'en-US'");
+    if server.execute(AssertSqlSafe(english)).await.is_err() {
+        server.execute(AssertSqlSafe(sql)).await.expect("created");
+    }
     server.close().await.expect("closed");
     let url = server_url();
     let (server, _) = url.rsplit_once('/').expect("the URL ends in the name of a database");
