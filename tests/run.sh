@@ -23,14 +23,17 @@ server=$$
 
 Coffer is ready. In another terminal, in this folder:
 
-  ready() { grep -o "\"$1\": *\"[^\"]*\"" target/dev/ready.json | cut -d'"' -f4; }
-  api() { curl -sS --cacert "$(ready ca_cert)" "$@"; echo; }
-  URL=$(ready url)/api/v1
-  TOKEN=$(api $URL/token/create -d "{\"username\": \"$(ready admin_username)\", \"password\": \"$(ready admin_password)\"}" |
-    grep -o '"access_token": *"[^"]*"' | cut -d'"' -f4)
+  ready() { grep -o "\"$1\": *\"[^\"]*\"" target/dev/ready.json | cut -d '"' -f 4; }
+  member() { grep -o "\"$1\": *\"[^\"]*\"" | cut -d '"' -f 4; }
+  call() { curl -sS --cacert "$(ready ca_cert)" "$@" && echo; }
+  login() { call "$URL/token/create" -d "{\"username\": \"$1\", \"password\": \"$2\"}" | member access_token; }
 
-  api $URL/secrets/create -H "Authorization: Bearer $TOKEN" -d '{"secret_id": "kv/hello", "value": "world", "ttl": "1m"}'
-  api $URL/secrets/kv/hello -H "Authorization: Bearer $TOKEN"
+  URL="$(ready url)/api/v1"
+  TOKEN=$(login "$(ready admin_username)" "$(ready admin_password)")
+  api() { call -H "Authorization: Bearer $TOKEN" "$@"; }
+
+  api "$URL/secrets/create" -d '{"secret_id": "kv/hello", "value": "world", "ttl": "10s"}'
+  api "$URL/secrets/kv/hello"
 
 README.md goes on from here. Ctrl-C stops the server.
 
