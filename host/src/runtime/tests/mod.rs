@@ -1,4 +1,5 @@
 mod bench;
+mod crowd;
 mod hostile;
 mod plain;
 mod refused;

@@ -60,6 +60,18 @@ fn a_line_names_mount_and_request_and_none_of_the_calls_secrets() {
 }
 
 #[test]
+fn a_secret_of_many_lines_is_found_line_by_line_and_in_quotes() {
+    let bench = Bench::new();
+    let text = logged(|| {
+        let mut sandbox = bench.sandbox(&[r#"{"key":"-----BEGIN\ncanary-one\ncanary-two\n"}"#]);
+        sandbox.emit(Level::Info, "x canary-one y".into(), vec![]).unwrap();
+        sandbox.emit(Level::Info, format!("{:?}", "-----BEGIN\ncanary-one\ncanary-two\n"), vec![]).unwrap();
+        print_for_test(&mut sandbox, b"-----BEGIN\ncanary-one\ncanary-two\n");
+    });
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[test]
 fn with_more_secrets_than_can_be_searched_for_nothing_is_said() {
     let bench = Bench::new();
     let many: Vec<String> = (0..300).map(|i| format!("\"secret-{i}\"")).collect();

@@ -31,7 +31,13 @@ async fn value(sandbox: &mut Sandbox, key: &str) -> Option<String> {
     Some(String::from_utf8(entry.value).unwrap())
 }
 
-async fn names(sandbox: &mut Sandbox, prefix: &str, delimiter: Option<&str>, after: Option<&str>, limit: u32) -> String {
+async fn names(
+    sandbox: &mut Sandbox,
+    prefix: &str,
+    delimiter: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> String {
     let own = |text: &str| text.to_owned();
     let page = sandbox.list(own(prefix), delimiter.map(own), after.map(own), limit).await.unwrap();
     let next = page.next.map(|next| format!(" > {next}")).unwrap_or_default();
