@@ -107,6 +107,25 @@ pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.
 pub const SETTING_BYTES: usize = 256 * 1024;
+
+/// HTTP: members of a query or a form.
+pub const FORM_MEMBERS: usize = 64;
+/// HTTP: a token, or a client's id and secret, in a header.
+pub const TOKEN_BYTES: usize = 2048;
+/// HTTP: tokens of one request in the clear that are ended.
+pub const PLAIN_TOKENS: usize = 4;
+/// HTTP/2: requests at a time on one connection, and resets that are forgiven.
+pub const STREAMS: u32 = 128;
+pub const RESET_STREAMS: usize = 64;
+/// What hyper takes of headers before it refuses them itself, in fewer words than we do.
+pub const HEADER_COUNT_RAW: usize = 4 * HEADER_COUNT;
+pub const HEADER_BYTES_RAW: usize = 2 * HEADER_BYTES;
+/// How long a connection may take to close once it is told to.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// How long accepting pauses when the system is out of descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the certificate's files are looked at.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 /// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
 pub const ANONYMOUS_BUCKETS: usize = 256;
 pub const AUDIT_LINE_BYTES: usize = 64 * 1024;
@@ -115,13 +134,16 @@ pub const AUDIT_GROUP: usize = 256;
 pub const AUDIT_QUEUE: usize = 1024;
 /// How long a record may wait for the sink before the request is refused.
 pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Shares of the root key.
+pub const SHARES: u8 = 64;
 /// Storage, inside: connections, and what one batch may carry in all.
 pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
 pub const SQLITE_READERS: u32 = 4;
 pub const POSTGRES_READERS: u32 = 12;
 pub const POSTGRES_WRITERS: u32 = 12;
-/// The server gives up on a statement before we give up on the server: so its outcome is known.
-pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(4);
+/// A database gives up on a statement before we give up on the database: so its outcome is known.
+pub const STATEMENT_WAIT: Duration = Duration::from_secs(4);
 /// A connection that has been idle for longer is asked whether it is still there.
 pub const POSTGRES_IDLE: Duration = Duration::from_secs(1);
 /// A node that starts waits this long for another one that is migrating.
@@ -131,6 +153,12 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+
+/// Policies: the text of one document, all of them together, and what is remembered of them.
+pub const POLICY_BYTES: usize = 64 * 1024;
+pub const POLICIES: usize = 10_000;
+pub const DECISIONS: u64 = 4096;
+pub const SLICED_POLICIES: u64 = 20_000;
 /// Sessions: digests of refresh tokens that a family remembers having given out, and how often
 /// the one spent last may be shown again.
 pub const SESSION_SPENT: usize = 32;
@@ -160,3 +188,16 @@ pub const PLUGIN_WALL: Duration = Duration::from_secs(50);
 pub const SCHEMA_PATTERN_BYTES: usize = 256 * 1024;
 /// Problems that are told of one document.
 pub const SCHEMA_PROBLEMS: usize = 32;
+/// Redis: a new connection, and after how many missed answers one is made.
+pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
+pub const REDIS_MISSED: u32 = 3;
+/// How often a change that rests on several things is tried again when one of them has moved.
+pub const CHANGE_ATTEMPTS: usize = 8;
+/// Queues for calls that conflict.
+pub const CONFLICT_QUEUES: usize = 64;
+/// How long a root token lives.
+pub const ROOT_TOKEN_SECONDS: u64 = 24 * 3600;
+/// Audit: characters of a cause.
+pub const AUDIT_CAUSE: usize = 500;
+/// Characters of a program's own name for itself that a session keeps.
+pub const DEVICE_CHARS: usize = 200;
