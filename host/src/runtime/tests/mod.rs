@@ -3,3 +3,4 @@ mod crowd;
 mod hostile;
 mod plain;
 mod refused;
+mod shipped;
