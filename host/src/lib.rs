@@ -19,8 +19,11 @@ pub mod runtime;
 pub mod document;
 
 pub mod audit;
-pub mod fence;
+pub mod catalog;
 pub mod directory;
+pub mod document;
+pub mod fence;
+pub mod runtime;
 
 pub mod policy;
 pub mod session;

@@ -174,3 +174,20 @@ pub const SESSION_COPIES: u64 = 10_000;
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
+/// A manifest, and what a component may consist of.
+pub const MANIFEST_BYTES: usize = 256 * 1024;
+pub const MANIFEST_CALLS: usize = 256;
+pub const MANIFEST_ASKS: usize = 64;
+pub const COMPONENT_IMPORTS: usize = 64;
+pub const COMPONENT_EXPORTS: usize = 64;
+pub const COMPONENT_PARTS: usize = 64;
+/// What a manifest may ask for at most, whatever server policy says.
+pub const PLUGIN_CPU: Duration = Duration::from_secs(10);
+pub const PLUGIN_WALL: Duration = Duration::from_secs(50);
+/// Compiled patterns of a plugin's JSON Schema.
+pub const SCHEMA_PATTERN_BYTES: usize = 256 * 1024;
+/// Problems that are told of one document.
+pub const SCHEMA_PROBLEMS: usize = 32;
+/// Redis: a new connection, and after how many missed answers one is made.
+pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
+pub const REDIS_MISSED: u32 = 3;

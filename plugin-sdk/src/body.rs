@@ -74,7 +74,7 @@ impl de::Error for Misfit {
     }
 
     fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Self::new("unknown_value", format_args!("must be one of {}", known.join(", ")))
+        Self::new("invalid_value", format_args!("must be one of {}", known.join(", ")))
     }
 
     fn unknown_field(name: &str, _: &'static [&'static str]) -> Self {
@@ -358,7 +358,7 @@ mod tests {
             (r#"{"name": "", "items": [{"size": 1, "x": 1}]}"#, "/items/0/x", "unknown_member"),
             (r#"{"name": "", "items": {}}"#, "/items", "wrong_type"),
             (r#"{"name": "", "on": "true"}"#, "/on", "wrong_type"),
-            (r#"{"name": "", "kind": "green"}"#, "/kind", "unknown_value"),
+            (r#"{"name": "", "kind": "green"}"#, "/kind", "invalid_value"),
             (r#"{"name": "", "kind": {"blue": {}}}"#, "/kind/blue/depth", "missing"),
         ] {
             let error = from_json::<Body>(text.as_bytes()).unwrap_err();

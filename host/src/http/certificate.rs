@@ -94,7 +94,7 @@ impl Certificates {
                     tracing::error!(%error, "the new certificate is not used, the old one stays");
                     continue;
                 }
-                Err(_) => return,
+                Err(_) => tracing::error!("reading the certificate ended early"),
             }
             told.clear();
         }

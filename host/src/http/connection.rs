@@ -73,7 +73,10 @@ pub struct Shared {
     pub proxies: Proxies,
     pub deadlines: Deadlines,
     pub on_plain_token: OnPlainToken,
+    /// Take nothing new.
     pub stop: CancellationToken,
+    /// Whatever still runs has had its time.
+    pub gone: CancellationToken,
     pub tasks: TaskTracker,
 }
 
@@ -165,6 +168,7 @@ impl Host {
                     }
                     return;
                 }
+                () = shared.gone.cancelled() => return,
                 () = shared.stop.cancelled(), if !is_closing => {
                     connection.as_mut().graceful_shutdown();
                     is_closing = true;

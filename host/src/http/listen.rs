@@ -75,6 +75,7 @@ impl Listener {
             deadlines: options.deadlines,
             on_plain_token: options.on_plain_token,
             stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         // Dropped, and so ended, with this future.
@@ -87,7 +88,7 @@ impl Listener {
         tokio::select! {
             () = stop => {}
             _ = join_all(sockets.iter().map(|socket| accept(socket, &shared, &slots))) => {}
-            () = reloading => tracing::error!("certificates are no longer read again"),
+            () = reloading => {}
         }
         drop(sockets);
         shared.stop.cancel();
@@ -95,6 +96,7 @@ impl Listener {
         if tokio::time::timeout(shared.deadlines.drain, shared.tasks.wait()).await.is_err() {
             tracing::warn!(open = shared.tasks.len(), "requests were still in flight at the end");
         }
+        shared.gone.cancel();
     }
 }
 

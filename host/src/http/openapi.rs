@@ -42,7 +42,6 @@ pub struct ErrorDetail {
 
 #[derive(serde::Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
 pub enum Place {
     Name(String),
     Index(u32),

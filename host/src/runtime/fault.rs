@@ -2,13 +2,8 @@
 
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
-use super::{
-    Fault,
-    bindings::coffer::plugin::types as wit,
-    sandbox::Sandbox,
-    types::{GuestError, Problem},
-};
-use crate::limits;
+use super::{Fault, bindings::coffer::plugin::types as wit, sandbox::Sandbox, types::GuestError};
+use crate::{limits, problem::Problem};
 
 /// Frames of a trap that are told to the operator.
 const FRAMES: usize = 8;
@@ -55,8 +50,8 @@ fn refusal(error: wit::Error) -> GuestError {
     };
     let problem = |problem: wit::Problem| Problem {
         at: shortened(&problem.at),
-        code: if is_code(&problem.code) { problem.code } else { "invalid".to_owned() },
-        message: shortened(&problem.message),
+        code: if is_code(&problem.code) { problem.code.into() } else { "invalid_value".into() },
+        message: shortened(&problem.message).into(),
     };
     GuestError {
         code: if is_code(&error.code) { error.code } else { "internal".to_owned() },

@@ -20,12 +20,15 @@ mod meter;
 mod plugin;
 mod sandbox;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod ticker;
 pub mod types;
 
 pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome};
 pub use error::Error;
+pub use imports::is_offered;
 pub use input::{
     Check, Credentials, Enroll, Handle, Input, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
     Verify,

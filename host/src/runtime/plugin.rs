@@ -258,9 +258,7 @@ fn look(meter: &Meter, budget: Duration) -> wasmtime::Result<UpdateDeadline> {
 /// An import that is not offered is refused by its name, before anything is linked.
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), Error> {
     for (name, _) in component.component_type().imports(engine) {
-        let interface = name.split('@').next().unwrap_or(name);
-        let ours = interface.starts_with("coffer:plugin/");
-        if !ours && !imports::wasi_is_offered(interface) {
+        if !imports::is_offered(name) {
             return Err(Error::ForbiddenImport(super::fault::shortened(name)));
         }
     }

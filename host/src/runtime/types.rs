@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::problem::Problem;
+
 /// Bytes that may hold a secret: wiped when dropped, never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Bytes(pub Zeroizing<Vec<u8>>);
@@ -117,15 +119,7 @@ pub struct Challenge {
 pub struct GuestError {
     pub code: String,
     pub message: String,
+    /// `at` points into what the plugin was given.
     pub problems: Vec<Problem>,
     pub retry_after: Option<Duration>,
-}
-
-/// One thing that the caller can mend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// JSON Pointer into the request body, "" for all of it.
-    pub at: String,
-    pub code: String,
-    pub message: String,
 }

@@ -48,7 +48,7 @@ impl Copies {
         }
     }
 
-    pub(super) fn drop(&self, id: &SessionId) {
+    pub(super) fn forget(&self, id: &SessionId) {
         self.0.invalidate(id);
     }
 }

@@ -12,7 +12,7 @@ impl Sessions {
     pub async fn end(&self, id: &SessionId) -> Result<(), Error> {
         let stored = self.end_in_storage(id).await;
         let removed = self.store.remove(id).await;
-        self.copies.drop(id);
+        self.copies.forget(id);
         self.fence.settle(&[Counter::Endings]).await;
         stored.and(removed)
     }
@@ -53,7 +53,7 @@ impl Sessions {
         let again = facts.seal(&self.barrier, self.store.namespace(), id)?;
         let was = Was { rev: record.rev, unused: false, pair: false };
         let verdict = self.store.rewrite(id, &was, again, Writes::default()).await?;
-        self.copies.drop(id);
+        self.copies.forget(id);
         if verdict == Verdict::Done { Ok(()) } else { Err(Error::Unknown) }
     }
 

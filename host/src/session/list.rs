@@ -8,7 +8,7 @@ impl Sessions {
         Ok(self.prune(listed).await?.iter().map(Summary::from).collect())
     }
 
-    /// Those that are alive; the others leave the index.
+    /// Those that are alive, oldest first; the others leave the index.
     pub(super) async fn prune(&self, listed: Vec<Listed>) -> Result<Vec<Session>, Error> {
         let mut alive = Vec::new();
         for entry in listed {
@@ -17,6 +17,7 @@ impl Sessions {
                 None => self.store.unlist(&entry).await?,
             }
         }
+        alive.sort_by_key(|session| session.created_at);
         Ok(alive)
     }
 

@@ -19,12 +19,24 @@ mod error;
 mod find;
 mod list;
 mod record;
+pub mod redis;
 mod renew;
 mod standing;
 mod store;
 mod token;
 mod types;
 mod uses;
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod uses_tests;
 
 pub use epochs::{EpochOf, Epochs, EpochsOf, Raised};
 pub use error::Error;

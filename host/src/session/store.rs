@@ -36,7 +36,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     async fn remove(&self, id: &SessionId) -> Result<(), Error>;
 
-    /// The index of a user's families: a convenience, oldest first; names may be of the dead.
+    /// The index of a user's families: a convenience. It may name the dead.
     async fn of_user(&self, user: &UserId) -> Result<Vec<Listed>, Error>;
 
     async fn unlist(&self, listed: &Listed) -> Result<(), Error>;

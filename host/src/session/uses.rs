@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Between two looks at a block that another node is installing.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 });
 
 /// How many uses storage releases at a time.
 pub(super) fn block_size(max_uses: u32) -> u32 {
@@ -128,8 +128,11 @@ impl Sessions {
 
     /// Notes a use, unless one was noted just now.
     async fn note(&self, session: &Session) -> Result<(), Error> {
-        let fine = limits::FENCE_STALE.min(session.idle / 32);
-        let lately = self.clock.now().since(session.last_used()) < fine;
+        let now = self.clock.now();
+        if now >= session.ends_at() {
+            return Err(Error::Unknown);
+        }
+        let lately = now.since(session.last_used()) < limits::FENCE_STALE.min(session.idle / 32);
         if lately && session.hold.used.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -155,7 +158,7 @@ impl Sessions {
             }
             Verdict::Empty(_) => Ok(verdict),
             Verdict::Moved | Verdict::Conflict => {
-                self.copies.drop(&session.id);
+                self.copies.forget(&session.id);
                 Err(Error::Unknown)
             }
         }

@@ -10,6 +10,7 @@ use crate::{
 };
 
 const KEY_BYTES: usize = 2048;
+const KEYS_AT_ONCE: usize = 128;
 const VALUE_BYTES: usize = 2 * 1024 * 1024;
 
 /// One run of one call: what it has read and what it wants to write.
@@ -164,7 +165,10 @@ impl Imports for Call {
     }
 
     fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Entry>>> {
-        keys.iter().map(|key| self.get(key)).collect()
+        match keys.len() > KEYS_AT_ONCE {
+            true => Err(Error::too_large("at most 128 keys at once")),
+            false => keys.iter().map(|key| self.get(key)).collect(),
+        }
     }
 
     fn list(&self, prefix: &str, delimiter: Option<&str>, after: Option<&str>, limit: u32) -> Result<Page> {
@@ -206,7 +210,7 @@ impl Imports for Call {
     fn expire(&self, key: &str, expires_at_ms: Option<u64>) -> Result<()> {
         match self.look(key)? {
             Some(entry) => self.write(key, Some((entry.value, expires_at_ms))),
-            None => Ok(()),
+            None => Err(Error::not_found()),
         }
     }
 

@@ -2,7 +2,7 @@ use coffer_plugin_sdk::{prelude::*, serde_json::json};
 
 use crate::{
     bodies::{Object, Read},
-    record::Secret,
+    record::{Secret, Version},
 };
 
 /// `created_*` are the version's; what else is told besides the data is the secret's.
@@ -38,7 +38,17 @@ pub fn read(path: &str, query: &Read) -> Result<Response> {
 /// All versions that are kept, the newest first, of a deleted secret too.
 pub fn history(path: &str) -> Result<Response> {
     let record = Secret::get(path)?.record;
-    let versions: Vec<_> = record.versions.iter().rev().collect();
+    let told = |version: &Version| {
+        let Version { version, created_at, created_by, deleted_at, destroyed, .. } = version;
+        json!({
+            "version": version,
+            "created_at": created_at,
+            "created_by": created_by,
+            "deleted_at": deleted_at,
+            "destroyed": destroyed,
+        })
+    };
+    let versions: Vec<_> = record.versions.iter().rev().map(told).collect();
     Response::json(&json!({
         "versions": versions,
         "created_at": record.created_at,

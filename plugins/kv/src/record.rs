@@ -5,6 +5,9 @@ use crate::bodies::{Changed, Object};
 /// Of JSON, each.
 const DATA_BYTES: usize = 1024 * 1024;
 const METADATA_BYTES: usize = 16 * 1024;
+/// Data of all versions of a secret together. When its end is moved, all of it is written anew in
+/// one call, and the host bounds what a call may write.
+const KEPT_BYTES: usize = 6 * 1024 * 1024;
 
 /// Everything of a secret but its data.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +30,8 @@ pub struct Version {
     pub created_by: Option<String>,
     pub deleted_at: Option<Timestamp>,
     pub destroyed: bool,
+    /// Of its data; none once that is destroyed.
+    pub bytes: usize,
 }
 
 impl Version {
@@ -56,6 +61,8 @@ pub struct Secret<'a> {
     path: &'a str,
     found: Option<Place>,
     pub record: Record,
+    /// The versions up to this one were stored with another end than the secret has now.
+    outlived: Option<u64>,
 }
 
 impl<'a> Secret<'a> {
@@ -66,7 +73,7 @@ impl<'a> Secret<'a> {
         let entries = storage::get_many::<Record>(&places.map(|place| place.key(path)))?;
         let found = places.into_iter().zip(entries).find_map(|(place, entry)| entry.map(|entry| (place, entry.value)));
         let alive = found.filter(|(_, record)| record.expires_at.is_none_or(|end| end > now));
-        Ok(alive.map(|(place, record)| Self { path, found: Some(place), record }))
+        Ok(alive.map(|(place, record)| Self { path, found: Some(place), record, outlived: None }))
     }
 
     pub fn get(path: &'a str) -> Result<Self> {
@@ -80,11 +87,16 @@ impl<'a> Secret<'a> {
     }
 
     /// Without a version, so not to be saved before it has one.
-    pub fn new(path: &'a str, expires_at: Option<Timestamp>) -> Self {
+    pub fn new(path: &'a str) -> Self {
         let now = time::now();
-        let record =
-            Record { created_at: now, updated_at: now, expires_at, metadata: Object::new(), versions: Vec::new() };
-        Self { path, found: None, record }
+        let record = Record {
+            created_at: now,
+            updated_at: now,
+            expires_at: None,
+            metadata: Object::new(),
+            versions: Vec::new(),
+        };
+        Self { path, found: None, record, outlived: None }
     }
 
     pub fn newest(&self) -> &Version {
@@ -104,38 +116,62 @@ impl<'a> Secret<'a> {
         Ok(storage::get(&self.data_key(number))?.map(|entry| entry.value))
     }
 
-    /// Adds a version, and drops the oldest ones beyond `most`.
-    pub fn add(&mut self, data: &Object, most: usize) -> Result<()> {
-        let bytes = serde_json::to_vec(data).map_err(|_| Error::internal("the data does not serialise"))?;
-        if bytes.len() > DATA_BYTES {
+    /// Adds a version, and drops the oldest ones beyond `most`, or beyond what a secret may take up.
+    /// Says how many it dropped for the latter reason.
+    fn add(&mut self, data: &Object, most: usize) -> Result<usize> {
+        let json = serde_json::to_vec(data).map_err(|_| Error::internal("the data does not serialise"))?;
+        let bytes = json.len();
+        if bytes > DATA_BYTES {
             return Err(Error::too_large("the data must be at most 1 MiB of JSON"));
         }
         let version = self.record.versions.last().map_or(1, |newest| newest.version + 1);
-        storage::put_bytes(&self.data_key(version), &bytes, self.record.expires_at)?;
+        storage::put_bytes(&self.data_key(version), &json, self.record.expires_at)?;
         let (created_at, created_by) = (time::now(), context::principal());
-        self.record.versions.push(Version { version, created_at, created_by, deleted_at: None, destroyed: false });
+        self.record.versions.push(Version {
+            version,
+            created_at,
+            created_by,
+            deleted_at: None,
+            destroyed: false,
+            bytes,
+        });
         while self.record.versions.len() > most.max(1) {
-            let oldest = self.record.versions.remove(0);
-            self.drop_data(&oldest)?;
+            self.drop_oldest()?;
         }
-        Ok(())
+        let kept = self.record.versions.len();
+        while self.record.versions.iter().map(|version| version.bytes).sum::<usize>() > KEPT_BYTES {
+            self.drop_oldest()?;
+        }
+        Ok(kept - self.record.versions.len())
     }
 
-    pub fn drop_data(&self, of: &Version) -> Result<()> {
+    fn drop_oldest(&mut self) -> Result<()> {
+        let oldest = self.record.versions.remove(0);
+        self.drop_data(&oldest)
+    }
+
+    fn drop_data(&self, of: &Version) -> Result<()> {
         if of.destroyed { Ok(()) } else { storage::delete(&self.data_key(of.version)) }
     }
 
-    /// Moves the end of the secret, and of everything that belongs to it.
-    pub fn expire(&mut self, ttl: Option<Span>) -> Result<()> {
+    /// Removes the data of a version for good. False if there is no such version.
+    pub fn destroy(&mut self, number: u64) -> Result<bool> {
+        let Some(place) = self.record.versions.iter().position(|version| version.version == number) else {
+            return Ok(false);
+        };
+        self.drop_data(&self.record.versions[place])?;
+        let version = &mut self.record.versions[place];
+        (version.destroyed, version.bytes) = (true, 0);
+        Ok(true)
+    }
+
+    /// Moves the end of the secret; `save` moves that of everything that belongs to it.
+    pub fn expire(&mut self, ttl: Option<Span>) {
         let end = ttl.map(|ttl| time::now().after(ttl));
-        if end == self.record.expires_at {
-            return Ok(());
+        if end != self.record.expires_at {
+            self.record.expires_at = end;
+            self.outlived = self.record.versions.last().map(|newest| newest.version);
         }
-        self.record.expires_at = end;
-        for version in self.record.versions.iter().filter(|version| !version.destroyed) {
-            storage::expire(&self.data_key(version.version), end)?;
-        }
-        Ok(())
     }
 
     pub fn set_metadata(&mut self, metadata: Object) -> Result<()> {
@@ -150,6 +186,11 @@ impl<'a> Secret<'a> {
     /// Writes the record where its newest version says.
     pub fn save(&mut self) -> Result<()> {
         self.record.updated_at = time::now();
+        let is_outlived = |version: &&Version| self.outlived >= Some(version.version) && !version.destroyed;
+        for version in self.record.versions.iter().filter(is_outlived) {
+            storage::expire(&self.data_key(version.version), self.record.expires_at)?;
+        }
+        self.outlived = None;
         let place = if self.newest().is_readable() { Place::Live } else { Place::Gone };
         if let Some(before) = self.found.filter(|before| *before != place) {
             storage::delete(&before.key(self.path))?;
@@ -167,9 +208,21 @@ impl<'a> Secret<'a> {
     }
 
     /// What a change answers: about the newest version.
-    pub fn changed(&self) -> Changed {
+    pub fn changed(&self) -> Result<Response> {
         let newest = self.newest();
-        Changed { version: newest.version, created_at: newest.created_at, expires_at: self.record.expires_at }
+        let (version, created_at, expires_at) = (newest.version, newest.created_at, self.record.expires_at);
+        Response::json(&Changed { version, created_at, expires_at })
+    }
+
+    /// Adds a version, saves, and answers. What did not go with the caller's wish is a warning.
+    pub fn write(mut self, data: &Object, most: usize) -> Result<Response> {
+        let dropped = self.add(data, most)?;
+        self.save()?;
+        let answer = self.changed()?;
+        Ok(match dropped {
+            0 => answer,
+            _ => answer.with_warning("older versions were dropped: together they may take up 6 MiB"),
+        })
     }
 
     fn data_key(&self, version: u64) -> String {

@@ -10,11 +10,9 @@ use crate::{
 impl Kv {
     /// A new version with the data of an old one.
     pub fn restore(&self, path: &str, body: &Restore) -> Result<Response> {
-        let mut secret = Secret::get(path)?;
+        let secret = Secret::get(path)?;
         let data = secret.data(body.version)?.ok_or_else(|| no_version("/version"))?;
-        secret.add(&data, self.max_versions)?;
-        secret.save()?;
-        Response::json(&secret.changed())
+        secret.write(&data, self.max_versions)
     }
 }
 
@@ -45,7 +43,7 @@ pub fn undelete(path: &str, body: &Undelete) -> Result<Response> {
     if version.deleted_at.take().is_some() {
         secret.save()?;
     }
-    Response::json(&secret.changed())
+    secret.changed()
 }
 
 /// Removes the data of versions for good. Those that are destroyed already count as done.
@@ -55,10 +53,8 @@ pub fn destroy(path: &str, body: &Destroy) -> Result<Response> {
         return Err(Error::invalid("/versions", "out_of_range", "must name at least one version"));
     }
     for (place, number) in body.versions.iter().enumerate() {
-        let version = secret.version(*number).ok_or_else(|| no_version(&format!("/versions/{place}")))?.clone();
-        secret.drop_data(&version)?;
-        if let Some(version) = secret.version(*number) {
-            version.destroyed = true;
+        if !secret.destroy(*number)? {
+            return Err(no_version(&format!("/versions/{place}")));
         }
     }
     secret.save()?;

@@ -12,28 +12,24 @@ impl Kv {
         if Secret::find(path)?.is_some() {
             return Err(Error::exists());
         }
-        let mut secret = Secret::new(path, None);
-        secret.expire(body.ttl)?;
+        let mut secret = Secret::new(path);
+        secret.expire(body.ttl);
         secret.set_metadata(body.metadata.unwrap_or_default())?;
-        secret.add(&body.data, self.max_versions)?;
-        secret.save()?;
-        Response::json(&secret.changed())
+        secret.write(&body.data, self.max_versions)
     }
 
     /// A new version, or the first. The end and the metadata stay unless they are told.
     pub fn update(&self, path: &str, body: Update) -> Result<Response> {
         let found = Secret::find(path)?;
         expect(body.expected_version, found.as_ref())?;
-        let mut secret = found.unwrap_or_else(|| Secret::new(path, None));
+        let mut secret = found.unwrap_or_else(|| Secret::new(path));
         if let Some(ttl) = body.ttl {
-            secret.expire(ttl)?;
+            secret.expire(ttl);
         }
         if let Some(metadata) = body.metadata {
             secret.set_metadata(metadata)?;
         }
-        secret.add(&body.data, self.max_versions)?;
-        secret.save()?;
-        Response::json(&secret.changed())
+        secret.write(&body.data, self.max_versions)
     }
 
     /// Merges into what is there. Without `data` there is no new version.
@@ -44,7 +40,7 @@ impl Kv {
         let mut secret = Secret::get_readable(path)?;
         expect(body.expected_version, Some(&secret))?;
         if let Some(ttl) = body.ttl {
-            secret.expire(ttl)?;
+            secret.expire(ttl);
         }
         if let Some(patch) = body.metadata {
             let mut metadata = std::mem::take(&mut secret.record.metadata);
@@ -54,10 +50,10 @@ impl Kv {
         if let Some(patch) = body.data {
             let mut data = secret.data(secret.newest().version)?.ok_or_else(Error::not_found)?;
             merge(&mut data, patch);
-            secret.add(&data, self.max_versions)?;
+            return secret.write(&data, self.max_versions);
         }
         secret.save()?;
-        Response::json(&secret.changed())
+        secret.changed()
     }
 }
 

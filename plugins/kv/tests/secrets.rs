@@ -235,6 +235,23 @@ fn data_beyond_a_mebibyte_is_too_large_however_it_grew() {
 }
 
 #[test]
+fn versions_that_take_up_too_much_together_are_dropped_with_a_warning() {
+    let host = Host::new();
+    let data = json!({"x": "x".repeat(1_000_000)});
+    for version in 1..=9 {
+        let answer = host.handle::<Kv>("update", "s", json!({"data": data, "ttl": 60 + version})).unwrap();
+        assert_eq!(answer.warnings.len(), usize::from(version > 6), "{version}");
+    }
+    host.post::<Kv>("destroy", "s", json!({"versions": [9]})).unwrap();
+    assert_eq!(host.handle::<Kv>("update", "s", json!({"data": data})).unwrap().warnings.len(), 0);
+    let versions = host.get::<Kv>("history", "s", json!({})).unwrap()["versions"].clone();
+    assert_eq!(
+        versions.as_array().unwrap().iter().map(|v| v["version"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [10, 9, 8, 7, 6, 5, 4]
+    );
+}
+
+#[test]
 fn the_loser_of_a_race_sees_what_the_winner_has_done() {
     let host = with_secret();
     let update = |host: &Host, body: Value| host.post::<Kv>("update", "apps/db", body);

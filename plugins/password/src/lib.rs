@@ -76,7 +76,7 @@ impl Credentials for Password {
 
     fn enroll(&self, subject: &str, id: Option<&str>, plain: Plain) -> Result<Option<Value>> {
         if id.is_some_and(|id| id != ID) {
-            return Err(Error::invalid("", "unknown_value", "a user has one password, and its id is password"));
+            return Err(Error::invalid("", "invalid_value", "a user has one password, and its id is password"));
         }
         match plain.password.len() {
             0 => return Err(Error::invalid("/password", "out_of_range", "must not be empty")),

@@ -102,7 +102,7 @@ fn what_cannot_be_a_password_is_refused() {
         (None, json!({"password": ""}), "/password", "out_of_range"),
         (None, json!({"password": "x".repeat(4097)}), "/password", "out_of_range"),
         (None, json!({"password": "x", "hint": "y"}), "/hint", "unknown_member"),
-        (Some("second"), json!({"password": "x"}), "", "unknown_value"),
+        (Some("second"), json!({"password": "x"}), "", "invalid_value"),
     ] {
         let error = host.enroll::<Password>(ADA, id, body).unwrap_err();
         assert_eq!((error.problems[0].at.as_str(), error.problems[0].code.as_str()), (at, code));

@@ -28,7 +28,19 @@ pub use keys::Key;
 pub(super) use log::Log;
 pub(super) use passwords::Passwords;
 pub(super) use shelf::Shelf;
-pub(super) use wasi::is_offered as wasi_is_offered;
+
+/// Interfaces of the contract that a plugin may import, of any version 1.x.
+const CONTRACT: [&str; 9] = ["types", "context", "config", "storage", "crypto", "http", "clock", "log", "effects"];
+
+/// Is there such an import for plugins? `import` is a name as it stands in a component:
+/// `wasi:io/streams@0.2.6`.
+pub fn is_offered(import: &str) -> bool {
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    match interface.strip_prefix("coffer:plugin/") {
+        Some(ours) => CONTRACT.contains(&ours) && version.starts_with("1."),
+        None => wasi::OFFERED.contains(&interface) && version.starts_with("0.2."),
+    }
+}
 
 /// Everything that a plugin can import; what is not here is refused.
 pub(super) fn link(engine: &Engine) -> Result<Linker<Sandbox>, Error> {

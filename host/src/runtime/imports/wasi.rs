@@ -28,7 +28,7 @@ use super::{
 use crate::{clock::Clock, ids, limits};
 
 /// Interfaces by name, without their version.
-const OFFERED: [&str; 18] = [
+pub(super) const OFFERED: [&str; 18] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
@@ -48,10 +48,6 @@ const OFFERED: [&str; 18] = [
     "wasi:random/insecure-seed",
     "wasi:random/random",
 ];
-
-pub(in crate::runtime) fn is_offered(interface: &str) -> bool {
-    OFFERED.contains(&interface)
-}
 
 struct Io;
 

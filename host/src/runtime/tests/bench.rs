@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::kit::{Bench, engine, request};
+use crate::runtime::testing::{Bench, engine, request};
 use crate::{clock::Clock, runtime::Options};
 
 const CALLS: u32 = 20_000;

@@ -1,4 +1,3 @@
 mod bench;
 mod hostile;
-mod kit;
 mod plain;

@@ -1,4 +1,4 @@
-use super::kit::{Bench, GET, PUT, engine, request};
+use crate::runtime::testing::{Bench, GET, PUT, engine, request};
 use crate::runtime::{Check, Exports, Fault};
 
 /// What `get` of the path found: the value, or `denied` if there is nothing or no such key.

@@ -52,12 +52,12 @@ const REALLOC: &str = r#"(export "cabi_realloc" (func $realloc))"#;
 
 /// A secrets engine. `imports` and `more` are declarations; `body` is what `handle` does, with
 /// the request in `$op $op-len $path $path-len $body $body-len` and the locals `$i` and `$n`.
-pub(super) fn engine(imports: &str, more: &str, body: &str) -> Vec<u8> {
+pub(crate) fn engine(imports: &str, more: &str, body: &str) -> Vec<u8> {
     module(&format!("{imports} {COMMON} {REALLOC} {more} {}", handle(body)))
 }
 
 /// The same with an allocator of its own.
-pub(super) fn engine_with_realloc(realloc: &str, body: &str) -> Vec<u8> {
+pub(crate) fn engine_with_realloc(realloc: &str, body: &str) -> Vec<u8> {
     module(&format!("{COMMON} {realloc} {}", handle(body)))
 }
 
@@ -70,11 +70,11 @@ fn handle(body: &str) -> String {
     )
 }
 
-pub(super) fn module(fields: &str) -> Vec<u8> {
+pub(crate) fn module(fields: &str) -> Vec<u8> {
     world("secrets-engine", fields)
 }
 
-pub(super) fn world(world: &str, fields: &str) -> Vec<u8> {
+pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
     let mut module = wat::parse_str(format!("(module {fields})")).unwrap();
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
@@ -85,19 +85,19 @@ pub(super) fn world(world: &str, fields: &str) -> Vec<u8> {
 }
 
 /// A runtime and one mount in a store of its own.
-pub(super) struct Bench {
-    pub(super) runtime: Runtime,
-    pub(super) view: View,
-    pub(super) call: Call,
-    pub(super) hand: Hand,
+pub(crate) struct Bench {
+    pub(crate) runtime: Runtime,
+    pub(crate) view: View,
+    pub(crate) call: Call,
+    pub(crate) hand: Hand,
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Options { calls: 8, calls_each: 4, queue: 4, passwords: 2 })
     }
 
-    pub(super) fn with(options: Options) -> Self {
+    pub(crate) fn with(options: Options) -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
         let barrier = Barrier::for_test(Arc::new(Memory::default()), clock.clone());
         let mount = MountId::new();
@@ -116,28 +116,28 @@ impl Bench {
         Self { runtime: Runtime::new(clock, options).unwrap(), view, call, hand }
     }
 
-    pub(super) async fn compile(&self, wasm: Vec<u8>) -> Plugin {
+    pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Plugin {
         self.runtime.compile(wasm.into()).await.unwrap()
     }
 
     /// Calls `handle` once.
-    pub(super) async fn run(&self, plugin: &Plugin, path: &str) -> Result<Outcome<Response>, Fault> {
+    pub(crate) async fn run(&self, plugin: &Plugin, path: &str) -> Result<Outcome<Response>, Fault> {
         plugin.call(request("read", path, ""), &self.call).await
     }
 
     /// Compiles and calls once.
-    pub(super) async fn run_wasm(&self, wasm: Vec<u8>) -> Result<Outcome<Response>, Fault> {
+    pub(crate) async fn run_wasm(&self, wasm: Vec<u8>) -> Result<Outcome<Response>, Fault> {
         self.run(&self.compile(wasm).await, "a").await
     }
 }
 
-pub(super) fn request(operation: &str, path: &str, body: &str) -> Handle {
+pub(crate) fn request(operation: &str, path: &str, body: &str) -> Handle {
     Handle(Request { operation: operation.to_owned(), path: path.to_owned(), body: body.as_bytes().to_vec().into() })
 }
 
 /// Puts `path` with the body under it, and answers.
-pub(super) const PUT: &str = r#"(import "coffer:plugin/storage@1.0.0" "put"
+pub(crate) const PUT: &str = r#"(import "coffer:plugin/storage@1.0.0" "put"
     (func $put (param i32 i32 i32 i32 i32 i64 i32)))"#;
 
 /// `get` leaves its result at the address that it is given.
-pub(super) const GET: &str = r#"(import "coffer:plugin/storage@1.0.0" "get" (func $get (param i32 i32 i32)))"#;
+pub(crate) const GET: &str = r#"(import "coffer:plugin/storage@1.0.0" "get" (func $get (param i32 i32 i32)))"#;
