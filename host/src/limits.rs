@@ -191,3 +191,13 @@ pub const SCHEMA_PROBLEMS: usize = 32;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
 pub const REDIS_MISSED: u32 = 3;
+/// How often a change that rests on several things is tried again when one of them has moved.
+pub const CHANGE_ATTEMPTS: usize = 8;
+/// Queues for calls that conflict.
+pub const CONFLICT_QUEUES: usize = 64;
+/// How long a root token lives.
+pub const ROOT_TOKEN_SECONDS: u64 = 24 * 3600;
+/// Audit: characters of a cause.
+pub const AUDIT_CAUSE: usize = 500;
+/// Characters of a program's own name for itself that a session keeps.
+pub const DEVICE_CHARS: usize = 200;

@@ -85,3 +85,12 @@ impl Catalog {
         self.0.iter()
     }
 }
+
+mod shipped {
+    include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+}
+
+/// What came with the server: name and component.
+pub fn shipped() -> Vec<(String, Arc<[u8]>)> {
+    shipped::SHIPPED.iter().map(|(name, wasm)| ((*name).to_owned(), Arc::from(*wasm))).collect()
+}

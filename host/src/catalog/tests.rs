@@ -99,7 +99,7 @@ fn what_is_not_a_plugin_is_refused_by_what_it_is() {
 /// A custom section of the component itself.
 fn append_section(wasm: &mut Vec<u8>, manifest: &str) {
     let name = b"coffer:manifest";
-    let mut leb = |mut number: usize, to: &mut Vec<u8>| {
+    let leb = |mut number: usize, to: &mut Vec<u8>| {
         while number >= 0x80 {
             to.push((number & 0x7f) as u8 | 0x80);
             number >>= 7;

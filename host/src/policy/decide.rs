@@ -56,7 +56,7 @@ impl Rules {
             return Decision::refused("not a path");
         }
         if caller.scope.as_ref().is_some_and(|scope| !scope.covers(action, path)) {
-            return Decision::refused("scope");
+            return Decision::refused(SCOPE);
         }
         let asked = Asked::new(question, generation);
         if let Some(decision) = self.decisions.get(&asked) {

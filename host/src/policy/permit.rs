@@ -64,6 +64,16 @@ pub struct Refusal {
     pub reason: Arc<str>,
 }
 
+impl Refusal {
+    /// The session's own scope does not cover it: no policy was asked.
+    pub fn by_scope(&self) -> bool {
+        *self.reason == *SCOPE
+    }
+}
+
+/// The reason of a refusal by scope.
+pub(super) const SCOPE: &str = "scope";
+
 macro_rules! actions {
     ($($name:ident)*) => {$(
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What the engine says when a call ends badly, in the terms of `Fault`.
 
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError};
 
 use super::{Fault, bindings::coffer::plugin::types as wit, sandbox::Sandbox, types::GuestError};
 use crate::{limits, problem::Problem};
@@ -27,6 +27,9 @@ pub(super) fn stopped(store: &Store<Sandbox>, error: wasmtime::Error) -> Fault {
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return Fault::Busy;
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return Fault::Limit("handles");
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Fault::Limit("stack"),

@@ -53,12 +53,12 @@ const REALLOC: &str = r#"(export "cabi_realloc" (func $realloc))"#;
 /// A secrets engine. `imports` and `more` are declarations; `body` is what `handle` does, with
 /// the request in `$op $op-len $path $path-len $body $body-len` and the locals `$i` and `$n`.
 pub(crate) fn engine(imports: &str, more: &str, body: &str) -> Vec<u8> {
-    module(&format!("{imports} {COMMON} {REALLOC} {more} {}", handle(body)))
+    world("wasi", &format!("{imports} {COMMON} {REALLOC} {more} {}", handle(body)))
 }
 
 /// The same with an allocator of its own.
 pub(crate) fn engine_with_realloc(realloc: &str, body: &str) -> Vec<u8> {
-    module(&format!("{COMMON} {realloc} {}", handle(body)))
+    world("wasi", &format!("{COMMON} {realloc} {}", handle(body)))
 }
 
 fn handle(body: &str) -> String {
@@ -70,16 +70,33 @@ fn handle(body: &str) -> String {
     )
 }
 
-pub(crate) fn module(fields: &str) -> Vec<u8> {
-    world("secrets-engine", fields)
-}
+/// Interfaces of WASI as far as guests here use them.
+const WASI: [&str; 3] = [
+    "package wasi:io@0.2.6; interface poll { resource pollable { block: func(); } }",
+    "package wasi:clocks@0.2.6; interface monotonic-clock {
+        use wasi:io/poll@0.2.6.{pollable};
+        now: func() -> u64;
+        subscribe-duration: func(when: u64) -> pollable;
+    }",
+    "package wasi:cli@0.2.6; interface exit { exit: func(status: result); }",
+];
 
+const WORLD: &str = "package test:guest; world wasi {
+    include coffer:plugin/secrets-engine@1.0.0;
+    import wasi:clocks/monotonic-clock@0.2.6;
+    import wasi:cli/exit@0.2.6;
+}";
+
+/// A world of the contract, or `wasi`: an engine that may import some of WASI.
 pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
     let mut module = wat::parse_str(format!("(module {fields})")).unwrap();
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
     let (package, _) = resolve.push_path(wit).unwrap();
-    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    WASI.iter().for_each(|text| drop(resolve.push_str("wasi.wit", text).unwrap()));
+    let own = resolve.push_str("world.wit", WORLD).unwrap();
+    let of = if world == "wasi" { own } else { package };
+    let world = resolve.select_world(&[of], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
 }

@@ -15,7 +15,7 @@ use crate::{
     fence::{Counter, Fence},
 };
 
-pub use rules::{Bind, Logins, Mounts, OverLimit, Passwords, Plugins, Problem, Rules, Sessions, StepUp};
+pub use rules::{Argon2, Bind, Logins, Mounts, OverLimit, Passwords, Plugins, Problem, Rules, Sessions, StepUp, bytes, schema};
 
 /// The key of the document.
 pub const KEY: &str = "security";

@@ -1,3 +1,4 @@
 mod bench;
 mod hostile;
 mod plain;
+mod refused;
