@@ -325,7 +325,7 @@ mod tests {
                 for node in &nodes {
                     node.fence.ask().await.unwrap();
                 }
-                let mut raised = vec![[false; 8]; 3];
+                let mut raised = [[false; 8]; 3];
                 for step in steps {
                     match step {
                         Step::Change(node, counters) => {

@@ -4,13 +4,40 @@
 pub mod clock;
 pub mod ids;
 pub mod limits;
+pub mod problem;
 pub mod sensitive;
+pub mod span;
+
+pub mod config;
 
 pub mod shared;
 pub mod storage;
 
 pub mod barrier;
 
+pub mod audit;
+pub mod document;
 pub mod fence;
+pub mod runtime;
+
+pub mod catalog;
+pub mod security;
+
+pub mod directory;
+pub mod mount;
 
 pub mod session;
+
+pub mod policy;
+
+pub mod login;
+pub mod operate;
+pub mod secrets;
+pub mod settings;
+pub mod users;
+
+pub mod app;
+
+pub mod http;
+
+pub mod cli;

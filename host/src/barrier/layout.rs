@@ -29,6 +29,8 @@ pub enum Prefix {
     Link,
     /// `role/<name>`.
     Role,
+    /// `holder/<role>`: the users that have a role which must not go without (`admin`).
+    Holder,
     /// `session/…`: the embedded session store.
     Session,
     /// `ended/<session id>`, `generation/<session id>`, `uses/<session id>/…`: what must never come back.
@@ -63,6 +65,7 @@ impl fmt::Display for Prefix {
             Self::UserName => "name",
             Self::Link => "link",
             Self::Role => "role",
+            Self::Holder => "holder",
             Self::Session => "session",
             Self::Ended => "ended",
             Self::Generation => "generation",
@@ -83,5 +86,7 @@ impl fmt::Display for Prefix {
 pub const SEAL: &str = "core/seal";
 /// `core/keyring`: under the root key.
 pub const KEYRING: &str = "core/keyring";
+/// `core/sealed`: stands while somebody has sealed the whole store.
+pub const SEALED: &str = "core/sealed";
 /// Everything below it belongs to the seal.
 pub const CORE: &str = "core/";

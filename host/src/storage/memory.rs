@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Backend, Batch, Entry, Error, Expect, Key, Page, Range, Write};
-use crate::clock::Timestamp;
+use super::{Backend, Batch, Entry, Error, Expect, Key, Page, Range, Write, bounds};
+use crate::{clock::Timestamp, limits};
 
 /// The reference for what a backend does: a map behind a lock. Unit tests of the modules
 /// above run on it, and the randomised conformance story compares the real stores with it.
@@ -42,15 +42,18 @@ fn live(entry: &Entry, now: Timestamp) -> bool {
 #[async_trait]
 impl Backend for Memory {
     async fn get(&self, keys: &[Key], now: Timestamp) -> Result<Vec<Option<Entry>>, Error> {
+        bounds::keys(keys)?;
         let entries = self.lock();
         Ok(keys.iter().map(|key| entries.get(key).filter(|entry| live(entry, now)).cloned()).collect())
     }
 
-    async fn list(&self, range: Range, now: Timestamp) -> Result<Page, Error> {
+    async fn list(&self, mut range: Range, now: Timestamp) -> Result<Page, Error> {
+        bounds::range(&range)?;
+        range.limit = range.limit.min(limits::LIST_EXAMINED);
         let entries = self.lock();
         let start = match &range.after {
-            Some(after) => Bound::Excluded(after.clone()),
-            None => Bound::Included(range.prefix.clone()),
+            Some(after) if *after >= range.prefix => Bound::Excluded(after.clone()),
+            _ => Bound::Included(range.prefix.clone()),
         };
         let mut page = Page::default();
         let within = entries.range((start, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(&range.prefix));
@@ -70,6 +73,7 @@ impl Backend for Memory {
     }
 
     async fn apply(&self, batch: Batch, now: Timestamp) -> Result<(), Error> {
+        bounds::batch(&batch)?;
         let mut entries = self.lock();
         for (key, expect) in &batch.expects {
             let found = entries.get(key).filter(|entry| live(entry, now)).map(|entry| entry.version);

@@ -10,11 +10,28 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 
+mod bounds;
 mod error;
+mod failure;
 mod memory;
+mod migrations;
+mod open;
+mod postgres;
+mod sqlite;
+mod walk;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+pub(crate) mod for_test;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod measure;
 
 pub use error::Error;
 pub use memory::Memory;
+pub use open::open;
 
 /// The store, whichever it is: a cheap handle.
 pub type Storage = Arc<dyn Backend>;

@@ -1,0 +1,235 @@
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Audit, Error,
+    line::{GENESIS, Head, LinkKind, Parsed, START, TORN},
+};
+use crate::{barrier, clock::Timestamp, limits};
+
+/// Where a verification stands: after this line. Carried from chunk to chunk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Link {
+    pub chain: String,
+    pub seq: u64,
+    pub mac: String,
+    /// Lines since the last keyed one: they could have been made by anybody who can write to the
+    /// file, until a keyed one follows.
+    pub unkeyed: u64,
+    /// Lengths of unfinished lines that the next line must own up to.
+    pub torn: Vec<usize>,
+}
+
+/// What a chunk was found to be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Verified {
+    /// Lines that are as they were written, from the first.
+    pub whole: u64,
+    pub broken: Option<Broken>,
+    /// For the next chunk. After a break: where it was last whole.
+    pub last: Option<Link>,
+    /// Chains that these lines belong to.
+    pub chains: BTreeSet<String>,
+}
+
+/// Where the trail is not as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Broken {
+    /// Which of the lines given, from 0. At the end: how many there were in the last chunk.
+    pub index: usize,
+    /// What the line says it is.
+    pub seq: Option<u64>,
+    pub why: String,
+}
+
+/// What the end of a trail was found to be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Ending {
+    pub broken: Option<Broken>,
+    /// Chains with a sealed head of which no line was given: other nodes' and other files', or
+    /// files that are missing.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Elsewhere {
+    pub chain: String,
+    pub seq: u64,
+    pub time: Timestamp,
+}
+
+impl Audit {
+    /// Verifies lines (without their ends) that follow `from`, or that begin a trail. For a file
+    /// that was rotated, `from` is the last link of the file before it.
+    pub async fn verify(&self, lines: &[String], from: Option<Link>) -> Result<Verified, Error> {
+        let mut walk = Walk { audit: self, heads: HashMap::new(), at: from, back: 0 };
+        let mut verified = Verified { whole: 0, broken: None, last: None, chains: BTreeSet::new() };
+        for (index, line) in lines.iter().enumerate() {
+            match walk.step(line).await? {
+                Ok(()) => verified.whole += 1,
+                Err((seq, why)) => {
+                    let index = index.saturating_sub(walk.back);
+                    verified.broken = Some(Broken { index, seq, why });
+                    verified.whole = index as u64;
+                    break;
+                }
+            }
+            verified.chains.extend(walk.at.iter().map(|at| at.chain.clone()));
+        }
+        verified.last = walk.at;
+        Ok(verified)
+    }
+
+    /// After the last chunk: is anything missing after `last`? `seen` are the chains of all chunks.
+    pub async fn verify_end(&self, last: Option<&Link>, seen: &BTreeSet<String>) -> Result<Ending, Error> {
+        let heads = self.heads().await?;
+        let missing = |last: &Link| {
+            if !last.torn.is_empty() {
+                return Some("the last line is not whole".to_owned());
+            }
+            heads.iter().find_map(|head| match head {
+                head if head.chain == last.chain && head.seq > last.seq => Some(missing_at_end(head, last.seq)),
+                head if head.after.as_ref() == Some(&last.chain) => {
+                    Some(format!("chain {} followed and is missing", head.chain))
+                }
+                _ => None,
+            })
+        };
+        let cut = last.and_then(missing);
+        let broken = cut.map(|why| Broken { index: 0, seq: last.map(|last| last.seq), why });
+        let elsewhere = heads.into_iter().filter(|head| !seen.contains(&head.chain));
+        let elsewhere = elsewhere.map(|Head { chain, seq, time, .. }| Elsewhere { chain, seq, time }).collect();
+        Ok(Ending { broken, elsewhere })
+    }
+
+    async fn sealed_head(&self, chain: &str) -> Result<Option<Head>, Error> {
+        // A chain's name is hex; what is not is in no key.
+        if chain.len() != 32 || !chain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        Ok(self.0.heads.get(chain).await?.map(|head| head.value))
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, Error> {
+        let (mut heads, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.0.heads.list("", None, after.as_deref(), limits::LIST_MOST).await?;
+            for chain in &page.keys {
+                heads.extend(self.sealed_head(chain).await?);
+            }
+            after = page.keys.last().cloned();
+            if !page.more {
+                return Ok(heads);
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    audit: &'a Audit,
+    heads: HashMap<String, Option<Head>>,
+    at: Option<Link>,
+    /// So many lines before the one that showed it stands what is wrong.
+    back: usize,
+}
+
+/// The line's own number, and what is wrong.
+type Wrong = (Option<u64>, String);
+
+impl Walk<'_> {
+    async fn step(&mut self, text: &str) -> Result<Result<(), Wrong>, Error> {
+        let Some(line) = Parsed::parse(text) else { return Ok(self.unfinished(text)) };
+        let seq = line.seq;
+        let wrong = |why: &str| Ok(Err((Some(seq), why.to_owned())));
+        match line.is_whole(text, &self.audit.0.barrier) {
+            Ok(true) => {}
+            Ok(false) => return wrong("the line was changed"),
+            Err(barrier::Error::Corrupt(_)) => return wrong("the line names a key that this store never had"),
+            Err(error) => return Err(error.into()),
+        }
+        if let Err(wrong) = self.owns_up(&line) {
+            return Ok(Err(wrong));
+        }
+        if let Err(why) = self.follows(&line).await? {
+            return wrong(&why);
+        }
+        if self.head(&line.chain).await?.is_some_and(|head| head.seq == seq && head.mac != line.mac) {
+            return wrong("the line is not the one that was sealed in the store");
+        }
+        let unkeyed = match line.link {
+            LinkKind::Hmac => 0,
+            LinkKind::Sha256 => self.at.as_ref().map_or(0, |at| at.unkeyed) + 1,
+        };
+        self.at = Some(Link { chain: line.chain, seq, mac: line.mac, unkeyed, torn: Vec::new() });
+        Ok(Ok(()))
+    }
+
+    /// Does the line come right after where we are?
+    async fn follows(&mut self, line: &Parsed) -> Result<Result<(), String>, Error> {
+        let begins = line.seq == 1 && line.operation == START;
+        let wrong = |why: &str| Ok(Err(why.to_owned()));
+        let Some(at) = self.at.clone() else {
+            return match begins && line.prev == GENESIS {
+                true => Ok(Ok(())),
+                false => wrong("lines before it are missing"),
+            };
+        };
+        if line.chain == at.chain {
+            return match line.seq {
+                seq if seq == at.seq + 1 && line.prev == at.mac => Ok(Ok(())),
+                seq if seq == at.seq + 1 => wrong("the line before it is not the one it follows"),
+                seq if seq > at.seq => Ok(Err(format!("{} lines before it are missing", seq - at.seq - 1))),
+                _ => wrong("the line is out of order or repeated"),
+            };
+        }
+        if let Some(head) = self.head(&at.chain).await?
+            && head.seq > at.seq
+        {
+            return Ok(Err(missing_at_end(&head, at.seq)));
+        }
+        // A collector of standard output sees every chain begin anew.
+        match begins && (line.prev == at.mac || line.prev == GENESIS) {
+            true => Ok(Ok(())),
+            false => wrong("another chain stood before it"),
+        }
+    }
+
+    /// A line that a sink took only part of; the next line that we wrote says so.
+    fn unfinished(&mut self, text: &str) -> Result<(), Wrong> {
+        let at = self.at.as_mut().filter(|at| at.torn.len() < limits::AUDIT_GROUP).ok_or_else(none_of_ours)?;
+        at.torn.push(text.len());
+        Ok(())
+    }
+
+    fn owns_up(&mut self, line: &Parsed) -> Result<(), Wrong> {
+        let torn = self.at.as_ref().map(|at| &at.torn[..]).unwrap_or_default();
+        let told = line.values.get("bytes").filter(|_| line.operation == TORN);
+        let found: Vec<_> = torn.iter().map(usize::to_string).collect();
+        if told.map_or("", String::as_str) == found.join(",") {
+            return Ok(());
+        }
+        self.back = torn.len();
+        Err(match torn.is_empty() {
+            true => (Some(line.seq), "the unfinished line before it is missing".to_owned()),
+            false => none_of_ours(),
+        })
+    }
+
+    async fn head(&mut self, chain: &str) -> Result<Option<Head>, Error> {
+        if let Some(head) = self.heads.get(chain) {
+            return Ok(head.clone());
+        }
+        let head = self.audit.sealed_head(chain).await?;
+        self.heads.insert(chain.to_owned(), head.clone());
+        Ok(head)
+    }
+}
+
+fn none_of_ours() -> Wrong {
+    (None, "not a line of the trail".to_owned())
+}
+
+fn missing_at_end(head: &Head, seq: u64) -> String {
+    format!("chain {} ends at {seq}, but was sealed in the store at {}", head.chain, head.seq)
+}

@@ -1,0 +1,61 @@
+//! What the process does to itself, and what the system tells it.
+
+use std::{
+    io::{self, Write as _},
+    panic,
+};
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// No core file, no debugger of another process, no `/proc/self/mem` for others; and a panic
+/// tells where it was, never what it said, which may quote a secret.
+pub fn harden() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    panic::set_hook(Box::new(|panicked| {
+        let place = panicked.location().map(ToString::to_string).unwrap_or_default();
+        match tracing::dispatcher::has_been_set() {
+            true => tracing::error!(place, "panicked"),
+            false => drop(writeln!(io::stderr(), "coffer: panicked at {place}")),
+        }
+    }));
+    Ok(())
+}
+
+/// As many open files as the system allows: each connection is one, and the usual soft limit is
+/// far below `limits::CONNECTIONS`.
+pub fn allow_open_files() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// Resolves at the first SIGTERM or SIGINT. Asked for at once, so that none is lost while the
+/// server starts.
+pub fn stopped() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn a_hardened_process_leaves_no_core_and_may_open_many_files() {
+        let hook = panic::take_hook();
+        harden().unwrap();
+        allow_open_files().unwrap();
+        // The other tests of this process keep their own hook.
+        panic::set_hook(hook);
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+        assert!(matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)));
+        let files = getrlimit(Resource::Nofile);
+        assert_eq!(files.current, files.maximum);
+        set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+    }
+}

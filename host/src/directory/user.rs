@@ -1,0 +1,53 @@
+use serde::{Deserialize, Serialize};
+
+use super::ADMIN;
+use crate::{
+    clock::Timestamp,
+    ids::{Email, MountId, RoleName, UserId, Username},
+};
+
+/// A user is an id; the name is a label that changes hands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct User {
+    pub id: UserId,
+    pub username: Username,
+    /// Several users may have the same one.
+    pub email: Option<Email>,
+    pub role: RoleName,
+    pub kind: Kind,
+    pub disabled: bool,
+    pub created_at: Timestamp,
+    /// The identities that lead here.
+    pub links: Vec<Link>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Person,
+    /// A client, whose secrets are credentials of mount `clients`.
+    Machine,
+}
+
+/// An identity: what an auth mount says who somebody is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Link {
+    pub mount: MountId,
+    pub subject: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    pub username: Username,
+    pub email: Option<Email>,
+    pub role: RoleName,
+    pub kind: Kind,
+}
+
+impl User {
+    /// Is this somebody who can put things right? A machine is not: by default its way to log
+    /// in gives no admin.
+    pub(super) fn holds_the_keys(&self) -> bool {
+        self.role.as_str() == ADMIN && self.kind == Kind::Person && !self.disabled
+    }
+}

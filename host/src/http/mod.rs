@@ -1,0 +1,33 @@
+//! HTTP: the only part that knows of requests, statuses and TLS.
+//!
+//! Owns how bytes become a request and an answer becomes bytes: the accept loop, the layers, the
+//! strict reading of bodies, queries and paths, the table of errors. Never decides: who may do
+//! what is `policy`'s, what is done is a use case's. One more thing that can be wrong is one more
+//! row in `error.rs`; one more layer is one more entry in `layers.rs`.
+
+mod activity;
+pub mod answer;
+pub mod bearer;
+pub mod body;
+pub mod certificate;
+pub mod client_address;
+mod connection;
+mod convert;
+pub mod dev_certificate;
+pub mod error;
+pub mod form;
+mod intake;
+pub mod json;
+pub mod layers;
+pub mod listen;
+pub mod openapi;
+pub mod path;
+mod permitted;
+pub mod query;
+mod routes;
+mod slots;
+mod state;
+mod trail;
+
+#[cfg(test)]
+mod tests;

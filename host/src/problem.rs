@@ -1,0 +1,123 @@
+//! One thing that a client can mend in what it sent, and how JSON becomes our types with such
+//! problems in our own words: a parser's message would quote the input.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+/// `at` is a JSON Pointer (RFC 6901) into what was sent, `code` one of the documented types.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    pub at: String,
+    pub code: Cow<'static, str>,
+    pub message: Cow<'static, str>,
+}
+
+impl Problem {
+    pub fn new(at: impl Into<String>, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { at: at.into(), code: code.into(), message: message.into() }
+    }
+
+    /// The same, found inside of something that itself stands at `place`.
+    pub fn below(mut self, place: &str) -> Self {
+        self.at.insert_str(0, place);
+        self
+    }
+}
+
+/// A JSON Pointer to `member` below `place`.
+pub fn pointer(place: &str, member: &str) -> String {
+    format!("{place}/{}", member.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Reads a type of ours from JSON; what is wrong is told with its place.
+pub fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Problem>> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let at = error.path().iter().fold(String::new(), |at, segment| match segment {
+            Segment::Seq { index } => pointer(&at, &index.to_string()),
+            Segment::Map { key } => pointer(&at, key),
+            Segment::Enum { .. } | Segment::Unknown => at,
+        });
+        vec![explain(at, &error.inner().to_string())]
+    })
+}
+
+fn explain(at: String, said: &str) -> Problem {
+    let named = |text: &str| text.split('`').nth(1).map(str::to_owned);
+    if said.starts_with("missing field") {
+        let member = named(said).unwrap_or_default();
+        return Problem::new(pointer(&at, &member), "missing", "is required");
+    }
+    if said.starts_with("unknown field") {
+        return Problem::new(at, "unknown_member", "is not known here");
+    }
+    if said.starts_with("invalid type") || said.starts_with("data did not match") {
+        return Problem::new(at, "wrong_type", "has the wrong type");
+    }
+    if let Some((_, expected)) = said.split_once(", expected ").filter(|_| said.starts_with("unknown variant")) {
+        let words = expected.trim_start_matches("one of ").replace('`', "");
+        return Problem::new(at, "invalid_value", format!("must be {}", words.replace(", ", " or ")));
+    }
+    if said.starts_with("invalid value") {
+        return Problem::new(at, "out_of_range", "is out of range");
+    }
+    // What is left are the words of our own types. A quotation mark would mean that a type of
+    // somebody else's has quoted what it read.
+    let ours = said.len() <= 160 && !said.contains(['"', '\'', '`']);
+    Problem::new(at, "invalid_value", if ours { said.to_owned() } else { "is not valid".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::ids::MountName;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Sample {
+        mount: MountName,
+        #[serde(default)]
+        kind: Option<Kind>,
+        #[serde(default)]
+        list: Vec<u8>,
+    }
+
+    #[derive(Deserialize, Debug)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        One,
+        Two,
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_and_never_quoted() {
+        let cases = [
+            (json!({}), "/mount", "missing"),
+            (json!({"mount": "kv", "canary/x": 1}), "/canary~1x", "unknown_member"),
+            (json!({"mount": 5}), "/mount", "wrong_type"),
+            (json!({"mount": "CANARY"}), "/mount", "invalid_value"),
+            (json!({"mount": "kv", "kind": "canary"}), "/kind", "invalid_value"),
+            (json!({"mount": "kv", "list": [1, "canary"]}), "/list/1", "wrong_type"),
+            (json!({"mount": "kv", "list": [1, 999]}), "/list/1", "out_of_range"),
+        ];
+        for (value, at, code) in cases {
+            let problem = decode::<Sample>(&value).unwrap_err().remove(0);
+            assert_eq!((problem.at.as_str(), &*problem.code), (at, code), "{value}");
+            assert!(!problem.message.to_lowercase().contains("canary"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_an_enum_are_told() {
+        let problem = decode::<Sample>(&json!({"mount": "kv", "kind": 5})).unwrap_err().remove(0);
+        assert!(!problem.message.is_empty());
+        let problem = decode::<Sample>(&json!({"mount": "kv", "kind": "x"})).unwrap_err().remove(0);
+        assert_eq!(problem.message, "must be one or two");
+    }
+}
