@@ -235,23 +235,24 @@ mod tests {
     async fn a_sealed_part_opens_in_its_own_place_only() {
         let bench = Bench::embedded();
         let id = bench.login().await.session.id.clone();
-        let record = bench.sessions.store.get(&id).await.unwrap().unwrap();
+        let (record, other_id) = (bench.sessions.store.get(&id).await.unwrap().unwrap(), SessionId::new());
         let open =
             |record: &Record, namespace, id| Facts::open(record, &bench.barrier, namespace, id).unwrap().is_some();
         assert!(open(&record, "embedded", &id));
         assert!(!open(&record, "elsewhere", &id));
-        assert!(!open(&record, "embedded", &SessionId::new()));
+        assert!(!open(&record, "embedded", &other_id));
         let another = "x".to_owned();
-        for other in [
+        let others = [
             Record { rev: another.clone(), ..record.clone() },
             Record { a: another.clone(), ..record.clone() },
             Record { r: another, ..record.clone() },
             Record { sealed: Vec::new(), ..record.clone() },
             Record { sealed: record.sealed[1..].to_vec(), ..record.clone() },
-        ] {
-            assert!(!open(&other, "embedded", &id));
+        ];
+        for other in &others {
+            assert!(!open(other, "embedded", &id));
         }
-        let used = Record { used: true, left: 7, block: 7, seen: bench.clock.now(), ..record };
+        let used = Record { used: true, left: 7, block: 7, seen: bench.clock.now(), ..record.clone() };
         assert!(open(&used, "embedded", &id), "what a use changes is not sealed");
     }
 }
