@@ -61,6 +61,10 @@ fn every_row_keeps_its_status_and_type() {
         (K::PluginFailed, 502, "plugin_failed"),
         (K::Sealed, 503, "sealed"),
         (K::Disabled, 503, "disabled"),
+        (K::MountDisabled, 503, "mount_disabled"),
+        (K::UnknownVerb, 404, "unknown_verb"),
+        (K::LastAdmin, 422, "last_admin"),
+        (K::AlreadyInitialised, 422, "already_initialized"),
         (K::Unavailable, 503, "unavailable"),
         (K::TooLong, 503, "timeout"),
     ];
