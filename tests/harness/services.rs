@@ -162,3 +162,22 @@ impl Services {
         std::thread::scope(|scope| scope.spawn(run).join()).expect("the services answer")
     }
 }
+
+#[tokio::test]
+async fn what_a_server_kept_in_its_services_is_found_and_removed() {
+    let services = Services { postgres: Some(Postgres::create().await), redis: Some(Redis::create().await) };
+    let (postgres, redis) = (services.postgres.as_ref().expect("made"), services.redis.as_ref().expect("made"));
+    assert_ne!(redis.url, Redis::create().await.url, "each server has its own");
+    let mut connection = PgConnection::connect(&postgres.url).await.expect("PostgreSQL answers");
+    connection.execute("CREATE TABLE entry (key bytea, value bytea, version bigint)").await.expect("a table");
+    connection.execute("INSERT INTO entry VALUES ('some key', 'some value', 7)").await.expect("a row");
+    let mut connection = connect(&redis.url).await;
+    let () =
+        redis::cmd("HSET").arg("a key").arg("field").arg("text").query_async(&mut connection).await.expect("a hash");
+    let found = services.dump_and_remove();
+    let text = |at: usize| String::from_utf8_lossy(&found[at].1).into_owned();
+    assert!(["a key", "field", "text"].iter().all(|part| text(0).contains(part)), "{}", text(0));
+    assert!(["some key", "some value"].iter().all(|part| text(1).contains(part)), "{}", text(1));
+    assert!(redis.keys().await.is_empty());
+    assert!(PgConnection::connect(&postgres.url).await.is_err(), "the database is gone");
+}

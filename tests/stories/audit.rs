@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, Sessions, Storage, TestServer, canary};
+use crate::harness::{Builder, Client, Sessions, Storage, TestServer, canary};
 
 #[tokio::test]
 async fn a_record_names_who_what_and_how_it_was_decided() {
@@ -99,36 +99,42 @@ async fn no_sink_no_work() {
 async fn a_trail_verifies_until_a_line_is_touched(server: Builder) {
     let mut server = server.start().await;
     server.login("ada").await;
+    server.restart().await;
+    let admin = server.admin().await;
     let file = std::fs::read_dir(server.data_dir())
         .expect("the data folder is there")
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("audit")))
         .expect("an audit file");
-    assert!(server.sigterm().success());
+    assert_eq!(verify(&server, &admin, file.clone()).await, 0, "an untouched trail verifies");
     let lines: Vec<String> = std::fs::read_to_string(&file).expect("text").lines().map(str::to_owned).collect();
-    let whole = lines.join("\n") + "\n";
-    assert!(verify(&server, &file), "an untouched trail verifies");
     let middle = lines.len() / 2;
     let mut removed = lines.clone();
     removed.remove(middle);
     let mut swapped = lines.clone();
     swapped.swap(middle, middle + 1);
     let mut changed = lines.clone();
-    changed[middle] =
-        changed[middle].replacen("127.0.0.1", "127.0.0.2", 1).replacen("\"phase\":\"", "\"phase\":\"x", 1);
-    for touched in [removed, swapped, changed] {
-        std::fs::write(&file, touched.join("\n") + "\n").expect("the test's folder is writable");
-        assert!(!verify(&server, &file), "a touched trail does not");
+    changed[middle] = changed[middle].replacen("\"phase\":\"", "\"phase\":\"x", 1);
+    for (name, touched) in [("removed", removed), ("swapped", swapped), ("changed", changed)] {
+        let copy = server.dir().join(name);
+        std::fs::write(&copy, touched.join("\n") + "\n").expect("the test's folder is writable");
+        assert_eq!(verify(&server, &admin, copy).await, 10, "one with a line {name} does not");
     }
-    std::fs::write(&file, whole).expect("the test's folder is writable");
+    // Who may not read the trail cannot have it verified.
+    let ada = server.login("ada").await;
+    assert_eq!(verify(&server, &ada, file).await, 5);
 }
 
-/// `coffer audit verify`, without a server.
-fn verify(server: &TestServer, file: &std::path::Path) -> bool {
+/// `coffer audit verify`: its exit code.
+async fn verify(server: &TestServer, caller: &Client, file: std::path::PathBuf) -> i32 {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_coffer"));
-    command.args(["audit", "verify", "--data-dir"]).arg(server.data_dir()).arg(file);
-    command.output().expect("the binary starts").status.success()
+    command.args(["audit", "verify"]).arg(file);
+    command.env("COFFER_ADDR", server.url()).env("COFFER_TOKEN", caller.token());
+    command.env("COFFER_CACERT", server.authority());
+    let output =
+        tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("the binary starts");
+    output.status.code().expect("it ends by itself")
 }
 
 on_every_store!(a_trail_verifies_until_a_line_is_touched);

@@ -19,8 +19,6 @@ const TAKE_A_BODY: &[(&str, &str)] = &[
     ("POST", "/sessions/revoke"),
     ("POST", "/users/create"),
     ("POST", "/users/delete"),
-    ("POST", "/users/ada/update"),
-    ("POST", "/users/ada/password"),
     ("POST", "/secrets/create"),
     ("PUT", "/secrets/kv/x"),
     ("PATCH", "/secrets/kv/x"),

@@ -8,11 +8,13 @@ fn new_user(name: &str) -> Value {
     json!({ "username": name, "email": format!("{name}@example.com"), "role": "user", "password": canary(name) })
 }
 
-on_every_store!(
-    a_created_user_logs_in_and_a_deleted_one_does_not,
-    a_new_user_of_an_old_name_inherits_nothing,
+on_every_store!(a_created_user_logs_in_and_a_deleted_one_does_not, a_new_user_of_an_old_name_inherits_nothing,);
+
+not_yet!(
     a_changed_password_ends_the_other_sessions,
     a_disabled_user_is_out_at_once,
+    an_admin_sees_and_changes_users,
+    what_a_user_may_not_ask_about_others_looks_the_same,
 );
 
 async fn a_created_user_logs_in_and_a_deleted_one_does_not(server: Builder) {
@@ -162,27 +164,54 @@ async fn what_a_new_user_lacks_is_named() {
 async fn a_user_learns_nothing_about_other_users() {
     let server = TestServer::start().await;
     let (ada, _) = (server.login("ada").await, server.login("bob").await);
-    for path in ["/users/bob", "/users/nobody"] {
-        ada.get(path).await.expect_forbidden();
-    }
-    let likeness = async |path: &str| ada.post(path, json!({})).await.likeness();
-    assert_eq!(likeness("/users/bob/delete").await, likeness("/users/nobody/delete").await);
-    assert_eq!(likeness("/users/bob/update").await, likeness("/users/nobody/update").await);
+    let likeness = async |path: &str, body: Value| ada.post(path, body).await.likeness();
+    let named = |name: &str| json!({ "username": name });
+    assert_eq!(likeness("/users/bob/delete", json!({})).await, likeness("/users/nobody/delete", json!({})).await);
+    assert_eq!(likeness("/users/delete", named("bob")).await, likeness("/users/delete", named("nobody")).await);
     ada.post("/users/bob/delete", json!({})).await.expect_forbidden();
-    ada.post("/users/delete", json!({ "username": "bob" })).await.expect_forbidden();
-    ada.post("/users/delete", json!({ "username": "nobody" })).await.expect_forbidden();
+    ada.post("/users/delete", named("bob")).await.expect_forbidden();
+    ada.post("/users/ada/delete", json!({})).await.expect_forbidden();
     ada.post("/users/create", new_user("bob")).await.expect_forbidden();
     ada.post("/users/create", new_user("carl")).await.expect_forbidden();
-    ada.get("/users").await.expect_forbidden();
-    ada.post("/users/ada/update", json!({ "role": "admin" })).await.expect_forbidden();
-    ada.post("/users/bob/password", json!({ "current": ada.password, "new": canary("new") })).await.expect_forbidden();
+    let mut admin = new_user("carl");
+    admin["role"] = json!("admin");
+    ada.post("/users/create", admin).await.expect_forbidden();
     let me = ada.get("/users/me").await.expect(200);
     assert_eq!((&me["username"], &me["role"]), (&json!("ada"), &json!("user")));
+    server.anonymous().get("/users/me").await.expect_unauthorized();
 }
 
 #[tokio::test]
-async fn an_admin_sees_and_changes_users() {
+async fn an_admin_makes_admins_and_the_last_one_stays() {
     let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let path = format!("/users/{}/delete", admin.username);
+    admin.post(&path, json!({})).await.expect(422);
+    admin.post("/users/delete", json!({ "username": admin.username })).await.expect(422);
+    admin.get("/users/me").await.expect(200);
+    server.create_user("ada", "admin").await;
+    let ada = server.login("ada").await;
+    ada.get("/sys/settings").await.expect(200);
+    ada.post(&path, json!({})).await.expect(200);
+    admin.get("/users/me").await.expect_unauthorized();
+    ada.post("/users/ada/delete", json!({})).await.expect(422);
+}
+
+async fn what_a_user_may_not_ask_about_others_looks_the_same(server: Builder) {
+    let server = server.start().await;
+    let (ada, _) = (server.login("ada").await, server.login("bob").await);
+    for path in ["/users/bob", "/users/nobody", "/users"] {
+        ada.get(path).await.expect_forbidden();
+    }
+    let likeness = async |path: &str| ada.post(path, json!({})).await.likeness();
+    assert_eq!(likeness("/users/bob/update").await, likeness("/users/nobody/update").await);
+    ada.post("/users/ada/update", json!({ "role": "admin" })).await.expect_forbidden();
+    let password = json!({ "current": ada.password, "new": canary("new") });
+    ada.post("/users/bob/password", password).await.expect_forbidden();
+}
+
+async fn an_admin_sees_and_changes_users(server: Builder) {
+    let server = server.start().await;
     let (ada, admin) = (server.login("ada").await, server.admin().await);
     let list = admin.get("/users").await.expect(200);
     let names: Vec<_> = list["users"].as_array().expect("a list").iter().map(|user| user["username"].clone()).collect();
@@ -193,27 +222,14 @@ async fn an_admin_sees_and_changes_users() {
     let email = format!("{}@example.org", unique("ada"));
     admin.post("/users/ada/update", json!({ "email": email })).await.expect(200);
     assert_eq!(admin.get("/users/ada").await.expect(200)["email"], email);
-    admin.post("/users/ada/update", json!({ "role": "wizard" })).await.expect_problem(
-        422,
-        ["body", "role"],
-        "unknown_role",
-    );
+    let wizard = json!({ "role": "wizard" });
+    admin.post("/users/ada/update", wizard).await.expect_problem(422, ["body", "role"], "unknown_role");
     admin.post("/users/ada/update", json!({ "role": "admin" })).await.expect(200);
     server.login("ada").await.get("/sys/settings").await.expect(200);
     admin.post("/users/ada/update", json!({ "role": "user" })).await.expect(200);
     server.login("ada").await.get("/sys/settings").await.expect_forbidden();
     admin.post("/users/nobody/update", json!({ "role": "user" })).await.expect_type(422, "not_found");
-}
-
-#[tokio::test]
-async fn the_last_admin_stays() {
-    let server = TestServer::start().await;
-    let admin = server.admin().await;
-    let path = format!("/users/{}", admin.username);
-    admin.post(&format!("{path}/delete"), json!({})).await.expect(422);
-    admin.post(&format!("{path}/update"), json!({ "role": "user" })).await.expect(422);
-    admin.post(&format!("{path}/update"), json!({ "disabled": true })).await.expect(422);
-    server.create_user("ada", "admin").await;
-    admin.post(&format!("{path}/delete"), json!({})).await.expect(200);
-    admin.get("/users/me").await.expect_unauthorized();
+    let path = format!("/users/{}/update", admin.username);
+    admin.post(&path, json!({ "role": "user" })).await.expect(422);
+    admin.post(&path, json!({ "disabled": true })).await.expect(422);
 }
