@@ -65,9 +65,10 @@ struct Walk {
 
 impl Walk {
     async fn step(&mut self, lines: &[String], place: impl Fn(u64) -> String) -> Result<(), Failure> {
-        let verified = self.client.post("sys/audit/verify", &json!({"lines": lines, "from": self.last})).await?;
+        let answer = self.client.post("sys/audit/verify", &json!({"lines": lines, "from": self.last})).await?;
+        let verified = &answer["verified"];
         if let Some(index) = verified["broken"]["index"].as_u64() {
-            return Err(Failure::Broken(format!("{}: {}", place(index), why(&verified))));
+            return Err(Failure::Broken(format!("{}: {}", place(index), why(verified))));
         }
         self.whole += verified["whole"].as_u64().unwrap_or(0);
         let chains = verified["chains"].as_array().into_iter().flatten();
@@ -78,10 +79,11 @@ impl Walk {
 
     /// Is anything missing after the last line?
     async fn end(self) -> Result<(), Failure> {
-        let body = json!({"end": true, "from": self.last, "seen": self.seen});
-        let ending = self.client.post("sys/audit/verify", &body).await?;
+        let body = json!({"lines": [], "from": self.last, "ends": self.seen});
+        let answer = self.client.post("sys/audit/verify", &body).await?;
+        let ending = &answer["ending"];
         if ending["broken"].is_object() {
-            return Err(Failure::Broken(format!("after the last line: {}", why(&ending))));
+            return Err(Failure::Broken(format!("after the last line: {}", why(ending))));
         }
         exit::show(&json!({"whole": self.whole, "chains": self.seen, "elsewhere": ending["elsewhere"]}))
     }
