@@ -15,13 +15,28 @@ pub mod storage;
 
 pub mod barrier;
 
-pub mod document;
-
 pub mod audit;
+pub mod document;
 pub mod fence;
+pub mod runtime;
+
+pub mod catalog;
+pub mod security;
+
 pub mod directory;
+pub mod mount;
 
 pub mod session;
+
+pub mod policy;
+
+pub mod login;
+pub mod operate;
+pub mod secrets;
+pub mod settings;
+pub mod users;
+
+pub mod app;
 
 pub mod http;
 

@@ -63,6 +63,45 @@ pub const AUDIT_HEAD_EVERY: Duration = Duration::from_secs(1);
 pub const PLUGIN_CALLS: usize = 64;
 pub const PLUGIN_QUEUE: usize = 256;
 pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
+pub const PLUGIN_MEMORY: usize = 256 * 1024 * 1024;
+pub const PLUGIN_STACK: usize = 1024 * 1024;
+pub const PLUGIN_TABLE_ELEMENTS: usize = 20_000;
+/// Of one component: a Rust one takes 3 core instances, 1 memory and 2 tables.
+pub const PLUGIN_CORE_INSTANCES: u32 = 16;
+pub const PLUGIN_MEMORIES: u32 = 2;
+pub const PLUGIN_TABLES: u32 = 8;
+pub const PLUGIN_HANDLES: usize = 1000;
+/// How often a running guest is looked at, and yields.
+pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
+/// Each function of the host, besides the deadline of the whole call.
+pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
+/// What one call of a host function may carry.
+pub const PLUGIN_HOSTCALL_BYTES: usize = 8 * 1024 * 1024;
+pub const PLUGIN_KEY_BYTES: usize = 1200;
+/// A little less than the store takes, for the envelope.
+pub const PLUGIN_VALUE_BYTES: usize = VALUE_BYTES - 1024;
+pub const PLUGIN_GET_MANY: usize = 128;
+/// Values that one call may hold at once.
+pub const PLUGIN_READ_BYTES: usize = 32 * 1024 * 1024;
+pub const PLUGIN_RANDOM_BYTES: usize = 64 * 1024;
+pub const PLUGIN_LOG_MESSAGE_BYTES: usize = 2048;
+pub const PLUGIN_LOG_FIELDS: usize = 16;
+/// Secrets of one call that log lines are searched for; with more of them nothing is logged.
+pub const PLUGIN_LOG_SECRETS: usize = 256;
+pub const PLUGIN_NOTES: usize = 32;
+pub const PLUGIN_PROBLEMS: usize = 64;
+pub const PLUGIN_TEXT_BYTES: usize = 1024;
+pub const PLUGIN_GROUPS: usize = 1000;
+pub const PLUGIN_INTERNAL_BYTES: usize = 64 * 1024;
+pub const PLUGIN_CHALLENGE_WAIT: Duration = Duration::from_secs(3600);
+pub const PLUGIN_LEASE_SECONDS: u64 = 10 * 366 * 24 * 3600;
+pub const PASSWORD_BYTES: usize = 4096;
+/// What a stored hash may cost at most: it came from a plugin, not from the operator.
+pub const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
+pub const PASSWORD_PASSES: u32 = 16;
+pub const PASSWORD_LANES: u32 = 16;
+/// Versions of one key that a plugin holds.
+pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 
 /// Settings: how many past values of a key are kept.
 pub const SETTING_HISTORY: u64 = 50;
@@ -95,13 +134,16 @@ pub const AUDIT_GROUP: usize = 256;
 pub const AUDIT_QUEUE: usize = 1024;
 /// How long a record may wait for the sink before the request is refused.
 pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Shares of the root key.
+pub const SHARES: u8 = 64;
 /// Storage, inside: connections, and what one batch may carry in all.
 pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
 pub const SQLITE_READERS: u32 = 4;
 pub const POSTGRES_READERS: u32 = 12;
 pub const POSTGRES_WRITERS: u32 = 12;
-/// The server gives up on a statement before we give up on the server: so its outcome is known.
-pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(4);
+/// A database gives up on a statement before we give up on the database: so its outcome is known.
+pub const STATEMENT_WAIT: Duration = Duration::from_secs(4);
 /// A connection that has been idle for longer is asked whether it is still there.
 pub const POSTGRES_IDLE: Duration = Duration::from_secs(1);
 /// A node that starts waits this long for another one that is migrating.
@@ -111,6 +153,12 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+
+/// Policies: the text of one document, all of them together, and what is remembered of them.
+pub const POLICY_BYTES: usize = 64 * 1024;
+pub const POLICIES: usize = 10_000;
+pub const DECISIONS: u64 = 4096;
+pub const SLICED_POLICIES: u64 = 20_000;
 /// Sessions: digests of refresh tokens that a family remembers having given out, and how often
 /// the one spent last may be shown again.
 pub const SESSION_SPENT: usize = 32;
@@ -126,3 +174,30 @@ pub const SESSION_COPIES: u64 = 10_000;
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
+/// A manifest, and what a component may consist of.
+pub const MANIFEST_BYTES: usize = 256 * 1024;
+pub const MANIFEST_CALLS: usize = 256;
+pub const MANIFEST_ASKS: usize = 64;
+pub const COMPONENT_IMPORTS: usize = 64;
+pub const COMPONENT_EXPORTS: usize = 64;
+pub const COMPONENT_PARTS: usize = 64;
+/// What a manifest may ask for at most, whatever server policy says.
+pub const PLUGIN_CPU: Duration = Duration::from_secs(10);
+pub const PLUGIN_WALL: Duration = Duration::from_secs(50);
+/// Compiled patterns of a plugin's JSON Schema.
+pub const SCHEMA_PATTERN_BYTES: usize = 256 * 1024;
+/// Problems that are told of one document.
+pub const SCHEMA_PROBLEMS: usize = 32;
+/// Redis: a new connection, and after how many missed answers one is made.
+pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
+pub const REDIS_MISSED: u32 = 3;
+/// How often a change that rests on several things is tried again when one of them has moved.
+pub const CHANGE_ATTEMPTS: usize = 8;
+/// Queues for calls that conflict.
+pub const CONFLICT_QUEUES: usize = 64;
+/// How long a root token lives.
+pub const ROOT_TOKEN_SECONDS: u64 = 24 * 3600;
+/// Audit: characters of a cause.
+pub const AUDIT_CAUSE: usize = 500;
+/// Characters of a program's own name for itself that a session keeps.
+pub const DEVICE_CHARS: usize = 200;

@@ -97,7 +97,9 @@ mod tests {
             assert_eq!((span.duration().as_secs(), span.to_string().as_str()), (seconds, told));
         }
         assert_eq!(serde_json::from_str::<Span>("5").unwrap(), Span::seconds(5));
-        for bad in ["\"\"", "\"s\"", "\"-1s\"", "\"1w\"", "\"1.5h\"", "\"+1h\"", "-1", "1.5", "\"99999999999999999999d\""] {
+        for bad in
+            ["\"\"", "\"s\"", "\"-1s\"", "\"1w\"", "\"1.5h\"", "\"+1h\"", "-1", "1.5", "\"99999999999999999999d\""]
+        {
             assert!(serde_json::from_str::<Span>(bad).is_err(), "{bad}");
         }
     }

@@ -17,6 +17,12 @@ pub enum Error {
     Corrupt(String),
     #[error("too large for the store: {0}")]
     TooLarge(&'static str),
+    /// A share or key is not the one. Nothing has changed.
+    #[error("the share or key {0}")]
+    Key(&'static str),
+    /// The store is not in the state, or not of the kind, for what was asked.
+    #[error("the store {0}")]
+    Seal(&'static str),
 }
 
 impl From<storage::Error> for Error {

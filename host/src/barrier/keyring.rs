@@ -3,14 +3,30 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Error, Mac, Purpose, envelope, envelope::Bound, xaes::Xaes};
-use crate::ids::random;
+use super::{Error, Mac, Purpose, envelope, envelope::Bound, hex_text, seal::Root, xaes::Xaes};
+use crate::{ids::random, storage::Entry};
 
 /// The keys of a store: value keys by term, purpose keys by purpose and version.
 pub(super) struct Keyring {
     store_id: [u8; 16],
+    /// What the keyring itself is encrypted under.
+    root: Root,
     terms: BTreeMap<u32, Xaes>,
-    purposes: BTreeMap<(Purpose, u32), Zeroizing<[u8; 32]>>,
+    purposes: BTreeMap<(Purpose, u32), PurposeKey>,
+}
+
+/// The key for blobs is derived from the one that MACs, so that it is never the same.
+struct PurposeKey {
+    mac: Mac,
+    blob: Xaes,
+}
+
+impl PurposeKey {
+    fn new(version: u32, key: &Key) -> Self {
+        let mac = Mac::new(version, &key.0[..]);
+        let blob = Xaes::new(&Zeroizing::new(mac.sign(&[b"coffer blob"])));
+        Self { mac, blob }
+    }
 }
 
 impl std::fmt::Debug for Keyring {
@@ -22,34 +38,42 @@ impl std::fmt::Debug for Keyring {
 /// As it stands, encrypted under the root key, at `layout::KEYRING`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Document {
-    store_id: String,
+    #[serde(with = "hex_text")]
+    store_id: [u8; 16],
     terms: BTreeMap<u32, Key>,
     purposes: BTreeMap<Purpose, BTreeMap<u32, Key>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Key(#[serde(with = "hex_key")] Zeroizing<[u8; 32]>);
+struct Key(#[serde(with = "hex_text")] Zeroizing<[u8; 32]>);
 
 impl Keyring {
-    pub(super) fn generate() -> Self {
-        Self::open(&Document::generate()).expect("a new document is whole")
-    }
-
-    pub(super) fn open(document: &Document) -> Result<Self, Error> {
+    pub(super) fn open(document: &Document, root: Root) -> Result<Self, Error> {
         let corrupt = || Error::Corrupt(super::layout::KEYRING.to_owned());
-        let store_id = hex::decode(&document.store_id).ok().and_then(|id| id.try_into().ok()).ok_or_else(corrupt)?;
         let whole = Purpose::ALL.iter().all(|p| document.purposes.get(p).is_some_and(|keys| !keys.is_empty()));
         if document.terms.is_empty() || !whole {
             return Err(corrupt());
         }
         let purposes = document.purposes.iter();
         Ok(Self {
-            store_id,
+            store_id: document.store_id,
+            root,
             terms: document.terms.iter().map(|(term, key)| (*term, Xaes::new(&key.0))).collect(),
             purposes: purposes
-                .flat_map(|(p, keys)| keys.iter().map(|(version, key)| ((*p, *version), key.0.clone())))
+                .flat_map(|(p, keys)| {
+                    keys.iter().map(|(version, key)| ((*p, *version), PurposeKey::new(*version, key)))
+                })
                 .collect(),
         })
+    }
+
+    pub(super) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// False for a value under a term that was made since this was read.
+    pub(super) fn knows_term_of(&self, entry: &Entry) -> bool {
+        envelope::term(&entry.value).is_none_or(|term| self.terms.contains_key(&term))
     }
 
     pub(super) fn store_id(&self) -> [u8; 16] {
@@ -58,8 +82,7 @@ impl Keyring {
 
     pub(super) fn mac(&self, purpose: Purpose, version: Option<u32>) -> Result<Mac, Error> {
         let version = version.unwrap_or_else(|| self.newest(purpose));
-        let key = self.purposes.get(&(purpose, version)).ok_or_else(|| unknown(purpose, version))?;
-        Ok(Mac::new(version, &key[..]))
+        Ok(self.purpose(purpose, version)?.mac.clone())
     }
 
     /// `format(1) term(4) nonce(24) ciphertext tag(16)`.
@@ -77,8 +100,8 @@ impl Keyring {
 
     pub(super) fn seal_blob(&self, purpose: Purpose, bound: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, Error> {
         let version = self.newest(purpose);
-        let (key, associated) = self.blob(purpose, version, bound)?;
-        Ok(envelope::seal(&key, version, &associated, plain))
+        let key = &self.purpose(purpose, version)?.blob;
+        Ok(envelope::seal(key, version, &self.associated(bound), plain))
     }
 
     pub(super) fn open_blob(
@@ -89,16 +112,18 @@ impl Keyring {
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let corrupt = || Error::Corrupt(format!("{purpose:?} blob"));
         let version = envelope::term(sealed).ok_or_else(corrupt)?;
-        let (key, associated) = self.blob(purpose, version, bound)?;
-        envelope::open(&key, &associated, sealed).ok_or_else(corrupt)
+        let key = &self.purpose(purpose, version)?.blob;
+        envelope::open(key, &self.associated(bound), sealed).ok_or_else(corrupt)
     }
 
-    /// The key for blobs is derived from the purpose's, so that it is never the one that MACs.
-    fn blob(&self, purpose: Purpose, version: u32, bound: &[&[u8]]) -> Result<(Xaes, Vec<u8>), Error> {
-        let key = Zeroizing::new(self.mac(purpose, Some(version))?.sign(&[b"coffer blob"]));
+    fn associated(&self, bound: &[&[u8]]) -> Vec<u8> {
         let mut associated = self.store_id.to_vec();
         bound.iter().for_each(|part| envelope::length_prefixed(&mut associated, part));
-        Ok((Xaes::new(&key), associated))
+        associated
+    }
+
+    fn purpose(&self, purpose: Purpose, version: u32) -> Result<&PurposeKey, Error> {
+        self.purposes.get(&(purpose, version)).ok_or_else(|| unknown(purpose, version))
     }
 
     fn newest(&self, purpose: Purpose) -> u32 {
@@ -108,29 +133,21 @@ impl Keyring {
 }
 
 impl Document {
-    pub(super) fn generate() -> Self {
+    pub(super) fn generate(store_id: &[u8; 16]) -> Self {
         let first = || BTreeMap::from([(1, Key(Zeroizing::new(random())))]);
         let purposes = Purpose::ALL.into_iter().map(|purpose| (purpose, first())).collect();
-        Self { store_id: hex::encode(random::<16>()), terms: first(), purposes }
+        Self { store_id: *store_id, terms: first(), purposes }
+    }
+
+    /// A new key for all values to come; says its number.
+    pub(super) fn add_term(&mut self) -> Result<u32, Error> {
+        let newest = self.terms.last_key_value().map_or(0, |(term, _)| *term);
+        let term = newest.checked_add(1).ok_or(Error::TooLarge("terms"))?;
+        self.terms.insert(term, Key(Zeroizing::new(random())));
+        Ok(term)
     }
 }
 
 fn unknown(purpose: Purpose, version: u32) -> Error {
     Error::Corrupt(format!("{purpose:?} key {version}"))
-}
-
-mod hex_key {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-    use zeroize::Zeroizing;
-
-    pub(super) fn serialize<S: Serializer>(key: &Zeroizing<[u8; 32]>, to: S) -> Result<S::Ok, S::Error> {
-        Zeroizing::new(hex::encode(key.as_slice())).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<[u8; 32]>, D::Error> {
-        let text = Zeroizing::new(String::deserialize(from)?);
-        let mut key = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(text.as_bytes(), key.as_mut_slice()).map_err(|_| D::Error::custom("a key"))?;
-        Ok(key)
-    }
 }

@@ -86,5 +86,7 @@ impl fmt::Display for Prefix {
 pub const SEAL: &str = "core/seal";
 /// `core/keyring`: under the root key.
 pub const KEYRING: &str = "core/keyring";
+/// `core/sealed`: stands while somebody has sealed the whole store.
+pub const SEALED: &str = "core/sealed";
 /// Everything below it belongs to the seal.
 pub const CORE: &str = "core/";

@@ -10,26 +10,32 @@ use arc_swap::ArcSwapOption;
 
 use crate::{
     clock::{Clock, Timestamp},
-    storage::{self, Storage},
+    storage::{self, Batch, Storage},
 };
 
 mod envelope;
 mod error;
+mod hex_text;
 mod keyring;
 pub mod layout;
 mod purpose;
+mod seal;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writes;
 mod xaes;
 
 pub use error::Error;
 pub use purpose::{Mac, Purpose};
+pub use seal::{Init, InitCode, Initialised, Mark, SealKind, SealStatus, dev_key, parse_key, read_key};
 pub use view::{Stored, View};
 pub use writes::Writes;
 
 use keyring::Keyring;
+use seal::Progress;
 
 /// The barrier of one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,12 +47,19 @@ struct Inner {
     clock: Clock,
     /// None while sealed.
     keyring: ArcSwapOption<Keyring>,
+    /// The shares given to this node so far; held while anything about the seal changes.
+    progress: tokio::sync::Mutex<Progress>,
 }
 
 impl Barrier {
     /// Sealed until somebody unseals it.
     pub fn new(storage: Storage, clock: Clock) -> Self {
-        Self(Arc::new(Inner { storage, clock, keyring: ArcSwapOption::empty() }))
+        Self(Arc::new(Inner {
+            storage,
+            clock,
+            keyring: ArcSwapOption::empty(),
+            progress: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// What a service holds: the entries below `prefix`, and no others.
@@ -60,7 +73,10 @@ impl Barrier {
             return Ok(());
         }
         let witness = writes.witness();
-        let batch = writes.seal(&*self.keyring()?)?;
+        self.apply(writes.seal(&*self.keyring()?)?, witness).await
+    }
+
+    async fn apply(&self, batch: Batch, witness: Option<(storage::Key, storage::Version)>) -> Result<(), Error> {
         match self.0.storage.apply(batch, self.now()).await {
             Err(storage::Error::Unknown(cause)) => self.settle(witness, cause).await,
             other => other.map_err(Error::from),
@@ -123,7 +139,9 @@ impl Barrier {
     #[cfg(test)]
     pub fn for_test(storage: Storage, clock: Clock) -> Self {
         let barrier = Self::new(storage, clock);
-        barrier.0.keyring.store(Some(Arc::new(Keyring::generate())));
+        let document = keyring::Document::generate(&crate::ids::random());
+        let keyring = Keyring::open(&document, seal::Root::generate()).expect("a new keyring is whole");
+        barrier.0.keyring.store(Some(Arc::new(keyring)));
         barrier
     }
 }

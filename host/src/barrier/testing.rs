@@ -33,7 +33,11 @@ impl Unsteady {
     }
 
     pub(crate) async fn somebody_waits(&self) {
-        while self.waiting.load(Ordering::SeqCst) == 0 {
+        self.so_many_wait(1).await;
+    }
+
+    pub(crate) async fn so_many_wait(&self, count: usize) {
+        while self.waiting.load(Ordering::SeqCst) < count {
             tokio::task::yield_now().await;
         }
     }

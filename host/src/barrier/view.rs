@@ -45,9 +45,17 @@ impl View {
 
     /// In the order asked for, from one snapshot.
     pub async fn get_many(&self, keys: &[impl AsRef<str>]) -> Result<Vec<Option<Stored<Zeroizing<Vec<u8>>>>>, Error> {
-        let keyring = self.barrier.keyring()?;
+        let mut keyring = self.barrier.keyring()?;
         let keys: Vec<Key> = keys.iter().map(|key| self.full(key.as_ref())).collect();
         let found = self.barrier.0.storage.get(&keys, self.barrier.now()).await?;
+        if !found.iter().flatten().all(|entry| keyring.knows_term_of(entry)) {
+            keyring = match self.barrier.reload(keyring.clone()).await {
+                Ok(new) => new,
+                Err(error @ (Error::Away(_) | Error::Sealed)) => return Err(error),
+                // Then it is the value that is wrong, and says so below.
+                Err(_) => keyring,
+            };
+        }
         let open = |(key, entry): (&Key, Option<crate::storage::Entry>)| {
             let Some(entry) = entry else { return Ok(None) };
             let (version, expires_at) = (entry.version, entry.expires_at);

@@ -10,23 +10,24 @@ use zeroize::Zeroizing;
 pub(super) const NONCE: usize = 24;
 pub(super) const TAG: usize = 16;
 
-/// A 256-bit key, ready for use.
+/// A 256-bit key, ready for use: its schedule is expanded once.
 pub(super) struct Xaes {
-    key: Zeroizing<[u8; 32]>,
+    cipher: EncryptingKey,
     /// CMAC's first subkey.
     k1: Zeroizing<[u8; 16]>,
 }
 
 impl Xaes {
     pub(super) fn new(key: &[u8; 32]) -> Self {
+        let cipher = UnboundCipherKey::new(&AES_256, key).and_then(EncryptingKey::ecb).expect("32 bytes");
         let mut k1 = Zeroizing::new([0; 16]);
-        encrypt_blocks(key, k1.as_mut_slice());
+        encrypt_blocks(&cipher, k1.as_mut_slice());
         let carry = k1[0] >> 7;
         for at in 0..16 {
             k1[at] = (k1[at] << 1) | k1.get(at + 1).map_or(0, |next| next >> 7);
         }
         k1[15] ^= carry * 0b1000_0111;
-        Self { key: Zeroizing::new(*key), k1 }
+        Self { cipher, k1 }
     }
 
     /// Encrypts in place and appends the tag.
@@ -53,7 +54,7 @@ impl Xaes {
             block[4..].copy_from_slice(&nonce[..12]);
             block.iter_mut().zip(self.k1.iter()).for_each(|(byte, k)| *byte ^= k);
         }
-        encrypt_blocks(&self.key, derived.as_mut_slice());
+        encrypt_blocks(&self.cipher, derived.as_mut_slice());
         let key = UnboundKey::new(&AES_256_GCM, derived.as_slice()).expect("32 bytes");
         let rest: [u8; NONCE_LEN] = nonce[12..].try_into().expect("12 bytes");
         (LessSafeKey::new(key), Nonce::assume_unique_for_key(rest))
@@ -61,9 +62,8 @@ impl Xaes {
 }
 
 /// AES-256 on each block by itself: CMAC is built from it.
-fn encrypt_blocks(key: &[u8; 32], blocks: &mut [u8]) {
-    let key = UnboundCipherKey::new(&AES_256, key).and_then(EncryptingKey::ecb).expect("32 bytes");
-    key.encrypt(blocks).expect("whole blocks");
+fn encrypt_blocks(cipher: &EncryptingKey, blocks: &mut [u8]) {
+    cipher.encrypt(blocks).expect("whole blocks");
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! may do, and never commits: it proposes writes, and the use case commits them once, with
 //! whatever belongs with them. On `Conflict` the use case calls again, and what was lost to
 //! somebody else is then an answer (`Exists`, `LastAdmin`). Several changes of one batch go into
-//! the same `Writes`, one after the other: each sees what those before it propose. One more thing that is known of a
-//! user is one more member of `User`.
+//! the same `Writes`, one after the other: each sees what those before it propose; an error
+//! leaves them unfit to be stored. One more thing that is known of a user is one more member of
+//! `User`.
 
 use serde::{Serialize, de::DeserializeOwned};
 

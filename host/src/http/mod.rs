@@ -12,6 +12,7 @@ pub mod body;
 pub mod certificate;
 pub mod client_address;
 mod connection;
+mod convert;
 pub mod dev_certificate;
 pub mod error;
 pub mod form;
@@ -21,8 +22,13 @@ pub mod layers;
 pub mod listen;
 pub mod openapi;
 pub mod path;
+mod permitted;
 pub mod query;
+mod routes;
+pub mod serve;
 mod slots;
+mod state;
+mod trail;
 
 #[cfg(test)]
 mod tests;

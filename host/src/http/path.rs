@@ -2,7 +2,7 @@
 //!
 //! The path is decoded once and then split, so `%2F` is a `/` and nothing is decoded twice.
 
-use axum::http::request::Parts;
+use axum::http::{Uri, request::Parts};
 use serde_json::Value;
 
 use super::{
@@ -25,6 +25,31 @@ pub struct Target {
     pub verb: Option<String>,
     /// What the query says besides `secret_id`: an object of strings.
     pub query: Value,
+}
+
+/// Which of the calls that go by GET a URL means. A glance only: what it names is read, and
+/// refused, after it is known who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// Everything that the caller may list.
+    All,
+    Folder,
+    Secret,
+    Verb,
+}
+
+pub fn shape(uri: &Uri) -> Shape {
+    let rest = uri.path().strip_prefix(SECRETS).unwrap_or_default();
+    let asks = |name: &str| {
+        uri.query().unwrap_or_default().split('&').any(|pair| pair.split_once('=').map_or(pair, |(n, _)| n) == name)
+    };
+    match rest {
+        _ if rest.contains(':') || rest.to_ascii_lowercase().contains("%3a") => Shape::Verb,
+        "" | "/" if asks("secret_id") => Shape::Secret,
+        "" | "/" if asks("prefix") => Shape::Folder,
+        "" | "/" => Shape::All,
+        _ => Shape::Secret,
+    }
 }
 
 /// Reads either form. What is no path, or no query, is 422.

@@ -10,7 +10,7 @@ mod scope;
 
 pub use name::{Email, MountName, PluginName, RoleName, Username};
 pub use path::{Folder, SecretPath};
-pub use random::{MountId, RequestId, SessionId, UserId, random, random_base62};
+pub use random::{MountId, ROOT_MOUNT, RequestId, SessionId, UserId, random, random_base62};
 pub use scope::{Action, Scope};
 
 /// Why a name is refused, in words for the client. Never quotes the name.

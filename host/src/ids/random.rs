@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// The root token came in by no mount: this stands where a mount's id would.
+pub const ROOT_MOUNT: &str = "000000000000000000000000";
+
 /// Random bytes from the system's generator.
 #[expect(clippy::disallowed_methods, reason = "the one place that draws randomness")]
 pub fn random<const N: usize>() -> [u8; N] {

@@ -6,16 +6,78 @@
 //! there. Never knows policy, and never keeps a token: only its digest. One more store implements
 //! `Store` and runs the one conformance story (`conformance.rs`) and the model (`model.rs`).
 
+use std::sync::Arc;
+
+use crate::{barrier::Barrier, clock::Clock, fence::Fence};
+
+mod copies;
+mod create;
+pub mod embedded;
+mod end;
 mod epochs;
 mod error;
+mod find;
+mod list;
 mod record;
+pub mod redis;
+mod renew;
+mod standing;
 mod store;
 mod token;
 mod types;
+mod uses;
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod lives;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod renewals;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod thief;
+#[cfg(test)]
+mod uses_tests;
 
 pub use epochs::{EpochOf, Epochs, EpochsOf, Raised};
 pub use error::Error;
 pub use record::Record;
+pub use renew::Pending;
 pub use store::{Listed, Refill, Store, Touch, Verdict, Was};
 pub use token::{AccessToken, AnyToken, Digest, Malformed, RefreshToken};
 pub use types::{Lifetimes, NewSession, OverLimit, PerUser, Renewal, Session, Summary, Tokens, Told};
+
+use copies::Copies;
+
+/// The sessions of one store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    barrier: Barrier,
+    fence: Fence,
+    clock: Clock,
+    copies: Arc<Copies>,
+    /// Who releases a block of a family on this node, one at a time.
+    releases: Arc<[tokio::sync::Mutex<()>; 64]>,
+}
+
+impl Sessions {
+    pub fn new(store: Arc<dyn Store>, barrier: Barrier, fence: Fence, clock: Clock) -> Self {
+        let releases = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
+        Self { store, barrier, fence, clock, copies: Arc::new(Copies::new()), releases }
+    }
+
+    /// To be read before a credential is looked at, and before the user is looked up.
+    pub async fn epochs(&self, of: &EpochsOf) -> Result<Epochs, Error> {
+        Ok(epochs::of(&epochs::view(&self.barrier), of).await?)
+    }
+}

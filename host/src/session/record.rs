@@ -6,12 +6,13 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessToken, Digest, Epochs, Error, RefreshToken};
+use super::{AccessToken, Digest, Epochs, Error, RefreshToken, Session, types::Hold};
 use crate::{
     barrier::{self, Barrier, Purpose},
     clock::Timestamp,
     ids::{MountId, MountName, Scope, SessionId, UserId, random_base62},
     limits,
+    storage::Version,
 };
 
 /// Of the sealed part; stands in its associated data.
@@ -123,6 +124,41 @@ impl Facts {
     pub(super) fn is_over(&self, seen: Timestamp, now: Timestamp) -> bool {
         // A time of use before the token was given out is no use of it.
         now >= self.until.min(self.end).min(seen.max(self.given_at).after(self.idle))
+    }
+
+    /// What others may know of the family.
+    pub(super) fn session(&self, id: &SessionId, record: &Record, uses_left: Option<u32>) -> Session {
+        Session {
+            id: id.clone(),
+            user: self.user.clone(),
+            mount: self.mount.clone(),
+            method: self.method.clone(),
+            subject: self.subject.clone(),
+            groups: self.groups.clone(),
+            plugin: self.plugin.clone(),
+            client: self.client.clone(),
+            scope: self.scope.clone(),
+            addresses: self.addresses.clone(),
+            max_uses: self.max_uses,
+            uses_left,
+            login_at: self.login_at,
+            created_at: self.created_at,
+            expires_at: self.until,
+            idle: self.idle,
+            absolute_end: self.end,
+            renewable: self.r.is_some(),
+            parent: self.parents.first().cloned(),
+            address: self.address,
+            device: self.device.clone(),
+            hold: Hold {
+                rev: record.rev.clone(),
+                a: self.a.clone(),
+                generation: Version::from_raw(self.generation),
+                epochs: self.epochs.clone(),
+                seen: record.seen.max(self.given_at).millis().into(),
+                used: record.used.into(),
+            },
+        }
     }
 
     pub(super) fn is_access(&self, token: &AccessToken, barrier: &Barrier) -> Result<bool, Error> {

@@ -23,14 +23,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     async fn get(&self, id: &SessionId) -> Result<Option<Record>, Error>;
 
     /// A new family, gone by itself at `end`. `Conflict` if what `with` rests on has changed.
-    async fn insert(
-        &self,
-        id: &SessionId,
-        listed: &Listed,
-        record: Record,
-        end: Timestamp,
-        with: Writes,
-    ) -> Result<Verdict, Error>;
+    async fn insert(&self, listed: &Listed, record: Record, end: Timestamp, with: Writes) -> Result<Verdict, Error>;
 
     /// Writes the sealed part anew, where the record is still the one that was read.
     async fn rewrite(&self, id: &SessionId, was: &Was, record: Record, with: Writes) -> Result<Verdict, Error>;
@@ -43,15 +36,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     async fn remove(&self, id: &SessionId) -> Result<(), Error>;
 
-    /// The index of a user's families: a convenience, oldest first; names may be of the dead.
-    async fn of_user(&self, user: &UserId) -> Result<Vec<SessionId>, Error>;
+    /// The index of a user's families: a convenience. It may name the dead.
+    async fn of_user(&self, user: &UserId) -> Result<Vec<Listed>, Error>;
 
-    async fn unlist(&self, id: &SessionId, listed: &Listed) -> Result<(), Error>;
+    async fn unlist(&self, listed: &Listed) -> Result<(), Error>;
 }
 
 /// A family's place in the index.
 #[derive(Clone, Debug)]
 pub struct Listed {
+    pub id: SessionId,
     pub user: UserId,
     pub created_at: Timestamp,
 }
@@ -93,7 +87,7 @@ pub enum Verdict {
     Done,
     /// The writes rest on something that has changed; nothing was stored.
     Conflict,
-    /// The record is gone, or another; writes that came with the operation may be in storage.
+    /// The record is gone, or another one; writes that came with the operation are in storage.
     Moved,
     /// No use is left of this block.
     Empty(u32),

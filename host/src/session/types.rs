@@ -124,6 +124,11 @@ impl Session {
         Timestamp::from_millis(self.hold.seen.load(Ordering::Relaxed))
     }
 
+    /// The access token ends then, unless it is used before.
+    pub fn ends_at(&self) -> Timestamp {
+        self.last_used().after(self.idle).min(self.expires_at).min(self.absolute_end)
+    }
+
     /// One that needs no store behind it, for the tests of who asks what a session may do.
     #[cfg(test)]
     pub fn for_test(user: UserId) -> Self {

@@ -1,5 +1,5 @@
 /// Why Redis did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be reached, is too slow, or is no primary just now.
     #[error("Redis is away: {0}")]

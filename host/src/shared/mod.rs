@@ -1,8 +1,168 @@
 //! The link to Redis: commands, scripts, news.
 //!
 //! Owns the connection and its renewal, deadlines and what Redis must be like to be trusted with
-//! sessions. Never knows what a key means.
+//! sessions. Never knows what a key means. Another kind of address (a sentinel, a cluster) is
+//! another way to make a `Live` in `live.rs`.
 
 mod error;
+mod live;
+mod script;
+mod target;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::limits;
 pub use error::Error;
+use live::Live;
+pub use script::Script;
+use target::Target;
+
+/// How a Redis is to be used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Stands before every key; several servers may share a Redis under different ones.
+    pub namespace: String,
+    /// Take `redis://` to another machine.
+    pub allow_plaintext: bool,
+    /// Take a Redis that does not tell what it does when its memory is full.
+    pub assume_noeviction: bool,
+    /// PEM, in place of the system's certificates.
+    pub root_certificates: Option<Vec<u8>>,
+}
+
+/// What Redis answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Nil,
+    Int(i64),
+    Bytes(Vec<u8>),
+    List(Vec<Self>),
+}
+
+/// One connection, shared by all and made anew when it breaks. Cheap to clone.
+#[derive(Clone)]
+pub struct Link(Arc<Inner>);
+
+struct Inner {
+    target: Target,
+    options: Options,
+    state: watch::Sender<State>,
+    /// Held by whoever makes a connection.
+    opening: Arc<Mutex<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    live: Option<Arc<Live>>,
+    /// Why there is none.
+    why: Option<Error>,
+}
+
+impl Link {
+    /// Connects once, so that what cannot be used is known at the start. `redis://`, `rediss://`
+    /// and `unix://`.
+    pub async fn open(url: &str, options: Options) -> Result<Self, Error> {
+        let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b':');
+        if !(1..=64).contains(&options.namespace.len()) || !options.namespace.bytes().all(fine) {
+            return Err(Error::Unusable("a namespace is 1 to 64 of a-z 0-9 - _ :".to_owned()));
+        }
+        let target = Target::parse(url, &options)?;
+        let link = Self(Arc::new(Inner { target, options, state: watch::Sender::default(), opening: Arc::default() }));
+        tokio::time::timeout(limits::REDIS_CONNECT, link.live()).await.map_err(|_| slow())??;
+        Ok(link)
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.0.options.namespace
+    }
+
+    /// One command, within `limits::REDIS_WAIT`. An error leaves open whether it was carried out.
+    pub async fn command(&self, parts: &[&[u8]]) -> Result<Answer, Error> {
+        self.in_time(|live| async move { live.command(parts).await }).await
+    }
+
+    /// One script on the slot of one key, within `limits::REDIS_WAIT`; loaded where Redis does not
+    /// know it. No argument may hold a token: `MONITOR` and `SLOWLOG` show them.
+    pub async fn script(&self, script: &Script, key: &str, arguments: &[&[u8]]) -> Result<Answer, Error> {
+        self.in_time(|live| async move { live.script(script, key, arguments).await }).await
+    }
+
+    async fn in_time<F>(&self, work: impl FnOnce(Arc<Live>) -> F) -> Result<Answer, Error>
+    where
+        F: Future<Output = Result<Answer, Error>>,
+    {
+        let mut sent = None;
+        let answer = tokio::time::timeout(limits::REDIS_WAIT, async {
+            let live = self.live().await?;
+            sent = Some(live.clone());
+            work(live).await
+        });
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => {
+                // A peer that swallows what it is sent is not told apart from a slow one, at first.
+                if let Some(live) = sent {
+                    live.missed();
+                }
+                Err(slow())
+            }
+        }
+    }
+
+    /// The connection, made anew if need be. Making one may take longer than a caller waits; it
+    /// goes on for the next.
+    async fn live(&self) -> Result<Arc<Live>, Error> {
+        let mut news = self.0.state.subscribe();
+        if let Some(live) = whole(&news.borrow_and_update()) {
+            return Ok(live);
+        }
+        if let Ok(turn) = self.0.opening.clone().try_lock_owned() {
+            tokio::spawn(connect(self.0.clone(), turn));
+        }
+        news.changed().await.map_err(|_| slow())?;
+        let state = news.borrow();
+        whole(&state).ok_or_else(|| state.why.clone().unwrap_or_else(slow))
+    }
+}
+
+fn whole(state: &State) -> Option<Arc<Live>> {
+    state.live.clone().filter(|live| !live.broken.load(Ordering::Acquire))
+}
+
+async fn connect(link: Arc<Inner>, turn: OwnedMutexGuard<()>) {
+    let before = whole(&link.state.borrow());
+    let made = match before {
+        Some(live) => Ok(live),
+        None => match tokio::time::timeout(limits::REDIS_CONNECT, Live::connect(&link.target, &link.options)).await {
+            Ok(made) => made.map(Arc::new),
+            Err(_) => Err(slow()),
+        },
+    };
+    if let Err(why) = &made {
+        tracing::warn!(redis = %link.target, %why, "no connection to Redis");
+    }
+    link.state.send_modify(|state| match made {
+        Ok(live) => *state = State { live: Some(live), why: None },
+        Err(why) => *state = State { live: None, why: Some(why) },
+    });
+    drop(turn);
+}
+
+fn slow() -> Error {
+    Error::Away("no answer in time".to_owned())
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({} as {})", self.0.target, self.namespace())
+    }
+}

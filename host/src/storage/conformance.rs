@@ -1,15 +1,12 @@
 //! The one story that every backend must tell: `Memory`, SQLite and PostgreSQL.
 
-use super::{Batch, Entry, Error, Expect, Key, Page, Range, Storage, Version, Write};
+use super::{Batch, Entry, Error, Expect, Key, Page, Range, Storage, Version, Write, for_test::Place};
 use crate::clock::Timestamp;
 
 mod contents;
 mod listing;
-mod places;
 mod races;
 mod random;
-
-use places::Place;
 
 macro_rules! tell {
     ($place:expr, $story:path) => {{
@@ -29,6 +26,10 @@ macro_rules! on_every_backend {
         mod sqlite {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread")] async fn $name() { tell!(Place::sqlite().await, $story) })*
+        }
+        mod postgres {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { tell!(Place::postgres().await, $story) })*
         }
     };
 }

@@ -1,7 +1,11 @@
 //! What went wrong, in words that may be logged: kinds and codes, never the driver's own text,
 //! which quotes URLs, user names and values.
 
-use sqlx::{error::DatabaseError, migrate::MigrateError};
+use sqlx::{
+    error::DatabaseError,
+    migrate::MigrateError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
 
 use super::Error;
 
@@ -40,6 +44,7 @@ fn words_of_code(error: &dyn DatabaseError) -> String {
             "57P01" | "57P02" => "shutting down",
             "57P03" => "starting up",
             "25006" => "read-only",
+            "CF002" => "the session has lost its settings; is there a pooler between?",
             _ => "see the PostgreSQL error codes",
         },
     };
@@ -62,6 +67,38 @@ pub(super) fn away(error: &sqlx::Error) -> Error {
         }
         _ => Error::Away(words(error)),
     }
+}
+
+/// What a start cannot wait for.
+pub(super) fn of_connecting(error: &sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Database(database)
+            if matches!(database.code().as_deref(), Some("28P01" | "28000" | "3D000" | "42501")) =>
+        {
+            Error::Unusable(words(error))
+        }
+        sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => Error::Unusable(words(error)),
+        _ => away(error),
+    }
+}
+
+/// How a batch fared in PostgreSQL, when it did not succeed.
+pub(super) enum Applied {
+    /// Nothing was written, because of others that wrote at the same time.
+    Contested,
+    Failed(Error),
+}
+
+pub(super) fn of_apply(error: &sqlx::Error) -> Applied {
+    let database = error.as_database_error().and_then(|database| database.try_downcast_ref::<PgDatabaseError>());
+    Applied::Failed(match database.map(|database| (database.code(), database.severity())) {
+        Some(("CF001", _)) => Error::Conflict,
+        Some(("40001" | "40P01" | "23505", _)) => return Applied::Contested,
+        Some(("40003", _)) => Error::Unknown(words(error)),
+        // An error ends the statement; only what ends the connection may come after the commit.
+        Some((_, PgSeverity::Error)) => away(error),
+        _ => Error::Unknown(words(error)),
+    })
 }
 
 pub(super) fn of_migration(error: &MigrateError) -> Error {

@@ -7,9 +7,15 @@ use sqlx::{
 };
 
 const SQLITE: &[&str] = &[include_str!("../../migrations/sqlite/0001_entry.sql")];
+const POSTGRES: &[&str] = &[include_str!("../../migrations/postgres/0001_entry.sql")];
 
 pub(super) async fn sqlite(connection: &mut impl Migrate) -> Result<(), MigrateError> {
     migrator(SQLITE).run_direct(None, connection, false).await
+}
+
+/// One node at a time.
+pub(super) async fn postgres(connection: &mut impl Migrate) -> Result<(), MigrateError> {
+    migrator(POSTGRES).run_direct(None, connection, false).await
 }
 
 fn migrator(steps: &'static [&'static str]) -> Migrator {

@@ -16,11 +16,18 @@ mod failure;
 mod memory;
 mod migrations;
 mod open;
+mod postgres;
 mod sqlite;
 mod walk;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod for_test;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod measure;
 
 pub use error::Error;
 pub use memory::Memory;

@@ -11,7 +11,7 @@ pub(super) struct Walk {
     /// The first key behind the range.
     pub end: Key,
     /// Length of the prefix, in characters.
-    pub prefix: i64,
+    pub prefix: i32,
     /// The delimiter, and what stands in its place to jump over all that begins with it.
     pub cut: Option<(String, String)>,
     /// One more than asked for: it tells whether there is more.
@@ -32,7 +32,7 @@ impl Walk {
         Self {
             start: start.map_or_else(|| range.prefix.clone(), |start| start.max(range.prefix.clone())),
             end: behind(&range.prefix),
-            prefix: i64::try_from(range.prefix.chars().count()).unwrap_or(i64::MAX),
+            prefix: i32::try_from(range.prefix.chars().count()).unwrap_or(i32::MAX),
             cut: range.delimiter.map(|d| (d.to_string(), successor(d).map_or_else(beyond_all, String::from))),
             rows: i64::try_from(range.limit + 1).unwrap_or(i64::MAX),
             range,

@@ -150,3 +150,38 @@ async fn a_rewritten_tail_is_told_by_the_sealed_head() {
     assert_eq!(index, 4);
     assert!(why.contains("ends at 4, but was sealed in the store at 5"), "{why}");
 }
+
+/// A server that starts sealed records before it has a key; what it recorded is held fast later.
+#[tokio::test]
+async fn lines_made_while_sealed_are_held_by_the_first_keyed_one() {
+    use crate::{barrier::Init, sensitive::Secret};
+
+    let mut trail = Trail::begin().await;
+    trail.audit.close().await.unwrap();
+    fs::remove_file(trail.path()).unwrap();
+    let key = Secret::new([7; 32]);
+    Barrier::new(trail.storage.clone(), trail.clock.clone()).init(Init::KeyFile(key.clone())).await.unwrap();
+    trail.barrier = Barrier::new(trail.storage.clone(), trail.clock.clone());
+    trail.audit = trail.open().await.unwrap();
+    trail.fill(3).await;
+    assert_eq!(trail.audit.hash("value"), None);
+    assert!(trail.lines().iter().all(|line| line.contains("\"link\":\"sha256\"")));
+    trail.barrier.unseal_key(&key).await.unwrap();
+    trail.record("unsealed").await.unwrap();
+    let unanchored = trail.verify(&trail.lines()[..4]).await.last.unwrap();
+    trail.fill(3).await;
+    let lines = trail.lines();
+    assert_eq!((unanchored.unkeyed, trail.verify(&lines).await.last.unwrap().unkeyed), (4, 0));
+    assert_eq!(trail.first_break(&lines).await, None);
+
+    // Whoever rewrites a line that has no key must rewrite all that follow, up to the keyed one.
+    let sealed = Barrier::new(trail.storage.clone(), trail.clock.clone());
+    let first = trail.verify(&lines[..1]).await.last.unwrap();
+    let mut head = line::Head { chain: first.chain, seq: 1, mac: first.mac, time: trail.clock.now(), after: None };
+    let mut forged = lines.clone();
+    for line in &mut forged[1..4] {
+        let (bytes, next) = head.append(&about("secrets/kv/forged"), trail.clock.now(), &sealed).unwrap();
+        (*line, head) = (String::from_utf8(bytes).unwrap().trim_end().to_owned(), next);
+    }
+    assert_eq!(why(trail.first_break(&forged).await), (4, "the line before it is not the one it follows".to_owned()));
+}

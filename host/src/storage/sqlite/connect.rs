@@ -13,7 +13,7 @@ use crate::{
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(limits::STORAGE_WAIT)
+        .busy_timeout(limits::STATEMENT_WAIT)
         .synchronous(SqliteSynchronous::Full)
         // macOS: an fsync that reaches the disk.
         .pragma("fullfsync", "ON")

@@ -17,6 +17,8 @@ mod connect;
 mod file;
 mod ledger;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use writer::{Work, Writer};

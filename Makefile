@@ -1,0 +1,33 @@
+# What a newcomer types. Every target needs Rust (by rustup) and a C compiler; `test` also needs
+# Redis and PostgreSQL, and installs them where it may.
+
+.PHONY: help run test lint bench target
+.DEFAULT_GOAL := help
+
+# The shipped plugins and their SDK. Built apart from the server: in one build with it, the
+# union of features would have wasmtime and its friends compiled a second time.
+PLUGINS := -p coffer-plugin-sdk -p coffer-plugin-kv -p coffer-plugin-password
+
+help:
+	@echo "make run    start a server to play with, on https://127.0.0.1:8200"
+	@echo "make test   every test, with a Redis and a PostgreSQL that are started and cleared away"
+	@echo "make lint   formatting and clippy, warnings are errors"
+	@echo "make bench  throughput of a release build, printed"
+
+run: target
+	@bash tests/run.sh
+
+test: target
+	@bash tests/services.sh bash tests/test.sh $(PLUGINS)
+
+lint: target
+	cargo fmt --all -- --check
+	cargo clippy $(PLUGINS) --all-targets -- -D warnings
+	cargo clippy --all-targets -- -D warnings
+
+bench: target
+	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 bench::
+
+# What the shipped plugins are compiled to.
+target:
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2" || rustup target add wasm32-wasip2

@@ -1,0 +1,33 @@
+//! The wiring: which service is made of what, and what runs beside the requests.
+//!
+//! Owns start, upkeep and stop. Contains no rules. One more service is one more field of `App`.
+
+mod dev;
+mod error;
+mod start;
+mod upkeep;
+
+pub use dev::DevAccess;
+pub use error::Error;
+
+use crate::{
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, policy::Policies,
+    secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
+};
+
+/// Every service by value, each a cheap handle.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub audit: Audit,
+    pub barrier: Barrier,
+    pub clock: Clock,
+    pub fence: Fence,
+    pub login: Login,
+    pub operate: Operate,
+    pub policies: Policies,
+    pub secrets: Secrets,
+    pub sessions: Sessions,
+    pub settings: Settings,
+    pub storage: Storage,
+    pub users: Users,
+}

@@ -1,0 +1,129 @@
+use std::{fs, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+
+use super::{App, Error};
+use crate::{
+    audit::{self, Audit},
+    barrier::{Barrier, InitCode, Mark},
+    catalog::{self, Catalog},
+    clock::Clock,
+    config::{AuditSink, Config, SessionStore},
+    directory::Directory,
+    document::Documents,
+    fence::{Counter, Fence},
+    login::{self, Login},
+    mount::Mounts,
+    operate::{self, Operate},
+    policy::Policies,
+    runtime::{self, Runtime},
+    secrets::Secrets,
+    security::Security,
+    session::{self, Sessions},
+    settings::{self, Settings},
+    shared::{self, Link},
+    storage,
+    users::{self, Users},
+};
+
+impl App {
+    /// Opens everything; leaves the store unsealed where a key is at hand, sealed otherwise.
+    pub async fn start(config: &Config) -> Result<Self, Error> {
+        folder(&config.data_dir).map_err(Error::DataDir)?;
+        let clock = Clock::system();
+        let storage = storage::open(config.storage.url.reveal(), clock.clone()).await?;
+        let barrier = Barrier::new(storage.clone(), clock.clone());
+        let mark = if config.dev.is_some() { Mark::Dev } else { Mark::Production };
+        barrier.require(mark).await?;
+        let sink = match &config.audit {
+            AuditSink::File(path) => audit::Sink::File(path.clone()),
+            AuditSink::Stdout => audit::Sink::Stdout,
+        };
+        let audit = Audit::open(sink, clock.clone(), barrier.clone()).await?;
+        let fence = Fence::new(barrier.clone(), clock.clone());
+        let documents = Documents::new(&barrier);
+        let security = Security::new(documents.clone(), fence.clone());
+        let shipped = catalog::shipped();
+        let (catalog, runtime) = (Catalog::new(shipped)?, Runtime::new(clock.clone(), runtime::Options::default())?);
+        let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
+        let directory = Directory::new(barrier.clone(), clock.clone());
+        let store = store(config, &barrier).await?;
+        let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
+        let counters = fence.clone();
+        let policies = Policies::new(clock.clone(), move || {
+            [Counter::Users, Counter::Roles, Counter::Policies, Counter::Settings]
+                .into_iter()
+                .fold(0, |sum: u64, counter| sum.wrapping_add(counters.generation(counter)))
+        });
+        let login = Login::new(login::Parts {
+            mounts: mounts.clone(),
+            directory: directory.clone(),
+            sessions: sessions.clone(),
+            security: security.clone(),
+            policies: policies.clone(),
+            clock: clock.clone(),
+        });
+        let users = Users::new(users::Parts {
+            barrier: barrier.clone(),
+            directory: directory.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+            security: security.clone(),
+            sessions: sessions.clone(),
+            dev: config.dev.is_some(),
+        });
+        let settings = Settings::new(settings::Parts {
+            barrier: barrier.clone(),
+            clock: clock.clone(),
+            documents: documents.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            security: security.clone(),
+            sessions: sessions.clone(),
+        });
+        let secrets = Secrets::new(barrier.clone(), mounts.clone(), policies.clone());
+        let initialised = barrier.status().await?.initialized;
+        let code = match initialised || config.dev.is_some() {
+            true => None,
+            false => Some(InitCode::write(&config.data_dir).map_err(Error::DataDir)?),
+        };
+        let operate = Operate::new(operate::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            clock: clock.clone(),
+            code: tokio::sync::Mutex::new(code),
+            data_dir: config.data_dir.clone(),
+            directory,
+            documents,
+            fence: fence.clone(),
+            mounts,
+            seal: config.seal.clone(),
+            security,
+            sessions: sessions.clone(),
+        });
+        operate.open_with_key().await?;
+        Ok(Self { audit, barrier, clock, fence, login, operate, policies, secrets, sessions, settings, storage, users })
+    }
+}
+
+async fn store(config: &Config, barrier: &Barrier) -> Result<Arc<dyn session::Store>, Error> {
+    match &config.sessions.store {
+        SessionStore::Embedded => Ok(Arc::new(session::embedded::Embedded::new(barrier.clone()))),
+        SessionStore::Redis(url) => {
+            let sessions = &config.sessions;
+            let root_certificates = sessions.ca.as_ref().map(fs::read).transpose().map_err(Error::Ca)?;
+            let options = shared::Options {
+                namespace: sessions.namespace.clone(),
+                allow_plaintext: sessions.allow_plaintext,
+                assume_noeviction: sessions.assume_noeviction,
+                root_certificates,
+            };
+            let link = Link::open(url.reveal(), options).await?;
+            Ok(Arc::new(session::redis::Redis::new(link, barrier.clone())))
+        }
+    }
+}
+
+/// For the owner alone: keys and codes stand in it.
+fn folder(path: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

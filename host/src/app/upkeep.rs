@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::App;
+use crate::limits;
+
+impl App {
+    /// What goes on beside the requests, for as long as this is awaited: keeping up with what
+    /// other nodes have changed, the head of the trail, and what has expired.
+    pub async fn upkeep(&self) {
+        tokio::join!(self.keep_up(), self.seal_heads(), self.sweep());
+    }
+
+    async fn keep_up(&self) {
+        let mut ticks = every(limits::FENCE_ASK);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.barrier.obey().await {
+                tracing::debug!(%error, "the store does not say whether it is sealed");
+            }
+            if let Err(error) = self.operate.keep_up().await {
+                tracing::warn!(%error, "cannot keep up with the store");
+            }
+        }
+    }
+
+    async fn seal_heads(&self) {
+        let mut ticks = every(limits::AUDIT_HEAD_EVERY);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.audit.seal_head().await {
+                tracing::warn!(%error, "the head of the audit trail is not sealed");
+            }
+        }
+    }
+
+    async fn sweep(&self) {
+        let mut ticks = every(limits::SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            // What has expired is absent already: this only gives the space back.
+            match self.storage.sweep(self.clock.now(), limits::SWEEP_ENTRIES).await {
+                Ok(0) => {}
+                Ok(swept) => tracing::debug!(swept, "expired entries are gone"),
+                Err(error) => tracing::warn!(%error, "expired entries are not swept"),
+            }
+        }
+    }
+
+    /// Finishes what was begun: the last head is sealed, the store is let go.
+    pub async fn stop(self) {
+        if let Err(error) = self.audit.seal_head().await {
+            tracing::warn!(%error, "the last head of the audit trail is not sealed");
+        }
+        self.storage.close().await;
+    }
+}
+
+fn every(span: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(span);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,326 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use semver::Version;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Error, Schema, size::Size};
+use crate::{
+    ids::{Action, PluginName},
+    limits,
+    problem::{self, Problem},
+    runtime::{Bounds, Grant, HostGrant},
+};
+
+/// `plugin.toml`: what a plugin is and what it asks for.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    pub name: PluginName,
+    pub version: Version,
+    pub kind: Kind,
+    /// Only of auth methods.
+    pub auth: Auth,
+    pub requires: Requires,
+    pub calls: Vec<CallSpec>,
+    pub config: Schema,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Auth,
+    Secrets,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// The credential that names a user; the host canonicalises it, throttles and audits on it.
+    pub identifier: Option<String>,
+    pub subjects: Subjects,
+    /// `client_id` and `client_secret` are the plugin's own credentials: it is given them.
+    pub client_credentials: bool,
+}
+
+/// Whose subjects an auth method proves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subjects {
+    /// The host's own users: it may answer that id only.
+    Users,
+    #[default]
+    External,
+}
+
+/// What it asks for; importing more is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requires {
+    pub crypto: BTreeSet<String>,
+    pub http: Vec<HttpAsk>,
+    /// Request headers, in lower case.
+    pub headers: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpAsk {
+    #[serde(default)]
+    pub host: Option<String>,
+    /// JSON Pointer to a URL in the configuration.
+    #[serde(default)]
+    pub host_from: Option<String>,
+    #[serde(default = "https")]
+    pub port: u16,
+    /// For the operator who grants it.
+    pub why: String,
+}
+
+fn https() -> u16 {
+    443
+}
+
+/// Where a request may go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target<'a> {
+    Host(&'a str),
+    FromConfig(&'a str),
+}
+
+impl HttpAsk {
+    pub fn target(&self) -> Target<'_> {
+        match (&self.host, &self.host_from) {
+            (Some(host), _) => Target::Host(host),
+            (None, pointer) => Target::FromConfig(pointer.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct Limits {
+    memory: Option<Size>,
+    cpu_ms: Option<u64>,
+    wall_ms: Option<u64>,
+}
+
+/// A verb beyond the plain six.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallSpec {
+    /// `{key}`: any path; "": the mount itself.
+    pub path: String,
+    pub operation: String,
+    pub action: Action,
+    pub method: Method,
+    /// JSON Schemas, in line.
+    #[serde(default)]
+    pub request: Option<Value>,
+    #[serde(default)]
+    pub response: Option<Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    Get,
+    Post,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    plugin: Head,
+    #[serde(default)]
+    auth: Option<Auth>,
+    #[serde(default)]
+    requires: Requires,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    calls: Vec<CallSpec>,
+    #[serde(default)]
+    config: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: PluginName,
+    version: Version,
+    kind: Kind,
+    api: String,
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { identifier: None, subjects: Subjects::External, client_credentials: false }
+    }
+}
+
+impl Manifest {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let table: Value = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            Error::Manifest(format!("is not TOML at line {line}"))
+        })?;
+        let written: Written = problem::decode(&table).map_err(Error::Invalid)?;
+        let problems = check(&written);
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        Ok(Self {
+            name: written.plugin.name,
+            version: written.plugin.version,
+            kind: written.plugin.kind,
+            auth: written.auth.unwrap_or_default(),
+            requires: written.requires,
+            calls: written.calls,
+            config: Schema::new(written.config, "/config").map_err(|problem| Error::Invalid(vec![problem]))?,
+            limits: written.limits,
+        })
+    }
+
+    /// Against the schema of the mount's configuration.
+    pub fn check_config(&self, config: &Value) -> Result<(), Vec<Problem>> {
+        self.config.check(config)
+    }
+
+    /// What it asks for, with the hosts that `config` names. Not yet what it gets.
+    pub fn asked(&self, config: &Value) -> Grant {
+        let host = |ask: &HttpAsk| match ask.target() {
+            Target::Host(host) => Some(HostGrant { host: host.to_ascii_lowercase(), port: ask.port }),
+            Target::FromConfig(pointer) => config.pointer(pointer).and_then(Value::as_str).and_then(host_of),
+        };
+        Grant {
+            crypto: self.requires.crypto.clone(),
+            http: self.requires.http.iter().filter_map(host).collect(),
+            headers: self.requires.headers.clone(),
+        }
+    }
+
+    /// What a call may use up: as asked, and never more than the server allows.
+    pub fn bounds(&self) -> Bounds {
+        let plain = Bounds::default();
+        let millis = |asked: Option<u64>, plain| asked.map_or(plain, Duration::from_millis);
+        Bounds {
+            memory: self.limits.memory.map_or(plain.memory, |size| size.0).min(limits::PLUGIN_MEMORY),
+            cpu: millis(self.limits.cpu_ms, plain.cpu).min(limits::PLUGIN_CPU),
+            wall: millis(self.limits.wall_ms, plain.wall).min(limits::PLUGIN_WALL),
+            ..plain
+        }
+    }
+
+    /// The verb that a request names, if the manifest has it.
+    pub fn call(&self, operation: &str, method: Method, path_is_mount: bool) -> Option<&CallSpec> {
+        let fits = |call: &&CallSpec| {
+            call.operation == operation && call.method == method && call.path.is_empty() == path_is_mount
+        };
+        self.calls.iter().find(fits)
+    }
+}
+
+/// Host and port of `https://host[:port]/…`; anything else is nobody's host.
+fn host_of(url: &str) -> Option<HostGrant> {
+    let rest = url.strip_prefix("https://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (authority, 443),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!host.is_empty() && host.chars().all(plain)).then(|| HostGrant { host: host.to_ascii_lowercase(), port })
+}
+
+const CRYPTO: [&str; 9] = [
+    "password-hash",
+    "aes256-gcm",
+    "chacha20-poly1305",
+    "hmac-sha256",
+    "ed25519",
+    "ecdsa-p256",
+    "rsa-2048",
+    "rsa-3072",
+    "rsa-4096",
+];
+
+/// The plain six are the host's, whatever a manifest says.
+const PLAIN: [&str; 6] = ["create", "read", "update", "patch", "delete", "list"];
+
+/// Verbs whose action the host has fixed.
+const FIXED: [(&str, Method, Action); 7] = [
+    ("history", Method::Get, Action::Read),
+    ("metadata", Method::Get, Action::Read),
+    ("metadata", Method::Post, Action::Update),
+    ("restore", Method::Post, Action::Update),
+    ("undelete", Method::Post, Action::Update),
+    ("destroy", Method::Post, Action::Delete),
+    ("purge", Method::Post, Action::Manage),
+];
+
+fn check(written: &Written) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut wrong = |at: String, message: &'static str| found.push(Problem::new(at, "invalid_value", message));
+    if written.plugin.api != "1.0" {
+        wrong("/plugin/api".to_owned(), "must be 1.0");
+    }
+    if written.plugin.kind == Kind::Secrets && written.auth.is_some() {
+        wrong("/auth".to_owned(), "is for auth methods");
+    }
+    for name in written.requires.crypto.iter().filter(|name| !CRYPTO.contains(&name.as_str())) {
+        let known = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        wrong(problem::pointer("/requires/crypto", if known { name } else { "" }), "is not offered");
+    }
+    for (at, ask) in written.requires.http.iter().enumerate() {
+        if ask.host.is_some() == ask.host_from.is_some() {
+            wrong(format!("/requires/http/{at}"), "must name either host or host_from");
+        }
+    }
+    let asks = &written.requires;
+    if asks.http.len() > limits::MANIFEST_ASKS || asks.headers.len() > limits::MANIFEST_ASKS {
+        wrong("/requires".to_owned(), "asks for too much");
+    }
+    for header in asks.headers.iter().filter(|header| header.bytes().any(|b| b.is_ascii_uppercase())) {
+        wrong(problem::pointer("/requires/headers", header), "must be in lower case");
+    }
+    if written.calls.len() > limits::MANIFEST_CALLS {
+        wrong("/calls".to_owned(), "has too many entries");
+    }
+    let mut seen = BTreeSet::new();
+    for (at, call) in written.calls.iter().enumerate() {
+        if let Some(message) = check_call(call) {
+            wrong(format!("/calls/{at}"), message);
+        }
+        if !seen.insert((&call.path, &call.operation, call.method)) {
+            wrong(format!("/calls/{at}"), "is there twice");
+        }
+    }
+    found
+}
+
+fn check_call(call: &CallSpec) -> Option<&'static str> {
+    let mut letters = call.operation.bytes();
+    let named = letters.next().is_some_and(|b| b.is_ascii_lowercase())
+        && letters.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        && call.operation.len() <= 32;
+    let of_host = FIXED.iter().find(|(operation, method, _)| *operation == call.operation && *method == call.method);
+    let schemas = [&call.request, &call.response];
+    if !named {
+        Some("must have an operation of at most 32 of a-z 0-9 - _")
+    } else if PLAIN.contains(&call.operation.as_str()) {
+        Some("names one of the plain operations")
+    } else if !matches!(call.path.as_str(), "" | "{key}") {
+        Some("must have the path {key}, or an empty one for the mount itself")
+    } else if of_host.is_some_and(|(_, _, action)| *action != call.action) {
+        Some("has another action than the host has fixed for this operation")
+    } else if of_host.is_none() && !matches!(call.action, Action::Use | Action::Manage) {
+        Some("must have the action use or manage")
+    } else if schemas.iter().any(|schema| schema.as_ref().is_some_and(|schema| !schema.is_object())) {
+        Some("must have its schemas in line")
+    } else {
+        None
+    }
+}

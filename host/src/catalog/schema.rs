@@ -1,0 +1,162 @@
+use std::{fmt, sync::Arc};
+
+use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind as Kind};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    limits,
+    problem::{self, Problem},
+};
+
+/// The JSON Schema of a mount's configuration.
+#[derive(Clone)]
+pub struct Schema {
+    document: Arc<Value>,
+    validator: Arc<Validator>,
+    write_only: Arc<[String]>,
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("write_only", &self.write_only).finish_non_exhaustive()
+    }
+}
+
+impl Schema {
+    /// With no schema there is nothing to configure. `place` is where it stands, for problems.
+    pub(super) fn new(document: Option<Value>, place: &str) -> Result<Self, Problem> {
+        let document = document.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false}));
+        let wrong = |message: &'static str| Problem::new(place, "invalid_value", message);
+        if document.get("type") != Some(&Value::from("object")) {
+            return Err(wrong("must be a JSON Schema of type object"));
+        }
+        let patterns = PatternOptions::regex()
+            .size_limit(limits::SCHEMA_PATTERN_BYTES)
+            .dfa_size_limit(limits::SCHEMA_PATTERN_BYTES);
+        let options = jsonschema::draft202012::options().offline().with_pattern_options(patterns);
+        let validator = options.build(&document).map_err(|_| wrong("is not a JSON Schema that can be used"))?;
+        let mut write_only = Vec::new();
+        find_write_only(&document, "", &mut write_only);
+        if count_write_only(&document) != write_only.len() {
+            return Err(wrong("has a writeOnly that does not stand in properties"));
+        }
+        Ok(Self { document: Arc::new(document), validator: Arc::new(validator), write_only: write_only.into() })
+    }
+
+    /// As the manifest has it.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// JSON Pointers of the members that are secrets.
+    pub fn write_only(&self) -> &[String] {
+        &self.write_only
+    }
+
+    /// What is wrong is told by place and kind; neither the value nor a validator's text is quoted.
+    pub fn check(&self, config: &Value) -> Result<(), Vec<Problem>> {
+        let mut found = Vec::new();
+        for error in self.validator.iter_errors(config) {
+            explain(&error, &mut found);
+            if found.len() >= limits::SCHEMA_PROBLEMS {
+                found.truncate(limits::SCHEMA_PROBLEMS);
+                break;
+            }
+        }
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
+    /// The configuration with the schema's defaults where it says nothing.
+    pub fn with_defaults(&self, mut config: Value) -> Value {
+        fill(&self.document, &mut config);
+        config
+    }
+
+    /// The configuration as a plugin sees it: each secret replaced by its name.
+    pub fn concealed(&self, mut config: Value) -> Value {
+        for pointer in self.write_only.iter() {
+            if let Some(secret) = config.pointer_mut(pointer).filter(|value| !value.is_null()) {
+                *secret = json!({"$credential": pointer.trim_start_matches('/')});
+            }
+        }
+        config
+    }
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+fn find_write_only(schema: &Value, place: &str, into: &mut Vec<String>) {
+    for (name, member) in properties(schema) {
+        let at = problem::pointer(place, name);
+        match member.get("writeOnly") {
+            Some(Value::Bool(true)) => into.push(at),
+            _ => find_write_only(member, &at, into),
+        }
+    }
+}
+
+/// How often the word stands anywhere at all: in an array or a branch it would not be found
+/// again in a configuration, and the secret would be shown.
+fn count_write_only(schema: &Value) -> usize {
+    match schema {
+        Value::Object(members) => {
+            let here = usize::from(members.get("writeOnly") == Some(&Value::Bool(true)));
+            here + members.values().map(count_write_only).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(count_write_only).sum(),
+        _ => 0,
+    }
+}
+
+fn fill(schema: &Value, config: &mut Value) {
+    let Value::Object(members) = config else { return };
+    for (name, member) in properties(schema) {
+        match (members.get_mut(name), member.get("default")) {
+            (Some(value), _) => fill(member, value),
+            (None, Some(default)) => fill_in(members, name, default),
+            (None, None) => {}
+        }
+    }
+}
+
+fn fill_in(members: &mut Map<String, Value>, name: &str, default: &Value) {
+    members.insert(name.to_owned(), default.clone());
+}
+
+fn explain(error: &ValidationError<'_>, into: &mut Vec<Problem>) {
+    let at = error.instance_path().as_str();
+    let (code, message): (&'static str, String) = match error.kind() {
+        Kind::Required { property } => {
+            let member = problem::pointer(at, property.as_str().unwrap_or_default());
+            into.push(Problem::new(member, "missing", "is required"));
+            return;
+        }
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            let unknown = unexpected.iter().map(|name| problem::pointer(at, name));
+            into.extend(unknown.map(|member| Problem::new(member, "unknown_member", "is not known here")));
+            return;
+        }
+        Kind::Type { .. } => ("wrong_type", "has the wrong type".to_owned()),
+        Kind::Enum { .. } | Kind::Constant { .. } => ("invalid_value", "is not one of the values allowed".to_owned()),
+        Kind::Minimum { limit } => ("out_of_range", format!("must be at least {limit}")),
+        Kind::Maximum { limit } => ("out_of_range", format!("must be at most {limit}")),
+        Kind::ExclusiveMinimum { limit } => ("out_of_range", format!("must be more than {limit}")),
+        Kind::ExclusiveMaximum { limit } => ("out_of_range", format!("must be less than {limit}")),
+        Kind::MultipleOf { .. } => ("out_of_range", "is not a multiple of what it must be".to_owned()),
+        Kind::MinLength { limit } => ("out_of_range", format!("must have at least {limit} characters")),
+        Kind::MaxLength { limit } => ("out_of_range", format!("must have at most {limit} characters")),
+        Kind::MinItems { limit } => ("out_of_range", format!("must have at least {limit} items")),
+        Kind::MaxItems { limit } => ("out_of_range", format!("must have at most {limit} items")),
+        Kind::MinProperties { limit } => ("out_of_range", format!("must have at least {limit} members")),
+        Kind::MaxProperties { limit } => ("out_of_range", format!("must have at most {limit} members")),
+        Kind::UniqueItems => ("invalid_value", "has an item twice".to_owned()),
+        Kind::Pattern { .. } | Kind::Format { .. } => {
+            ("invalid_value", "does not have the form it must have".to_owned())
+        }
+        Kind::FalseSchema => ("unknown_member", "is not known here".to_owned()),
+        _ => ("invalid_value", "is not valid".to_owned()),
+    };
+    into.push(Problem::new(at, code, message));
+}

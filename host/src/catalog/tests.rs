@@ -1,0 +1,253 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect};
+use crate::{
+    ids::{Action, PluginName},
+    runtime::testing::{engine, world},
+};
+
+const PLAIN: &str = "[plugin]\nname = \"sample\"\nversion = \"1.2.3\"\nkind = \"secrets\"\napi = \"1.0\"\n";
+
+/// A component with a manifest in its core module, where a `#[link_section]` static lands.
+fn component(manifest: &str) -> Vec<u8> {
+    engine("", &section(manifest), "(call $ok)")
+}
+
+fn section(manifest: &str) -> String {
+    format!(r#"(@custom "coffer:manifest" "{}")"#, manifest.escape_default())
+}
+
+fn problems(manifest: &str) -> Vec<(String, String)> {
+    match Manifest::parse(manifest) {
+        Err(Error::Invalid(found)) => found.into_iter().map(|p| (p.at, p.code.into_owned())).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_manifest_of_the_design_is_understood() {
+    let manifest = Manifest::parse(include_str!("github.toml")).unwrap();
+    assert_eq!((manifest.name.as_str(), manifest.kind), ("github", Kind::Auth));
+    assert_eq!(manifest.auth.identifier.as_deref(), Some("username"));
+    assert_eq!(manifest.auth.subjects, Subjects::External);
+    assert_eq!((manifest.bounds().memory, manifest.bounds().cpu.as_millis()), (32 << 20, 50));
+    let grant = manifest.asked(&json!({"base_url": "https://GHE.example:8443/api"}));
+    let hosts: Vec<_> = grant.http.iter().map(|host| (host.host.as_str(), host.port)).collect();
+    assert_eq!(hosts, [("api.github.com", 443), ("ghe.example", 8443)]);
+    assert!(grant.crypto.contains("password-hash"));
+    let call = manifest.call("encrypt", Method::Post, false).unwrap();
+    assert_eq!(call.action, Action::Use);
+    assert!(manifest.call("encrypt", Method::Get, false).is_none());
+}
+
+#[test]
+fn a_manifest_is_strict_and_says_where() {
+    let with = |more: &str| problems(&format!("{PLAIN}{more}"));
+    assert_eq!(with("canary = 1"), [("/plugin/canary".into(), "unknown_member".into())]);
+    assert_eq!(with("[surprise]"), [("/surprise".into(), "unknown_member".into())]);
+    assert_eq!(with("[limits]\nmemory = \"lots\"")[0].0, "/limits/memory");
+    assert_eq!(with("[auth]\nidentifier = \"username\"")[0].0, "/auth");
+    assert_eq!(with("[requires]\ncrypto = [\"rot13\"]")[0].0, "/requires/crypto/rot13");
+    assert_eq!(with("[[requires.http]]\nwhy = \"x\"")[0].0, "/requires/http/0");
+    assert_eq!(problems("[plugin]\nname = \"A B\"")[0].0, "/plugin/name");
+    assert_eq!(problems(&PLAIN.replace("1.0\"", "2.0\""))[0].0, "/plugin/api");
+    assert!(matches!(Manifest::parse("[plugin\n"), Err(Error::Manifest(why)) if why.contains("line 1")));
+}
+
+#[test]
+fn a_verb_cannot_loosen_what_the_host_has_fixed() {
+    let call = |operation: &str, action: &str, method: &str| {
+        let text = format!(
+            "{PLAIN}[[calls]]\npath = \"{{key}}\"\noperation = \"{operation}\"\naction = \"{action}\"\nmethod = \"{method}\""
+        );
+        Manifest::parse(&text).is_ok()
+    };
+    assert!(call("encrypt", "use", "POST") && call("purge", "manage", "POST") && call("metadata", "read", "GET"));
+    assert!(!call("encrypt", "read", "POST") && !call("purge", "delete", "POST") && !call("metadata", "read", "POST"));
+    assert!(!call("read", "use", "POST") && !call("Encrypt", "use", "POST"));
+}
+
+#[test]
+fn a_component_is_known_by_its_bytes_and_its_manifest() {
+    let wasm = component(PLAIN);
+    let found = inspect(&wasm).unwrap();
+    assert_eq!(found.manifest.version.to_string(), "1.2.3");
+    assert_eq!(found.digest, super::Digest::of(&wasm));
+    assert!(found.exports.contains("coffer:plugin/engine"));
+    assert!(found.imports.iter().all(|import| import.functions.is_empty()));
+}
+
+#[test]
+fn what_is_not_a_plugin_is_refused_by_what_it_is() {
+    let refused = |wasm: &[u8]| inspect(wasm).map(|_| ()).unwrap_err().to_string();
+    assert!(refused(b"\x7fELF precompiled").contains("not WebAssembly"));
+    assert!(refused(&wat::parse_str("(module)").unwrap()).contains("core module"));
+    let whole = component(PLAIN);
+    assert!(refused(&whole[..whole.len() - 7]).contains("damaged"));
+    assert!(refused(&engine("", "", "(call $ok)")).contains("manifest is missing"));
+    let twice = format!("{} {}", section(PLAIN), section(PLAIN));
+    assert!(refused(&engine("", &twice, "(call $ok)")).contains("more than once"));
+    assert!(refused(&component(&PLAIN.replace("secrets", "auth"))).contains("does not export `auth`"));
+    let foreign = wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.6" (instance)))"#).unwrap();
+    let mut foreign_with_manifest = foreign;
+    append_section(&mut foreign_with_manifest, PLAIN);
+    assert!(refused(&foreign_with_manifest).contains("wasi:sockets/tcp@0.2.6"));
+}
+
+/// A custom section of the component itself.
+fn append_section(wasm: &mut Vec<u8>, manifest: &str) {
+    let name = b"coffer:manifest";
+    let leb = |mut number: usize, to: &mut Vec<u8>| {
+        while number >= 0x80 {
+            to.push((number & 0x7f) as u8 | 0x80);
+            number >>= 7;
+        }
+        to.push(number as u8);
+    };
+    let mut section = Vec::new();
+    leb(name.len(), &mut section);
+    section.extend_from_slice(name);
+    section.extend_from_slice(manifest.as_bytes());
+    wasm.push(0);
+    leb(section.len(), wasm);
+    wasm.extend_from_slice(&section);
+}
+
+#[test]
+fn a_manifest_beside_the_component_stands_before_one_inside() {
+    let mut wasm = component(PLAIN);
+    append_section(&mut wasm, &PLAIN.replace("1.2.3", "9.9.9"));
+    assert_eq!(inspect(&wasm).unwrap().manifest.version.to_string(), "9.9.9");
+}
+
+#[test]
+fn importing_more_than_was_asked_for_is_refused_by_name() {
+    let hash = r#"(import "coffer:plugin/crypto@1.0.0" "password-hash" (func $hash (param i32 i32 i32)))"#;
+    let guest = |asks: &str| {
+        let manifest = format!("{PLAIN}[requires]\ncrypto = [{asks}]");
+        engine(hash, &section(&manifest), "(call $hash (i32.const 0) (i32.const 0) (i32.const 0)) (call $ok)")
+    };
+    assert!(inspect(&guest("\"password-hash\"")).is_ok());
+    let refused = inspect(&guest("\"ed25519\"")).unwrap_err();
+    assert!(matches!(refused, Error::Import(name, _) if name == "password-hash"));
+}
+
+#[test]
+fn an_auth_method_may_have_paths_of_its_own() {
+    let manifest = PLAIN.replace("secrets", "auth");
+    let functions = ["auth@1.0.0#login", "auth@1.0.0#resume", "auth@1.0.0#refresh"];
+    let exports: String = functions
+        .iter()
+        .map(|name| {
+            let params = if name.ends_with("resume") { "i32 i32 i32 i32" } else { "i32 i32" };
+            format!(r#"(func (export "coffer:plugin/{name}") (param {params}) (result i32) (unreachable))"#)
+        })
+        .collect();
+    let fields = format!(
+        r#"(memory (export "memory") 1) {exports} {}
+           (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (unreachable))
+           (func (export "coffer:plugin/plugin@1.0.0#check") (result i32) (unreachable))"#,
+        section(&manifest)
+    );
+    assert!(inspect(&world("auth-method", &fields)).is_ok());
+}
+
+fn configured() -> Manifest {
+    let schema = r#"
+[config]
+type = "object"
+additionalProperties = false
+required = ["url"]
+[config.properties.url]
+type = "string"
+maxLength = 20
+[config.properties.token]
+type = "string"
+writeOnly = true
+[config.properties.versions]
+type = "integer"
+minimum = 1
+maximum = 100
+default = 10
+[config.properties.deep]
+type = "object"
+[config.properties.deep.properties.secret]
+type = "string"
+writeOnly = true
+[config.properties.deep.properties.kind]
+enum = ["a", "b"]
+default = "a"
+"#;
+    Manifest::parse(&format!("{PLAIN}{schema}")).unwrap()
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_told_by_place_and_kind_and_never_quoted() {
+    let manifest = configured();
+    let config = json!({"versions": "canary", "deep": {"kind": "canary"}, "canary/x": 1});
+    let found = manifest.check_config(&config).unwrap_err();
+    let mut places: Vec<_> = found.iter().map(|p| (p.at.as_str(), &*p.code)).collect();
+    places.sort_unstable();
+    let expected = [
+        ("/canary~1x", "unknown_member"),
+        ("/deep/kind", "invalid_value"),
+        ("/url", "missing"),
+        ("/versions", "wrong_type"),
+    ];
+    assert_eq!(places, expected);
+    assert!(found.iter().all(|problem| !problem.message.contains("canary")));
+    assert_eq!(manifest.check_config(&json!({"url": "x"})), Ok(()));
+}
+
+#[test]
+fn defaults_are_filled_in_and_secrets_are_named_instead_of_shown() {
+    let schema = configured().config;
+    assert_eq!(schema.write_only(), ["/deep/secret", "/token"]);
+    let config = schema.with_defaults(json!({"url": "x", "token": "hunter22", "deep": {}}));
+    let expected = json!({"url": "x", "token": "hunter22", "versions": 10, "deep": {"kind": "a"}});
+    assert_eq!(config, expected);
+    let concealed = schema.concealed(config);
+    assert_eq!(concealed["token"], json!({"$credential": "token"}));
+    assert!(!concealed.to_string().contains("hunter22") && concealed["deep"].get("secret").is_none());
+}
+
+#[test]
+fn a_secret_that_could_not_be_found_again_is_refused_in_a_schema() {
+    let hidden =
+        "[config]\ntype = \"object\"\n[config.properties.list]\ntype = \"array\"\nitems = { writeOnly = true }";
+    assert_eq!(problems(&format!("{PLAIN}{hidden}"))[0].0, "/config");
+    assert_eq!(problems(&format!("{PLAIN}[config]\ntype = \"string\""))[0].0, "/config");
+    assert_eq!(problems(&format!("{PLAIN}[config]\ntype = \"object\"\nminProperties = \"x\""))[0].0, "/config");
+}
+
+#[test]
+fn without_a_schema_there_is_nothing_to_configure() {
+    let manifest = Manifest::parse(PLAIN).unwrap();
+    assert!(manifest.check_config(&json!({})).is_ok());
+    assert!(manifest.check_config(&json!({"a": 1})).is_err() && manifest.check_config(&Value::Null).is_err());
+}
+
+#[test]
+fn the_catalog_finds_what_was_shipped_by_name_and_version() {
+    let wasm: Arc<[u8]> = component(PLAIN).into();
+    let catalog = Catalog::new(vec![("sample".to_owned(), wasm.clone())]).unwrap();
+    let name = PluginName::parse("sample").unwrap();
+    let find = |wanted: &str| catalog.find(&name, &Wanted::parse(wanted).unwrap());
+    assert!(find("shipped").unwrap().shipped);
+    assert_eq!(find("1.2.3").unwrap().component.digest, super::Digest::of(&wasm));
+    assert!(matches!(find("1.2.4"), Err(Error::UnknownVersion)));
+    assert!(matches!(catalog.find(&PluginName::parse("x").unwrap(), &Wanted::Shipped), Err(Error::UnknownPlugin)));
+    assert!(matches!(Wanted::parse("newest"), Err(Error::Version)));
+    assert!(matches!(Catalog::new(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
+}
+
+#[test]
+fn what_is_shipped_can_be_found() {
+    let catalog = Catalog::new(super::shipped()).unwrap();
+    for (name, kind) in [("kv", Kind::Secrets), ("password", Kind::Auth)] {
+        let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
+        assert_eq!(found.component.manifest.kind, kind);
+    }
+}

@@ -1,0 +1,203 @@
+//! What each module's errors are on the outside: mapped once, exhaustively, so that a new variant
+//! does not compile until somebody has decided.
+
+use serde_json::Value;
+
+use super::error::{ApiError, Detail, Kind, Step};
+use crate::{
+    barrier, directory, login, mount, operate, policy,
+    problem::Problem,
+    runtime::{Fault, types::GuestError},
+    secrets, session, settings, users,
+};
+
+/// Problems with a body, of which it is no longer known what was an array.
+fn body(problems: Vec<Problem>) -> ApiError {
+    ApiError::problems("body", problems, &Value::Null)
+}
+
+impl From<barrier::Error> for ApiError {
+    fn from(error: barrier::Error) -> Self {
+        use barrier::Error as E;
+        let kind = match &error {
+            E::Sealed => Kind::Sealed,
+            E::Conflict | E::Away(_) | E::Unknown(_) => Kind::Unavailable,
+            E::TooLarge(_) => Kind::BodyTooLarge,
+            E::Corrupt(_) => Kind::Internal,
+            E::Key(why) => return Self::because(Kind::InvalidValue, ["body", "share"], why),
+            E::Seal(why) => return Self::because(Kind::InvalidValue, ["body"], why),
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
+
+impl From<session::Error> for ApiError {
+    fn from(error: session::Error) -> Self {
+        use session::Error as E;
+        let kind = match &error {
+            E::Unknown | E::Ended => Kind::InvalidToken,
+            E::Reuse(_) => Kind::InvalidGrant,
+            E::Address => Kind::WrongAddress,
+            E::Wider(_) => Kind::InvalidScope,
+            E::TooMany => Kind::TooManyRequests,
+            E::Sealed => Kind::Sealed,
+            E::Away(_) => Kind::Unavailable,
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
+
+impl From<mount::Error> for ApiError {
+    fn from(error: mount::Error) -> Self {
+        match error {
+            mount::Error::Disabled => Self::because(Kind::Disabled, NOWHERE, "the mount is disabled"),
+            mount::Error::Broken(_) => Self::new(Kind::PluginFailed).caused_by(error),
+            mount::Error::Fault(fault) => fault.into(),
+            mount::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        let kind = match fault {
+            Fault::Refused(refusal) => return refused(refusal),
+            Fault::Store(error) => return error.into(),
+            Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => Kind::PluginFailed,
+            Fault::Busy => Kind::Unavailable,
+        };
+        Self::new(kind).caused_by(fault)
+    }
+}
+
+/// A plugin's own refusal: code and words reach the client where the host answers a 4xx.
+fn refused(refusal: GuestError) -> ApiError {
+    let kind = match refusal.code.as_str() {
+        "invalid" => Kind::InvalidValue,
+        "exists" => Kind::AlreadyExists,
+        "denied" => Kind::Forbidden,
+        "not-found" => Kind::NotFound,
+        "conflict" => Kind::VersionConflict,
+        "unsupported" => Kind::MethodNotAllowed,
+        "too-large" => Kind::BodyTooLarge,
+        "rate-limited" => Kind::TooManyRequests,
+        "unavailable" => Kind::Unavailable,
+        _ => Kind::PluginFailed,
+    };
+    let cause = Fault::Refused(refusal.clone());
+    let error = match kind {
+        Kind::InvalidValue if !refusal.problems.is_empty() => body(refusal.problems),
+        _ if kind.status() < 500 && !refusal.message.is_empty() => {
+            let msg = refusal.message.into();
+            ApiError::details(kind, vec![Detail { loc: Vec::new(), msg, r#type: kind.code().into() }])
+        }
+        _ => ApiError::new(kind),
+    };
+    let error = error.caused_by(cause);
+    match refusal.retry_after {
+        Some(wait) if matches!(kind.status(), 429 | 503) => error.retry_after(wait),
+        _ => error,
+    }
+}
+
+const NOWHERE: [Step; 0] = [];
+
+impl From<policy::Refusal> for ApiError {
+    fn from(refusal: policy::Refusal) -> Self {
+        Self::new(Kind::Forbidden).caused_by(refusal)
+    }
+}
+
+impl From<login::Error> for ApiError {
+    fn from(error: login::Error) -> Self {
+        use login::Error as E;
+        match error {
+            E::UnknownGrant => Self::new(Kind::UnsupportedGrantType),
+            E::Denied(_) => Self::new(Kind::InvalidGrant).caused_by(error),
+            E::Invalid(problems) => body(problems),
+            E::Scope => Self::new(Kind::InvalidScope),
+            E::Limited => Self::new(Kind::LimitedSession),
+            E::Session(error) => error.into(),
+            E::Mount(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<directory::Error> for ApiError {
+    fn from(error: directory::Error) -> Self {
+        use directory::Error as E;
+        let kind = match error {
+            E::Exists | E::Retired => Kind::AlreadyExists,
+            E::Reserved | E::TooMany(_) => Kind::InvalidValue,
+            E::UnknownUser => Kind::Unknown,
+            E::UnknownRole => Kind::UnknownRole,
+            E::LastAdmin => Kind::LastAdmin,
+            E::Store(error) => return error.into(),
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
+
+impl From<users::Error> for ApiError {
+    fn from(error: users::Error) -> Self {
+        use users::Error as E;
+        match error {
+            E::Invalid(problems) => body(problems),
+            E::Forbidden(_) => Self::new(Kind::Forbidden).caused_by(error),
+            E::NotFound => Self::at(Kind::Unknown, ["body", "username"]),
+            E::LastAdmin => Self::new(Kind::LastAdmin),
+            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::Directory(error) => error.into(),
+            E::Mount(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<secrets::Error> for ApiError {
+    fn from(error: secrets::Error) -> Self {
+        use secrets::Error as E;
+        match error {
+            E::NoMount => Self::new(Kind::NotFound).caused_by(error),
+            E::UnknownVerb => Self::new(Kind::UnknownVerb),
+            E::Method => Self::new(Kind::MethodNotAllowed),
+            E::Cursor => Self::at(Kind::InvalidValue, ["query", "cursor"]),
+            E::Contract(_) => Self::new(Kind::PluginFailed).caused_by(error),
+            E::Refused(refusal) => refused(refusal),
+            E::Mount(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<settings::Error> for ApiError {
+    fn from(error: settings::Error) -> Self {
+        use settings::Error as E;
+        match error {
+            E::NotFound => Self::new(Kind::NotFound),
+            E::Invalid(problems) => body(problems),
+            E::Conflict => Self::new(Kind::VersionConflict),
+            E::LockedOut => Self::new(Kind::LockedOut),
+            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::Mount(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<operate::Error> for ApiError {
+    fn from(error: operate::Error) -> Self {
+        use operate::Error as E;
+        match error {
+            E::Code => Self::at(Kind::InvalidValue, ["body", "code"]),
+            E::Shares(why) => Self::because(Kind::InvalidValue, ["body", "shares"], why),
+            E::Initialised => Self::new(Kind::AlreadyInitialised),
+            E::Shipped(_) | E::Key(_) => Self::internal(error),
+            E::Audit(_) => Self::new(Kind::Unavailable).caused_by(error),
+            E::Session(error) => error.into(),
+            E::Directory(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The one authorising extractor. It reads the input, lets it name its resource, asks for the
+//! permit, records what was decided and takes a use; only then the handler runs.
+//!
+//! The order is fixed, so that who may not do a thing learns nothing of it: 401, 415, 413, 400,
+//! 422 (naming), 403, 422 (the rest).
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::request::Parts,
+};
+
+use super::{
+    bearer,
+    body::{self, Members, Takes},
+    client_address::ClientAddress,
+    error::{ApiError, Kind},
+    trail::{About, Trail},
+};
+use crate::{
+    app::App,
+    audit::Who,
+    login::{Authenticated, Client},
+    policy::{Action, Permit, Resource},
+    secrets::Asker,
+    session::AccessToken,
+};
+
+/// A request that is permitted, and read.
+pub struct Permitted<I: Input>(pub Permit<I::Action, I::Resource>, pub I, pub Caller);
+
+/// Who makes the request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub authenticated: Authenticated,
+    pub client: Client,
+}
+
+impl Caller {
+    pub fn asker(&self) -> Asker {
+        Asker {
+            user: self.authenticated.user.id.clone(),
+            name: self.authenticated.user.username.clone(),
+            address: self.client.address,
+            request: self.client.request.clone(),
+        }
+    }
+}
+
+/// The request before it means anything.
+pub struct Raw {
+    pub parts: Parts,
+    pub body: Members,
+}
+
+/// What an endpoint reads of a request.
+pub trait Input: Sized + Send + 'static {
+    type Action: Action;
+    type Resource: Resource;
+
+    /// As the trail names it.
+    const OPERATION: &'static str;
+    const TAKES: Takes = Takes::Nothing;
+    /// It makes a session or a credential, or rules others: not for limited sessions.
+    const POWERFUL: bool = false;
+    /// Only soon after a login.
+    const STEP_UP: bool = false;
+
+    /// What it is about, before anything else is looked at.
+    fn target(raw: &Raw, caller: &Caller, app: &App) -> Result<(Self::Action, Self::Resource), ApiError>;
+
+    /// The rest of it.
+    fn read(raw: Raw) -> Result<Self, ApiError>;
+}
+
+impl<I: Input> FromRequest<App> for Permitted<I> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let caller = authenticated(&parts, app).await?;
+        let trail = trail(&parts)?;
+        trail.known(I::OPERATION, who(&caller.authenticated));
+        let body = body::read(&parts, body, I::TAKES).await?;
+        let raw = Raw { parts, body };
+        let (action, resource) = I::target(&raw, &caller, app)?;
+        let about = |decision: &str| About {
+            resource: Some(resource.path()),
+            action: Some(action.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>().join(" ")),
+            decision: Some(decision.to_owned()),
+            ..About::default()
+        };
+        let (asked, denied) = (about("allowed"), about("denied"));
+        let session = &caller.authenticated.session;
+        let permit = match app.policies.permit(&caller.authenticated.caller, action, resource) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                let decision = Some(format!("denied: {}", refusal.reason));
+                trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, ..denied }).await?;
+                if !refusal.by_scope() {
+                    app.login.spend(session).await?;
+                }
+                return Err(ApiError::new(Kind::Forbidden).caused_by(refusal));
+            }
+        };
+        if I::POWERFUL && session.max_uses.is_some() {
+            return Err(ApiError::new(Kind::LimitedSession));
+        }
+        if I::STEP_UP {
+            app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
+        }
+        let decision = Some(format!("allowed: {}", permit.reason()));
+        let input = I::read(raw)?;
+        trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, ..asked }).await?;
+        app.login.spend(session).await?;
+        Ok(Self(permit, input, caller))
+    }
+}
+
+/// A request about the caller's own things: nobody else's permission is needed.
+pub struct Own<I: OwnInput>(pub I, pub Caller);
+
+/// What such an endpoint reads.
+pub trait OwnInput: Sized + Send + 'static {
+    const OPERATION: &'static str;
+    const TAKES: Takes = Takes::Nothing;
+    const POWERFUL: bool = false;
+
+    fn read(raw: Raw) -> Result<Self, ApiError>;
+}
+
+impl<I: OwnInput> FromRequest<App> for Own<I> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let caller = authenticated(&parts, app).await?;
+        let trail = trail(&parts)?;
+        trail.known(I::OPERATION, who(&caller.authenticated));
+        let body = body::read(&parts, body, I::TAKES).await?;
+        let session = &caller.authenticated.session;
+        if I::POWERFUL && session.max_uses.is_some() {
+            return Err(ApiError::new(Kind::LimitedSession));
+        }
+        let input = I::read(Raw { parts, body })?;
+        let about = About { decision: Some("allowed: own".to_owned()), ..About::default() };
+        trail.decided(I::OPERATION, who(&caller.authenticated), about).await?;
+        app.login.spend(session).await?;
+        Ok(Self(input, caller))
+    }
+}
+
+/// Who a bearer token stands for: 401 without one, 403 from a wrong address. Spends nothing.
+pub async fn authenticated(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
+    let token = bearer::required(parts)?;
+    let token = AccessToken::parse(token.reveal()).map_err(|_| ApiError::new(Kind::InvalidToken))?;
+    let client = client(parts)?;
+    let authenticated = app.login.authenticate(&token, client.address).await?;
+    Ok(Caller { authenticated, client })
+}
+
+/// Where the request comes from.
+pub fn client(parts: &Parts) -> Result<Client, ApiError> {
+    let address = parts.extensions.get::<ClientAddress>();
+    let device = parts.headers.get(axum::http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Ok(Client {
+        address: address.and_then(|client| client.address),
+        forwarded: address.is_some_and(|client| client.untrusted_forwarding),
+        device: device.unwrap_or_default().chars().take(crate::limits::DEVICE_CHARS).collect(),
+        request: trail(parts)?.request().clone(),
+    })
+}
+
+pub fn trail(parts: &Parts) -> Result<Trail, ApiError> {
+    parts.extensions.get::<Trail>().cloned().ok_or_else(|| ApiError::internal("a request without a trail"))
+}
+
+pub fn who(authenticated: &Authenticated) -> Who {
+    Who {
+        session: Some(authenticated.session.id.clone()),
+        user: Some(authenticated.user.id.clone()),
+        roles: authenticated.caller.roles.clone(),
+        mount: Some(authenticated.session.mount.clone()),
+        method: Some(authenticated.session.method.clone()),
+    }
+}

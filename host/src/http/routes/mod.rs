@@ -1,0 +1,52 @@
+//! Every route, in both spellings of the user's document: the canonical one first.
+
+mod seal;
+mod secret_inputs;
+mod secrets;
+mod sessions;
+mod settings;
+mod token;
+mod users;
+
+use axum::{
+    Router,
+    routing::{MethodRouter, get, post},
+};
+
+use crate::app::App;
+
+pub fn routes() -> Router<App> {
+    let table: Vec<(&[&str], MethodRouter<App>)> = vec![
+        (&["/auth/token/create", "/token/create"], post(token::create)),
+        (&["/token/renew", "/auth/token/renew"], post(token::renew)),
+        (&["/token/revoke", "/auth/token/revoke"], post(token::revoke)),
+        (&["/token/introspect"], post(token::introspect)),
+        (&["/sessions"], get(sessions::list)),
+        (&["/sessions/current"], get(sessions::current)),
+        (&["/sessions/revoke"], post(sessions::revoke_many)),
+        (&["/sessions/{session_id}/revoke"], post(sessions::revoke)),
+        (&["/users/create"], post(users::create)),
+        (&["/users/{username}/delete"], post(users::delete)),
+        (&["/users/delete"], post(users::delete_named)),
+        (&["/users/me"], get(users::me)),
+        (&["/secrets/create"], post(secrets::create)),
+        (
+            &["/secrets", "/secrets/{*rest}"],
+            get(secrets::get).put(secrets::put).patch(secrets::patch).delete(secrets::delete).post(secrets::verb),
+        ),
+        (&["/sys/settings", "/settings"], get(settings::list)),
+        (&["/sys/setting"], post(settings::set)),
+        (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),
+        (&["/sys/security"], get(settings::security).post(settings::set_security)),
+        (&["/sys/init"], post(seal::init)),
+        (&["/sys/unseal"], post(seal::unseal)),
+        (&["/sys/seal"], post(seal::seal)),
+        (&["/sys/seal-status"], get(seal::status)),
+        (&["/sys/health"], get(seal::health)),
+        (&["/sys/audit/verify"], post(seal::verify_audit)),
+    ];
+    table.into_iter().fold(Router::new(), |router, (paths, methods)| {
+        // Not nested: handlers read the path that the client sent.
+        paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
+    })
+}

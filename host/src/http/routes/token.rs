@@ -1,0 +1,309 @@
+use axum::{
+    Json,
+    extract::{FromRequest, Request, State},
+    http::request::Parts,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    app::App,
+    http::{
+        bearer,
+        body::{self, Members, Takes},
+        error::{ApiError, ApiResult, Kind},
+        permitted::{self, Own, OwnInput, Raw},
+        query,
+        trail::About,
+    },
+    ids::{MountName, Scope},
+    login::{Attempt, Client, Credentials, SessionWish, Wish},
+    problem,
+    sensitive::Secret,
+    session::{RefreshToken, Tokens},
+};
+
+/// RFC 6749 section 5.1, and which session it is.
+#[derive(Serialize)]
+pub struct TokenView {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    refresh_token: Option<String>,
+    refresh_expires_in: Option<u64>,
+    scope: Option<Scope>,
+    session_id: String,
+}
+
+impl From<Tokens> for TokenView {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            access_token: tokens.access.reveal().clone(),
+            token_type: "Bearer",
+            expires_in: tokens.access_expires_in.as_secs(),
+            refresh_token: tokens.refresh.map(|token| token.reveal().clone()),
+            refresh_expires_in: tokens.refresh_expires_in.map(|span| span.as_secs()),
+            scope: tokens.session.scope.clone(),
+            session_id: tokens.session.id.to_string(),
+        }
+    }
+}
+
+/// A body of the token endpoints: JSON or a form, from a client that may have said which it is.
+pub struct TokenRequest {
+    parts: Parts,
+    body: Members,
+    client: Client,
+}
+
+impl FromRequest<App> for TokenRequest {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let body = body::read(&parts, body, Takes::ObjectOrForm).await?;
+        query::none(&parts)?;
+        let client = permitted::client(&parts)?;
+        Ok(Self { parts, body, client })
+    }
+}
+
+/// What is ours in the body of a login; the rest is the plugin's.
+struct Login {
+    grant: String,
+    wish: Wish,
+    credentials: Map<String, Value>,
+}
+
+pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
+    let login = Login::read(&request)?;
+    let tokens = match login.grant.as_str() {
+        "session" => child(&app, &request, login).await?,
+        "refresh_token" => {
+            one_credential(&request.parts)?;
+            let body: RenewBody = decode(login.credentials)?;
+            renewed(&app, &request, body.refresh_token, login.wish.scope).await?
+        }
+        _ => {
+            one_credential(&request.parts)?;
+            begin(&app, &request, login).await?
+        }
+    };
+    Ok(Json(tokens.into()))
+}
+
+async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tokens> {
+    let mount = MountName::parse(&login.grant).map_err(|_| ApiError::new(Kind::UnsupportedGrantType))?;
+    let trail = permitted::trail(&request.parts)?;
+    let name = login.credentials.get("username").and_then(Value::as_str).and_then(|name| trail.audit().hash(name));
+    let values = name.map(|name| ("username".to_owned(), name)).into_iter().collect();
+    let about = About {
+        resource: Some(format!("auth/{mount}")),
+        decision: Some("tried".to_owned()),
+        values,
+        ..About::default()
+    };
+    trail.decided("token.create", Default::default(), about).await?;
+    let credentials = Credentials(login.credentials);
+    let attempt = Attempt { mount, credentials, wish: login.wish, client: request.client.clone() };
+    let tokens = app.login.begin(attempt).await?;
+    trail.made(&tokens.session);
+    Ok(tokens)
+}
+
+async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tokens> {
+    if let Some(name) = login.credentials.keys().next() {
+        return Err(ApiError::at(Kind::UnknownMember, ["body".into(), crate::http::json::told(name)]));
+    }
+    let caller = permitted::authenticated(&request.parts, app).await?;
+    let trail = permitted::trail(&request.parts)?;
+    let about = About { decision: Some("allowed: own".to_owned()), ..About::default() };
+    trail.decided("token.create", permitted::who(&caller.authenticated), about).await?;
+    Ok(app.login.child(&caller.authenticated, login.wish, request.client.clone()).await?)
+}
+
+/// The body of a renewal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenewBody {
+    refresh_token: Secret<String>,
+    #[serde(default)]
+    scope: Option<String>,
+}
+
+pub async fn renew(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
+    let RenewBody { refresh_token, scope } = request.body.clone().decode()?;
+    let scope = scope.filter(|scope| !scope.is_empty()).map(|scope| parse_scope(&scope)).transpose()?;
+    Ok(Json(renewed(&app, &request, refresh_token, scope).await?.into()))
+}
+
+async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope: Option<Scope>) -> ApiResult<Tokens> {
+    // Junk costs nothing, and is told no more than a token that is no longer good.
+    let token = RefreshToken::parse(token.reveal()).map_err(|_| ApiError::new(Kind::InvalidGrant))?;
+    let trail = permitted::trail(&request.parts)?;
+    let about = About {
+        resource: Some(format!("sessions/{}", token.session())),
+        decision: Some("tried".to_owned()),
+        ..About::default()
+    };
+    trail.decided("token.renew", Default::default(), about).await?;
+    let tokens = app.login.renew(&token, scope, &request.client).await?;
+    trail.made(&tokens.session);
+    Ok(tokens)
+}
+
+/// The body of a revocation: the original's name of the member, or RFC 7009's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeBody {
+    #[serde(alias = "token")]
+    revoke_token: Secret<String>,
+    #[serde(default, rename = "token_type_hint")]
+    _hint: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct Revoked {
+    revoked: bool,
+}
+
+/// 200 for whatever token: who asks learns nothing of it (RFC 7009 section 2.2).
+pub async fn revoke(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<Revoked>> {
+    let RevokeBody { revoke_token, .. } = request.body.clone().decode()?;
+    let trail = permitted::trail(&request.parts)?;
+    let about = About { decision: Some("tried".to_owned()), ..About::default() };
+    trail.decided("token.revoke", Default::default(), about).await?;
+    if let Some(ended) = app.login.end_by_token(revoke_token.reveal()).await? {
+        trail.about(format!("sessions/{ended}"));
+    }
+    Ok(Json(Revoked { revoked: true }))
+}
+
+/// `POST /token/introspect`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Introspect {
+    token: Secret<String>,
+    #[serde(default, rename = "token_type_hint")]
+    _hint: Option<String>,
+}
+
+impl OwnInput for Introspect {
+    const OPERATION: &'static str = "token.introspect";
+    const TAKES: Takes = Takes::ObjectOrForm;
+
+    fn read(raw: Raw) -> Result<Self, ApiError> {
+        query::none(&raw.parts)?;
+        raw.body.decode()
+    }
+}
+
+/// RFC 7662. Somebody else's token is as good as none.
+#[derive(Serialize, Default)]
+pub struct IntrospectView {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses_left: Option<u32>,
+}
+
+pub async fn introspect(
+    State(app): State<App>,
+    Own(input, caller): Own<Introspect>,
+) -> ApiResult<Json<IntrospectView>> {
+    let found = app.login.introspect(input.token.reveal(), &caller.authenticated).await?;
+    let Some((session, user)) = found else { return Ok(Json(IntrospectView::default())) };
+    Ok(Json(IntrospectView {
+        active: true,
+        scope: session.scope.clone(),
+        username: Some(user.username.into()),
+        sub: Some(user.id.into()),
+        token_type: Some("Bearer"),
+        exp: Some(session.expires_at.millis() / 1000),
+        iat: Some(session.created_at.millis() / 1000),
+        session_id: Some(session.id.to_string()),
+        uses_left: session.uses_left,
+    }))
+}
+
+impl Login {
+    fn read(request: &TokenRequest) -> ApiResult<Self> {
+        let Value::Object(mut body) = request.body.clone().into_value() else { return Err(missing("grant_type")) };
+        let grant = text(&mut body, "grant_type")?;
+        let scope = text(&mut body, "scope")?.map(|scope| parse_scope(&scope)).transpose()?;
+        no_client(request, &mut body)?;
+        let session = match body.remove("session") {
+            None | Some(Value::Null) => SessionWish::default(),
+            Some(value) => problem::decode(&value).map_err(|problems| {
+                let below = problems.into_iter().map(|problem| problem.below("/session")).collect();
+                ApiError::problems("body", below, &Value::Null)
+            })?,
+        };
+        // The user's document says so in one place.
+        if let Some(password) = body.remove("passwor") {
+            if body.insert("password".to_owned(), password).is_some() {
+                return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
+            }
+        }
+        let grant = match grant {
+            Some(grant) => grant,
+            None if body.contains_key("username") && body.contains_key("password") => "password".to_owned(),
+            None => return Err(missing("grant_type")),
+        };
+        Ok(Self { grant, wish: Wish { scope, session }, credentials: body })
+    }
+}
+
+/// Which program asks. None is registered yet, so none is right.
+fn no_client(request: &TokenRequest, body: &mut Map<String, Value>) -> ApiResult<()> {
+    let (id, secret) = (text(body, "client_id")?, text(body, "client_secret")?);
+    let basic = bearer::client(&request.parts)?;
+    match (basic.is_some(), id.is_some() || secret.is_some()) {
+        (true, true) => Err(ApiError::new(Kind::TwoCredentials)),
+        (false, false) => Ok(()),
+        _ => Err(ApiError::new(Kind::InvalidClient)),
+    }
+}
+
+/// A login stands on its own: a token beside it would be a second credential.
+fn one_credential(parts: &Parts) -> ApiResult<()> {
+    match bearer::token(parts)? {
+        Some(_) => Err(ApiError::new(Kind::TwoCredentials)),
+        None => Ok(()),
+    }
+}
+
+/// A member that is text; forms send what they leave empty.
+fn text(body: &mut Map<String, Value>, name: &'static str) -> ApiResult<Option<String>> {
+    match body.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(_) => Err(ApiError::at(Kind::WrongType, ["body", name])),
+    }
+}
+
+fn parse_scope(text: &str) -> ApiResult<Scope> {
+    Scope::parse(text).map_err(|_| ApiError::new(Kind::InvalidScope))
+}
+
+fn decode<T: serde::de::DeserializeOwned>(members: Map<String, Value>) -> ApiResult<T> {
+    let value = Value::Object(members);
+    problem::decode(&value).map_err(|problems| ApiError::problems("body", problems, &value))
+}
+
+fn missing(name: &'static str) -> ApiError {
+    ApiError::at(Kind::Missing, ["body", name])
+}

@@ -1,0 +1,17 @@
+//! Which service a handler is handed: `State<Secrets>` and the like.
+
+use axum::extract::FromRef;
+
+use crate::{app::App, login::Login, operate::Operate, secrets::Secrets, settings::Settings, users::Users};
+
+macro_rules! handed {
+    ($($service:ident $field:ident),+) => {$(
+        impl FromRef<App> for $service {
+            fn from_ref(app: &App) -> Self {
+                app.$field.clone()
+            }
+        }
+    )+};
+}
+
+handed!(Login login, Operate operate, Secrets secrets, Settings settings, Users users);

@@ -1,0 +1,67 @@
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use super::{Error, Login};
+use crate::{
+    directory::{ADMIN, User},
+    ids::{ROOT_MOUNT, RoleName},
+    policy::Caller,
+    session::{AccessToken, Error as SessionError, Session},
+};
+
+/// Who makes a request: proven by a token that was good a moment ago.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    pub caller: Caller,
+    pub session: Arc<Session>,
+    pub user: User,
+}
+
+impl Login {
+    /// Whom a token stands for. Spends nothing.
+    pub async fn authenticate(&self, token: &AccessToken, address: Option<IpAddr>) -> Result<Authenticated, Error> {
+        let session = self.sessions.find(token, address).await?;
+        let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);
+        // A user's sessions end with the user; one that is still found belongs to nobody.
+        let user = user.ok_or(SessionError::Unknown)?;
+        let caller = Caller {
+            user: user.id.clone(),
+            roles: self.roles(&session, &user),
+            groups: session.groups.iter().map(|group| format!("{}/{group}", session.method)).collect(),
+            scope: session.scope.clone(),
+            method: session.method.clone(),
+            login_at: session.login_at,
+            address,
+            session: session.id.clone(),
+        };
+        Ok(Authenticated { caller, session, user })
+    }
+
+    /// Takes one use of a limited session: when all that can be refused without it has been.
+    pub async fn spend(&self, session: &Session) -> Result<(), Error> {
+        Ok(self.sessions.spend(session).await?)
+    }
+
+    /// Was the login recent enough for what rules others? Otherwise: how recent it must be.
+    pub fn recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
+        let max_age = self.security.rules().step_up.max_age.duration();
+        let age = self.clock.now().since(authenticated.caller.login_at);
+        let proven = authenticated.caller.method.as_str() == "password" && age <= max_age;
+        if is_root(&authenticated.session) || proven { Ok(()) } else { Err(max_age) }
+    }
+
+    /// The roles of a request: the user's own, where the mount that the login went by may give it.
+    fn roles(&self, session: &Session, user: &User) -> Vec<RoleName> {
+        if is_root(session) {
+            return vec![RoleName::parse(ADMIN).expect("a constant")];
+        }
+        let Some(mount) = self.mounts.by_id(&session.mount) else { return Vec::new() };
+        let rules = self.security.rules();
+        let may = |role: &&RoleName| rules.may_give(mount.name.as_str(), role.as_str());
+        std::iter::once(&user.role).filter(may).cloned().collect()
+    }
+}
+
+/// The root token came in by no mount.
+fn is_root(session: &Session) -> bool {
+    session.mount.as_str() == ROOT_MOUNT
+}

@@ -1,0 +1,65 @@
+//! Logins: credentials become a session, a session becomes a caller, and a session is renewed.
+//!
+//! Owns the order of things in a login: epochs are read before the credential is looked at, the
+//! plugin proves who it is, the directory says which user that is, and the session is refused if
+//! an ending overlapped. Never decides what a caller may do. One more way in is an auth plugin.
+
+mod authenticate;
+mod begin;
+mod bounds;
+mod child;
+mod error;
+mod renew;
+mod request;
+
+pub use authenticate::Authenticated;
+pub use error::Error;
+pub use request::{Attempt, Bind, Client, Credentials, SessionWish, Wish};
+
+use crate::{
+    clock::Clock,
+    directory::Directory,
+    mount::Mounts,
+    policy::Policies,
+    security::{OverLimit, Security},
+    session::{self, PerUser, Sessions},
+};
+
+/// The use case: a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Login {
+    mounts: Mounts,
+    directory: Directory,
+    sessions: Sessions,
+    security: Security,
+    policies: Policies,
+    clock: Clock,
+}
+
+/// What the use case is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub mounts: Mounts,
+    pub directory: Directory,
+    pub sessions: Sessions,
+    pub security: Security,
+    pub policies: Policies,
+    pub clock: Clock,
+}
+
+impl Login {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { mounts, directory, sessions, security, policies, clock } = parts;
+        Self { mounts, directory, sessions, security, policies, clock }
+    }
+
+    /// How many sessions a user may have, and what becomes of one too many.
+    fn per_user(&self) -> PerUser {
+        let rules = self.security.rules();
+        let over = match rules.sessions.over_limit {
+            OverLimit::EndOldest => session::OverLimit::EndOldest,
+            OverLimit::Refuse => session::OverLimit::Refuse,
+        };
+        PerUser { most: rules.sessions.max_per_user, over }
+    }
+}

@@ -1,0 +1,79 @@
+use super::{
+    Authenticated, Client, Error, Login,
+    begin::{facts, refused},
+};
+use crate::{
+    directory::User,
+    ids::{Action, Scope, SessionId},
+    runtime::{self, types::Bytes},
+    session::{AccessToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
+};
+use std::sync::Arc;
+
+impl Login {
+    /// The next pair of a session: if the token is the live one, and the plugin still vouches.
+    pub async fn renew(&self, token: &RefreshToken, scope: Option<Scope>, client: &Client) -> Result<Tokens, Error> {
+        let ask = Renewal { address: client.address, client: None };
+        let pending = self.sessions.begin_renewal(token, ask).await.map_err(no_longer_good)?;
+        let session = pending.session.clone();
+        let mount = self.mounts.by_id(&session.mount).ok_or_else(|| Error::Denied("the mount is gone".to_owned()))?;
+        let live = mount.live()?.clone();
+        let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);
+        let user = user.ok_or_else(|| Error::Denied("the user is gone or disabled".to_owned()))?;
+        let of = EpochsOf {
+            user: Some(user.id.clone()),
+            mount: Some(mount.id.clone()),
+            digest: Some(live.digest().to_string()),
+            client: None,
+        };
+        let epochs = self.sessions.epochs(&of).await?;
+        let mut attempts = self.mounts.call(&mount, facts(&mount, client, Some(&user)), user.id.as_str())?;
+        let refresh = runtime::Refresh { internal: Bytes::from(pending.internal.clone()) };
+        let identity = match attempts.run(refresh).await.map_err(refused) {
+            Ok(outcome) => outcome.value,
+            // The plugin says no: the session ends. It cannot tell: nothing is spent.
+            Err(error @ (Error::Denied(_) | Error::Invalid(_))) => {
+                self.sessions.fail_renewal(pending).await?;
+                return Err(Error::Denied(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
+        let told = Told {
+            subject: identity.subject,
+            groups: identity.groups,
+            internal: identity.internal.to_vec(),
+            plugin: live.digest().to_string(),
+            epochs,
+        };
+        self.sessions.finish_renewal(pending, told, scope).await.map_err(no_longer_good)
+    }
+
+    /// Ends the session of any token that verifies, live or spent.
+    pub async fn end_by_token(&self, token: &str) -> Result<Option<SessionId>, Error> {
+        Ok(self.sessions.end_by_token(token).await?)
+    }
+
+    /// What a token stands for, if it is the asker's own, or the asker may read sessions.
+    pub async fn introspect(&self, token: &str, asker: &Authenticated) -> Result<Option<(Arc<Session>, User)>, Error> {
+        let Ok(token) = AccessToken::parse(token) else { return Ok(None) };
+        let session = match self.sessions.find(&token, asker.caller.address).await {
+            Ok(session) => session,
+            Err(SessionError::Unknown | SessionError::Address) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let own = session.user == asker.user.id;
+        if !own && !self.policies.allows(&asker.caller, Action::Read, "sys/sessions") {
+            return Ok(None);
+        }
+        let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);
+        Ok(user.map(|user| (session, user)))
+    }
+}
+
+/// A refresh token that is not good is OAuth's `invalid_grant`, whatever was wrong with it.
+fn no_longer_good(error: SessionError) -> Error {
+    match error {
+        SessionError::Unknown | SessionError::Ended => Error::Denied(error.to_string()),
+        other => other.into(),
+    }
+}

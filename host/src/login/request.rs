@@ -1,0 +1,68 @@
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    ids::{MountName, RequestId, Scope},
+    span::Span,
+};
+
+/// A login by the credentials of an auth mount.
+#[derive(Debug)]
+pub struct Attempt {
+    /// `grant_type`: the name of the mount.
+    pub mount: MountName,
+    pub credentials: Credentials,
+    pub wish: Wish,
+    pub client: Client,
+}
+
+/// What the client sent for the plugin. Never printed.
+#[derive(Clone)]
+pub struct Credentials(pub Map<String, Value>);
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[credentials]")
+    }
+}
+
+/// How the session is to be narrower than the rules would have it.
+#[derive(Debug, Default)]
+pub struct Wish {
+    pub scope: Option<Scope>,
+    pub session: SessionWish,
+}
+
+/// The member `session` of a login.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionWish {
+    pub bind: Option<Bind>,
+    pub addresses: Option<Vec<IpNet>>,
+    pub max_uses: Option<u32>,
+    pub one_time: bool,
+    pub ttl: Option<Span>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bind {
+    None,
+    Caller,
+    List,
+}
+
+/// Where a request comes from, as the listener established it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// None: no trustworthy address.
+    pub address: Option<IpAddr>,
+    /// An untrusted peer sent a forwarding header: its address may be a proxy's.
+    pub forwarded: bool,
+    /// What the client calls itself, for the list of sessions.
+    pub device: String,
+    pub request: RequestId,
+}

@@ -1,0 +1,114 @@
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::{Error, Live, Mount};
+use crate::{
+    barrier::{self, Barrier, Writes, layout::Prefix},
+    clock::Clock,
+    limits,
+    runtime::{Argon2Cost, Call, Facts, Fault, Input, Outcome},
+};
+
+/// Fair queues for what conflicts: a call that has lost once waits for its turn, so that a hot
+/// key costs runs and not failures.
+#[derive(Debug)]
+pub(super) struct Queues {
+    queues: Vec<Arc<Mutex<()>>>,
+    hasher: RandomState,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        let queues = (0..limits::CONFLICT_QUEUES).map(|_| Arc::default()).collect();
+        Self { queues, hasher: RandomState::new() }
+    }
+}
+
+impl Queues {
+    fn of(&self, place: (&str, &str)) -> Arc<Mutex<()>> {
+        let at = self.hasher.hash_one(place) as usize % self.queues.len();
+        self.queues[at].clone()
+    }
+}
+
+/// A plugin call that goes on until its writes are stored: run it, add what belongs with them,
+/// commit; on a conflict run it again in a fresh sandbox, until the deadline.
+pub struct Attempts {
+    live: Arc<Live>,
+    barrier: Barrier,
+    clock: Clock,
+    call: Call,
+    began: Duration,
+    queue: Arc<Mutex<()>>,
+    turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Attempts {
+    pub(super) fn new(
+        (barrier, clock, queues): (&Barrier, &Clock, &Queues),
+        mount: &Mount,
+        live: &Arc<Live>,
+        (facts, place): (Facts, &str),
+        passwords: Argon2Cost,
+    ) -> Self {
+        let queue = queues.of((mount.id.as_str(), place));
+        let call = Call {
+            facts,
+            storage: barrier.view(Prefix::Data(mount.id.clone())),
+            keys: barrier.view(Prefix::Key(mount.id.clone())),
+            config: live.config.clone(),
+            grant: live.grant.clone(),
+            bounds: live.bounds,
+            passwords,
+            read_only: false,
+        };
+        let (barrier, clock, live) = (barrier.clone(), clock.clone(), live.clone());
+        Self { live, began: clock.monotonic(), barrier, clock, call, queue, turn: None }
+    }
+
+    /// The call came by GET: it may write nothing.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.call.read_only = read_only;
+        self
+    }
+
+    /// Runs in a fresh sandbox; again, if it failed over what is no longer so.
+    pub async fn run<I: Input + Clone>(&mut self, input: I) -> Result<Outcome<I::Answer>, Error> {
+        loop {
+            match self.live.plugin.attempt(input.clone(), &self.call).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(failure) if failure.stale && failure.may_rerun => self.line_up().await?,
+                Err(failure) => return Err(Error::Fault(failure.fault)),
+            }
+        }
+    }
+
+    /// Stores the writes. False: they rest on what is no longer so, and the call is to run again.
+    pub async fn commit(&mut self, writes: Writes, may_rerun: bool) -> Result<bool, Error> {
+        match self.barrier.commit(writes).await {
+            Ok(()) => Ok(true),
+            Err(barrier::Error::Conflict) if may_rerun => self.line_up().await.map(|()| false),
+            Err(barrier::Error::Conflict) => Err(Error::Fault(Fault::Busy)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// From the second run on, one at a time for each place.
+    async fn line_up(&mut self) -> Result<(), Error> {
+        let spent = self.clock.monotonic().saturating_sub(self.began);
+        let left = self.call.bounds.wall.saturating_sub(spent);
+        if left.is_zero() {
+            return Err(Error::Fault(Fault::Busy));
+        }
+        if self.turn.is_none() {
+            let turn = tokio::time::timeout(left, self.queue.clone().lock_owned()).await;
+            self.turn = Some(turn.map_err(|_| Error::Fault(Fault::Busy))?);
+        }
+        Ok(())
+    }
+}

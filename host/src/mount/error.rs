@@ -1,0 +1,38 @@
+use crate::{barrier, problem::Problem, runtime::Fault};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Switched off by its setting: it has not lost anything.
+    #[error("the mount is disabled")]
+    Disabled,
+    /// It should answer and cannot; why is for the operator.
+    #[error("the mount is broken: {0}")]
+    Broken(String),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Store(#[from] barrier::Error),
+}
+
+/// Why a change of a mount's setting is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// What is wrong with the value, with places in it.
+    #[error("the setting is not valid")]
+    Invalid(Vec<Problem>),
+    /// The plugin could not be tried.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Invalid(vec![problem])
+    }
+}
+
+impl From<barrier::Error> for Refusal {
+    fn from(error: barrier::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}

@@ -1,0 +1,189 @@
+//! Mounts: which plugin answers where, with which configuration and grant.
+//!
+//! Owns the live table, how it is read from the store, and how a plugin call becomes stored
+//! writes. Never knows users or sessions, and never decides who may. One more kind of mount is
+//! one more `Kind`.
+
+mod attempts;
+mod error;
+mod prepare;
+mod spec;
+mod table;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+pub use attempts::Attempts;
+pub use error::{Error, Refusal};
+pub use prepare::Change;
+pub use spec::{Granted, Mapping, Spec};
+
+use crate::{
+    barrier::{Barrier, View, layout::Prefix},
+    catalog::{Catalog, Component, Digest, Manifest, Subjects},
+    clock::{Clock, Timestamp},
+    document::Documents,
+    fence::Fence,
+    ids::{MountId, MountName, PluginName},
+    runtime::{Argon2Cost, Bounds, Facts, Grant, Plugin, Runtime},
+    security::Security,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    Auth,
+    Secrets,
+}
+
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Secrets => "secrets",
+        }
+    }
+
+    /// The kind and mount that a setting's key speaks of: `auth/github`.
+    pub fn of_key(key: &str) -> Option<(Self, &str)> {
+        let (kind, name) = key.split_once('/')?;
+        let kind = [Self::Auth, Self::Secrets].into_iter().find(|known| known.as_str() == kind)?;
+        Some((kind, name))
+    }
+}
+
+/// What stands at a path now.
+#[derive(Debug)]
+pub struct Mount {
+    /// Never reused: what is mounted here later has another.
+    pub id: MountId,
+    pub kind: Kind,
+    pub name: MountName,
+    pub spec: Spec,
+    /// Of the setting that this was made from.
+    number: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Live(Arc<Live>),
+    Disabled,
+    /// Why, for the operator.
+    Broken(String),
+}
+
+/// A plugin that answers.
+#[derive(Debug)]
+pub struct Live {
+    pub plugin: Plugin,
+    pub component: Arc<Component>,
+    config: Arc<[u8]>,
+    grant: Arc<Grant>,
+    bounds: Bounds,
+}
+
+/// What the store keeps of a mount besides its setting.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Record {
+    id: MountId,
+    plugin: PluginName,
+    created_at: Timestamp,
+}
+
+/// All mounts of the server: a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Mounts(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    barrier: Barrier,
+    clock: Clock,
+    view: View,
+    documents: Documents,
+    fence: Fence,
+    security: Security,
+    catalog: Catalog,
+    runtime: Runtime,
+    table: ArcSwap<table::Table>,
+    compiled: table::Compiled,
+    queues: attempts::Queues,
+}
+
+impl Live {
+    pub fn manifest(&self) -> &Manifest {
+        &self.component.manifest
+    }
+
+    pub fn digest(&self) -> &Digest {
+        &self.component.digest
+    }
+
+    /// It proves the host's own users, and may answer the one who was named.
+    pub fn proves_users(&self) -> bool {
+        self.manifest().auth.subjects == Subjects::Users
+    }
+}
+
+impl Mount {
+    /// The plugin that answers here, or why none does.
+    pub fn live(&self) -> Result<&Arc<Live>, Error> {
+        match &self.state {
+            State::Live(live) => Ok(live),
+            State::Disabled => Err(Error::Disabled),
+            State::Broken(why) => Err(Error::Broken(why.clone())),
+        }
+    }
+}
+
+impl Mounts {
+    pub fn new(
+        (barrier, clock, fence): (&Barrier, &Clock, &Fence),
+        documents: Documents,
+        security: Security,
+        catalog: Catalog,
+        runtime: Runtime,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            barrier: barrier.clone(),
+            clock: clock.clone(),
+            view: barrier.view(Prefix::Mount),
+            documents,
+            fence: fence.clone(),
+            security,
+            catalog,
+            runtime,
+            table: ArcSwap::default(),
+            compiled: table::Compiled::default(),
+            queues: attempts::Queues::default(),
+        }))
+    }
+
+    pub fn get(&self, kind: Kind, name: &MountName) -> Option<Arc<Mount>> {
+        self.0.table.load().get(kind, name)
+    }
+
+    pub fn by_id(&self, id: &MountId) -> Option<Arc<Mount>> {
+        self.0.table.load().by_id(id)
+    }
+
+    /// Every mount of a kind, by name.
+    pub fn of_kind(&self, kind: Kind) -> Vec<Arc<Mount>> {
+        self.0.table.load().of_kind(kind)
+    }
+
+    /// A call of a mount's plugin that is run until it is stored. `place` is what it is about:
+    /// calls that conflict over one place line up.
+    pub fn call(&self, mount: &Mount, facts: Facts, place: &str) -> Result<Attempts, Error> {
+        let live = mount.live()?;
+        let inner = &self.0;
+        let parts = (&inner.barrier, &inner.clock, &inner.queues);
+        Ok(Attempts::new(parts, mount, live, (facts, place), self.passwords()))
+    }
+
+    fn passwords(&self) -> Argon2Cost {
+        let cost = self.0.security.rules().passwords.argon2;
+        Argon2Cost { memory_kib: cost.memory_kib, passes: cost.iterations, lanes: cost.parallelism }
+    }
+}

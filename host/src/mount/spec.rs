@@ -1,0 +1,78 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    ids::{PluginName, RoleName},
+    problem::{self, Problem},
+};
+
+/// The value of the settings `auth/<mount>` and `secrets/<mount>`: which plugin answers there,
+/// how it is configured and what it may do.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    pub plugin: PluginName,
+    /// Exact, or `shipped`.
+    #[serde(default = "shipped")]
+    pub version: String,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    #[serde(default)]
+    pub grant: Granted,
+    /// A login that nobody is linked to yet makes a new user.
+    #[serde(default)]
+    pub provision: bool,
+    /// Roles by what the plugin tells of a login: `team:42`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, Mapping>,
+}
+
+/// What an admin lets the mount do, of what the plugin asks for.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Granted {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    pub give: Vec<RoleName>,
+    /// For people: what the key means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+impl Spec {
+    pub fn parse(value: &Value) -> Result<Self, Vec<Problem>> {
+        problem::decode(value)
+    }
+
+    /// A shipped plugin with nothing configured.
+    pub fn shipped(plugin: PluginName) -> Self {
+        Self {
+            plugin,
+            version: shipped(),
+            enabled: true,
+            config: Map::new(),
+            grant: Granted::default(),
+            provision: false,
+            roles: BTreeMap::new(),
+        }
+    }
+}
+
+fn shipped() -> String {
+    "shipped".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}

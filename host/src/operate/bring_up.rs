@@ -1,0 +1,62 @@
+use serde_json::json;
+
+use super::{Error, Operate};
+use crate::{
+    barrier::{Writes, layout::Prefix},
+    fence::Counter,
+    ids::MountName,
+    mount::Kind,
+};
+
+/// What a new store has mounted: the shipped plugins, each under its own name.
+const SHIPPED: [(Kind, &str); 2] = [(Kind::Auth, "password"), (Kind::Secrets, "kv")];
+
+const SEEDED: &str = "seeded";
+
+impl Operate {
+    /// After each unsealing: what access rests on is read before anybody is served.
+    pub async fn bring_up(&self) -> Result<(), Error> {
+        let parts = &self.0;
+        parts.fence.ask().await?;
+        parts.security.refresh().await?;
+        parts.mounts.refresh().await?;
+        Ok(())
+    }
+
+    /// Reads anew whatever another node has changed. The server calls it all the time.
+    pub async fn keep_up(&self) -> Result<(), Error> {
+        if self.0.barrier.is_sealed() {
+            return Ok(());
+        }
+        self.bring_up().await
+    }
+
+    /// Mounts the shipped plugins in a store that has just been made; once in its life, so that
+    /// what an admin has removed stays so.
+    pub(super) async fn seed(&self) -> Result<(), Error> {
+        let parts = &self.0;
+        let boot = parts.barrier.view(Prefix::Boot);
+        if boot.get_bytes(SEEDED).await?.is_some() {
+            return Ok(());
+        }
+        for (kind, plugin) in SHIPPED {
+            let key = format!("{}/{plugin}", kind.as_str());
+            let current = parts.documents.read(&key).await?;
+            if current.document().is_some() {
+                continue;
+            }
+            let name = MountName::parse(plugin).expect("a constant");
+            let value = json!({"plugin": plugin});
+            let change = parts.mounts.prepare(kind, name, &value).await.map_err(Error::Shipped)?;
+            let mut writes = Writes::default();
+            parts.documents.write(&mut writes, &key, &current, Some(value), (None, parts.clock.now()));
+            parts.mounts.propose(&mut writes, &change);
+            parts.barrier.commit(writes).await?;
+        }
+        let mut writes = Writes::default();
+        boot.put(&mut writes, SEEDED, &parts.clock.now(), None);
+        parts.barrier.commit(writes).await?;
+        parts.fence.settle(&[Counter::Settings, Counter::Mounts]).await;
+        self.bring_up().await
+    }
+}

@@ -1,0 +1,174 @@
+use std::sync::Arc;
+
+use cedar_policy::{AuthorizationError, Authorizer, Decision as Verdict, PolicySet, Response};
+use moka::sync::Cache;
+
+use super::{Caller, Compiled, cedar::Question, permit::SCOPE, places};
+use crate::{clock::Clock, ids, ids::RoleName, ids::UserId, limits};
+
+/// What the policies say, and which of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub allowed: bool,
+    /// For the audit trail and `explain`, never for the client.
+    pub reason: Arc<str>,
+}
+
+/// The policies in force, with what was decided under them: other policies bring other caches.
+#[derive(Debug)]
+pub(super) struct Rules {
+    compiled: Compiled,
+    decisions: Cache<Asked, Decision>,
+    /// Policies chosen by the index, put together once: few choices serve all requests.
+    slices: Cache<Vec<u32>, Arc<PolicySet>>,
+}
+
+/// All that a decision goes by, if no policy considered reads the context.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Asked {
+    generation: u64,
+    user: UserId,
+    roles: Vec<RoleName>,
+    groups: Vec<String>,
+    action: ids::Action,
+    path: String,
+}
+
+impl Decision {
+    fn refused(reason: impl Into<Arc<str>>) -> Self {
+        Self { allowed: false, reason: reason.into() }
+    }
+}
+
+impl Rules {
+    pub fn new(compiled: Compiled) -> Self {
+        // A slice weighs what stands in it.
+        let weigh = |considered: &Vec<u32>, _: &Arc<PolicySet>| u32::try_from(considered.len()).unwrap_or(u32::MAX);
+        let slices = Cache::builder().weigher(weigh).max_capacity(limits::SLICED_POLICIES).build();
+        Self { compiled, decisions: Cache::new(limits::DECISIONS), slices }
+    }
+
+    /// Scope takes away; policies decide besides. `generation` tells decisions of before a
+    /// change of users, roles or settings from those after it.
+    pub fn decide(&self, question: &Question<'_>, generation: u64, clock: &Clock) -> Decision {
+        let Question { caller, action, path, .. } = *question;
+        if !places::is_canonical(path) {
+            return Decision::refused("not a path");
+        }
+        if caller.scope.as_ref().is_some_and(|scope| !scope.covers(action, path)) {
+            return Decision::refused(SCOPE);
+        }
+        let asked = Asked::new(question, generation);
+        if let Some(decision) = self.decisions.get(&asked) {
+            return decision;
+        }
+        let considered = self.compiled.index.slice(question);
+        let reads_context = considered.iter().any(|at| self.rule(*at).reads_context);
+        let decision = self.evaluate(question, considered, reads_context.then(|| clock.now()));
+        if !reads_context {
+            self.decisions.insert(asked, decision.clone());
+        }
+        decision
+    }
+
+    /// Folders at or below `below` from which the caller may do this, none within another.
+    pub fn roots(&self, question: &Question<'_>, generation: u64, clock: &Clock) -> Vec<String> {
+        let below = question.path;
+        let mut candidates = vec![below.to_owned(), places::home(&question.caller.user)];
+        let of_caller = self.compiled.index.of_caller(question);
+        candidates.extend(of_caller.iter().flat_map(|at| self.rule(*at).places.iter().cloned()));
+        // A scope may begin further down than the policies do.
+        let scope = question.caller.scope.as_ref().map(ToString::to_string).unwrap_or_default();
+        candidates.extend(scope.split(' ').filter_map(|part| Some(part.split_once(':')?.1.to_owned())));
+        candidates.retain(|path| places::is_within(path, below));
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mut roots: Vec<String> = Vec::new();
+        for path in candidates {
+            let is_inside = roots.iter().any(|root| places::is_within(&path, root));
+            if !is_inside && self.decide(&Question { path: &path, ..*question }, generation, clock).allowed {
+                roots.push(path);
+            }
+        }
+        roots
+    }
+
+    /// How many decisions are remembered.
+    #[cfg(test)]
+    pub fn kept(&self) -> u64 {
+        self.decisions.run_pending_tasks();
+        self.decisions.entry_count()
+    }
+
+    fn evaluate(
+        &self,
+        question: &Question<'_>,
+        considered: Vec<u32>,
+        now: Option<crate::clock::Timestamp>,
+    ) -> Decision {
+        if considered.is_empty() {
+            return Decision::refused("no policy allows");
+        }
+        let asked = question.request(now).and_then(|request| Ok((request, question.entities()?)));
+        match (asked, self.policies(considered)) {
+            (Ok((request, entities)), Ok(policies)) => {
+                decision(&Authorizer::new().is_authorized(&request, &policies, &entities))
+            }
+            (Err(cause), _) | (_, Err(cause)) => {
+                tracing::error!(cause, "a decision cannot be asked for");
+                Decision::refused("the question cannot be put")
+            }
+        }
+    }
+
+    fn policies(&self, considered: Vec<u32>) -> Result<Arc<PolicySet>, String> {
+        if let Some(policies) = self.slices.get(&considered) {
+            return Ok(policies);
+        }
+        let chosen = considered.iter().map(|at| self.rule(*at).policy.clone());
+        let policies = Arc::new(PolicySet::from_policies(chosen).map_err(|error| error.to_string())?);
+        self.slices.insert(considered, policies.clone());
+        Ok(policies)
+    }
+
+    fn rule(&self, at: u32) -> &super::compile::Rule {
+        &self.compiled.rules[at as usize]
+    }
+}
+
+impl Asked {
+    fn new(question: &Question<'_>, generation: u64) -> Self {
+        let Caller { user, roles, groups, .. } = question.caller;
+        Self {
+            generation,
+            user: user.clone(),
+            roles: roles.clone(),
+            groups: groups.clone(),
+            action: question.action,
+            path: question.path.to_owned(),
+        }
+    }
+}
+
+/// Cedar skips a policy that fails; were it a `forbid`, that would open what it closes.
+pub(super) fn decision(response: &Response) -> Decision {
+    let failed =
+        response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id());
+    let failed = names(failed.map(ToString::to_string));
+    if !failed.is_empty() {
+        return Decision::refused(format!("failed: {failed}"));
+    }
+    let deciding = names(response.diagnostics().reason().map(ToString::to_string));
+    match (response.decision(), deciding.is_empty()) {
+        (Verdict::Allow, _) => Decision { allowed: true, reason: format!("allowed by {deciding}").into() },
+        (Verdict::Deny, true) => Decision::refused("no policy allows"),
+        (Verdict::Deny, false) => Decision::refused(format!("forbidden by {deciding}")),
+    }
+}
+
+/// In one order always.
+fn names(of: impl Iterator<Item = String>) -> String {
+    let mut names: Vec<String> = of.collect();
+    names.sort_unstable();
+    names.join(", ")
+}

@@ -1,0 +1,106 @@
+//! Who may do what: rules, decisions, and the permit that proves one.
+//!
+//! Owns the schema, the policies in force and the cache of decisions; is the only maker of
+//! `Permit`. Never knows HTTP, and never looks up what a path leads to: the decision needs the
+//! path alone, so a refusal tells nobody what exists. One more thing that policies may go by is
+//! one more attribute in `schema.cedarschema` and in `cedar.rs`; one more kind of thing that is
+//! permitted is one more `Resource`, beside the service that owns it.
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use crate::{clock::Clock, ids};
+
+mod caller;
+mod cedar;
+mod compile;
+mod decide;
+mod index;
+mod permit;
+mod places;
+#[cfg(test)]
+mod tests;
+
+pub use caller::Caller;
+pub use compile::{Compiled, Document, Problem};
+pub use decide::Decision;
+pub use permit::{Action, Create, Delete, List, Manage, Permit, Put, Read, Refusal, Resource, Update, Use, Verb};
+
+use cedar::Question;
+use decide::Rules;
+
+/// The policies in force. A cheap handle.
+#[derive(Clone)]
+pub struct Policies(Arc<Inner>);
+
+struct Inner {
+    rules: ArcSwap<Rules>,
+    generation: Box<dyn Fn() -> u64 + Send + Sync>,
+    clock: Clock,
+}
+
+impl Policies {
+    /// The built-in ones. `generation` must move whenever users, roles, policies or settings may
+    /// have changed: a decision of before is then not used again.
+    pub fn new(clock: Clock, generation: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        let compiled = Compiled::new(&[]).expect("the built-in policies fit the schema");
+        let rules = ArcSwap::from_pointee(Rules::new(compiled));
+        Self(Arc::new(Inner { rules, generation: Box::new(generation), clock }))
+    }
+
+    /// Puts these in force in place of those before: what was decided under them is forgotten.
+    pub fn publish(&self, compiled: Compiled) {
+        self.0.rules.store(Arc::new(Rules::new(compiled)));
+    }
+
+    /// The only maker of permits: within the session's scope, and allowed by the policies, for
+    /// each of the actions.
+    pub fn permit<A: Action, R: Resource>(
+        &self,
+        caller: &Caller,
+        action: A,
+        resource: R,
+    ) -> Result<Permit<A, R>, Refusal> {
+        let path = resource.path();
+        let mut reason: Option<Arc<str>> = None;
+        for each in action.actions() {
+            let decision = self.decide(&Question { caller, action: *each, path: &path, verb: action.verb() });
+            match decision.allowed {
+                true => reason = Some(decision.reason),
+                false => return Err(Refusal { reason: decision.reason }),
+            }
+        }
+        let reason = reason.ok_or_else(|| Refusal { reason: "nothing is asked for".into() })?;
+        Ok(Permit::new(action, resource, caller.clone(), reason))
+    }
+
+    /// Would it be permitted? For what is only shown, as the names in a listing.
+    pub fn allows(&self, caller: &Caller, action: ids::Action, path: &str) -> bool {
+        self.explain(caller, action, path).allowed
+    }
+
+    /// The same with the reason.
+    pub fn explain(&self, caller: &Caller, action: ids::Action, path: &str) -> Decision {
+        self.decide(&Question { caller, action, path, verb: "" })
+    }
+
+    /// The folders at or below `below` where the caller's permissions begin, in byte order, none
+    /// within another: where a listing without a prefix starts.
+    pub fn roots(&self, caller: &Caller, action: ids::Action, below: &str) -> Vec<String> {
+        let question = Question { caller, action, path: below, verb: "" };
+        self.0.rules.load().roots(&question, (self.0.generation)(), &self.0.clock)
+    }
+
+    fn decide(&self, question: &Question<'_>) -> Decision {
+        // Before the rules: a change that comes between leaves a decision that is not used again.
+        let generation = (self.0.generation)();
+        self.0.rules.load().decide(question, generation, &self.0.clock)
+    }
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Policies")
+    }
+}

@@ -1,0 +1,173 @@
+//! What a guest answers is looked at before anybody believes it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::de::IgnoredAny;
+
+use super::{
+    Fault,
+    bindings::{coffer::plugin::types as wit, exports::coffer::plugin::auth},
+    fault::shortened,
+    types::{Bytes, Challenge, Identity, LeaseSpec, Response, SessionLimits, Step},
+};
+use crate::limits;
+
+pub(super) fn response(answer: wit::Response, most: usize) -> Result<Response, Fault> {
+    let body = object(answer.body, most)?;
+    if answer.warnings.len() > limits::PLUGIN_NOTES {
+        return Err(invalid("it gives too many warnings"));
+    }
+    Ok(Response { body, warnings: texts(answer.warnings), lease: answer.lease.map(lease).transpose()? })
+}
+
+pub(super) fn notes(notes: Vec<String>) -> Result<Vec<String>, Fault> {
+    match notes.len() <= limits::PLUGIN_NOTES {
+        true => Ok(texts(notes)),
+        false => Err(invalid("it gives too many notes")),
+    }
+}
+
+pub(super) fn lease(spec: wit::LeaseSpec) -> Result<LeaseSpec, Fault> {
+    let seconds = 1..=limits::PLUGIN_LEASE_SECONDS;
+    if !seconds.contains(&spec.ttl_seconds) || !seconds.contains(&spec.max_ttl_seconds) {
+        return Err(invalid("its lease has no usable end"));
+    }
+    if spec.ttl_seconds > spec.max_ttl_seconds {
+        return Err(invalid("its lease is longer than its longest"));
+    }
+    Ok(LeaseSpec {
+        ttl: Duration::from_secs(spec.ttl_seconds),
+        max_ttl: Duration::from_secs(spec.max_ttl_seconds),
+        renewable: spec.renewable,
+        internal: internal(spec.internal)?,
+    })
+}
+
+pub(super) fn step(step: auth::Step, most: usize) -> Result<Step, Fault> {
+    match step {
+        auth::Step::Identity(answer) => identity(answer).map(Step::Identity),
+        auth::Step::Challenge(answer) => challenge(answer, most).map(Step::Challenge),
+    }
+}
+
+pub(super) fn identity(answer: auth::Identity) -> Result<Identity, Fault> {
+    let named = |text: &str| !text.is_empty() && text.len() <= limits::PLUGIN_TEXT_BYTES && !text.contains('\0');
+    if !named(&answer.subject) {
+        return Err(invalid("its identity has no usable subject"));
+    }
+    if answer.groups.len() > limits::PLUGIN_GROUPS || !answer.groups.iter().all(|group| named(group)) {
+        return Err(invalid("its identity has no usable groups"));
+    }
+    if answer.metadata.len() > limits::PLUGIN_PROBLEMS {
+        return Err(invalid("its identity has too much metadata"));
+    }
+    let metadata: BTreeMap<_, _> =
+        answer.metadata.into_iter().map(|field| (shortened(&field.name), shortened(&field.value))).collect();
+    Ok(Identity {
+        subject: answer.subject,
+        display_name: shortened(&answer.display_name),
+        groups: answer.groups,
+        metadata,
+        limits: session_limits(answer.limits)?,
+        internal: internal(answer.internal)?,
+    })
+}
+
+/// A limit that cannot be read must not fall away.
+fn session_limits(said: auth::SessionLimits) -> Result<SessionLimits, Fault> {
+    if said.ttl_seconds == Some(0) || said.max_uses == Some(0) {
+        return Err(invalid("it limits the session to nothing"));
+    }
+    let network = |text: &String| {
+        let alone = || text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+        text.parse::<ipnet::IpNet>().or_else(|_| alone()).map_err(|_| invalid("it names an address that is none"))
+    };
+    let addresses = said.addresses.map(|all| match all.len() <= limits::PLUGIN_PROBLEMS {
+        true => all.iter().map(network).collect::<Result<Vec<_>, _>>(),
+        false => Err(invalid("it names too many addresses")),
+    });
+    Ok(SessionLimits {
+        ttl: said.ttl_seconds.map(Duration::from_secs),
+        max_uses: said.max_uses,
+        addresses: addresses.transpose()?,
+        renewable: said.renewable,
+    })
+}
+
+fn challenge(answer: auth::Challenge, most: usize) -> Result<Challenge, Fault> {
+    let kind = answer.kind.as_str();
+    if kind.is_empty() || kind.len() > 32 || !kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
+        return Err(invalid("its challenge is of no kind"));
+    }
+    let expires_in = Duration::from_secs(answer.expires_in_seconds.into());
+    if expires_in.is_zero() || expires_in > limits::PLUGIN_CHALLENGE_WAIT {
+        return Err(invalid("its challenge has no usable end"));
+    }
+    Ok(Challenge {
+        details: object(answer.details, most)?,
+        expires_in,
+        poll_interval: answer.poll_interval_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+        state: internal(answer.state)?,
+        kind: answer.kind,
+    })
+}
+
+/// A JSON object, or nothing.
+pub(super) fn object(bytes: Vec<u8>, most: usize) -> Result<Bytes, Fault> {
+    json(bytes, most, b'{')
+}
+
+/// A JSON array, or nothing.
+pub(super) fn array(bytes: Vec<u8>, most: usize) -> Result<Bytes, Fault> {
+    json(bytes, most, b'[')
+}
+
+fn json(bytes: Vec<u8>, most: usize, opening: u8) -> Result<Bytes, Fault> {
+    let bytes = Bytes::from(bytes);
+    if bytes.len() > most {
+        return Err(Fault::Limit("answer"));
+    }
+    if bytes.is_empty() {
+        return Ok(bytes);
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("its answer is not UTF-8"))?;
+    if text.trim_ascii_start().as_bytes().first() != Some(&opening) || depth(text) > limits::JSON_DEPTH {
+        return Err(invalid("its answer is not JSON of the shape that is asked for"));
+    }
+    serde_json::from_str::<IgnoredAny>(text).map_err(|_| invalid("its answer is not JSON"))?;
+    Ok(bytes)
+}
+
+/// How deep the brackets go. Of well-formed JSON only, which is checked beside it.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn internal(bytes: Vec<u8>) -> Result<Bytes, Fault> {
+    match bytes.len() <= limits::PLUGIN_INTERNAL_BYTES {
+        true => Ok(bytes.into()),
+        false => Err(invalid("it gives too much to keep")),
+    }
+}
+
+fn texts(texts: Vec<String>) -> Vec<String> {
+    texts.iter().map(|text| shortened(text)).collect()
+}
+
+fn invalid(why: &str) -> Fault {
+    Fault::Invalid(why.to_owned())
+}

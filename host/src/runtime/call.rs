@@ -1,0 +1,144 @@
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+
+use super::types::GuestError;
+use crate::{
+    barrier::{self, View, Writes},
+    sensitive::Secret,
+};
+
+/// One call: who asks, and what the plugin may do meanwhile.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub facts: Facts,
+    /// The mount's own entries.
+    pub storage: View,
+    /// The keys that the plugin holds by handle.
+    pub keys: View,
+    /// JSON, valid against the manifest's schema, `writeOnly` members replaced.
+    pub config: Arc<[u8]>,
+    pub grant: Arc<Grant>,
+    pub bounds: Bounds,
+    pub passwords: Argon2Cost,
+    /// The call came by GET: it may neither write nor `intend`.
+    pub read_only: bool,
+}
+
+/// What `context` tells the plugin.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub mount_path: String,
+    pub request_id: String,
+    /// Id of the user on whose behalf the call is made.
+    pub principal: Option<String>,
+    pub principal_name: Option<String>,
+    /// In a login: id of the user whom the credentials name.
+    pub login_user: Option<String>,
+    pub client_address: Option<IpAddr>,
+    /// Lower-case names; of these the guest sees those that the grant exposes.
+    pub headers: Vec<(String, String)>,
+    pub callback: Option<Callback>,
+}
+
+/// Where a browser comes back to, and the one-time value that finds the login again.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    pub url: String,
+    pub state: Secret<String>,
+}
+
+/// What a mount may do: asked for by the manifest, granted, and allowed by server policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// `password-hash`, and the algorithms of keys.
+    pub crypto: BTreeSet<String>,
+    pub http: Vec<HostGrant>,
+    /// Request headers that the guest sees, in lower case.
+    pub headers: BTreeSet<String>,
+}
+
+/// A host that the plugin may speak to: exact, or `*.suffix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostGrant {
+    pub host: String,
+    pub port: u16,
+}
+
+/// What one call may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes, over all memories and tables of the instance.
+    pub memory: usize,
+    /// Time on a processor, waiting not counted.
+    pub cpu: Duration,
+    /// From the asking to the answer, queueing counted.
+    pub wall: Duration,
+    /// Keys read, written and listed.
+    pub storage_operations: u32,
+    /// Bytes that the call may want stored.
+    pub storage_bytes: usize,
+    pub log_bytes: usize,
+    /// Bytes of the answer.
+    pub answer: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            memory: 32 << 20,
+            cpu: Duration::from_millis(50),
+            wall: Duration::from_secs(5),
+            storage_operations: 1024,
+            storage_bytes: 8 << 20,
+            log_bytes: 16 << 10,
+            answer: 2 << 20,
+        }
+    }
+}
+
+/// Parameters for new password hashes, Argon2id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argon2Cost {
+    pub memory_kib: u32,
+    pub passes: u32,
+    pub lanes: u32,
+}
+
+impl Default for Argon2Cost {
+    /// The first choice of RFC 9106 for little memory would be 64 MiB; this is OWASP's.
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 }
+    }
+}
+
+/// A call that succeeded. Nothing is stored yet: that is for whoever commits `writes`.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    pub value: T,
+    /// What the plugin wrote, resting on everything that it got.
+    pub writes: Writes,
+    /// False once the call has acted outside: then a conflict must not run it again.
+    pub may_rerun: bool,
+}
+
+/// Why a call did not succeed. Nothing of it is to be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The plugin's own error. Its text is for the caller only as `plugins.md` says.
+    #[error("the plugin refuses: {}", .0.code)]
+    Refused(GuestError),
+    /// For the operator's log.
+    #[error("the plugin trapped: {0}")]
+    Trap(String),
+    #[error("the plugin used more than its bound: {0}")]
+    Limit(&'static str),
+    #[error("the plugin did not answer in time")]
+    Deadline,
+    /// Too many calls wait for this plugin already.
+    #[error("too many calls of this plugin")]
+    Busy,
+    /// The plugin did or answered what the contract forbids.
+    #[error("the plugin broke the contract: {0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Store(barrier::Error),
+}

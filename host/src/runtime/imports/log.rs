@@ -1,0 +1,185 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zeroize::Zeroizing;
+
+use super::{
+    super::{sandbox::Sandbox, types::Bytes},
+    wit::{
+        log::{Host, Level},
+        types::Field,
+    },
+};
+use crate::limits;
+
+/// The log of one call: so many bytes, and none of the secrets that the call was given.
+pub(in crate::runtime) struct Log {
+    left: usize,
+    /// What came in, JSON each.
+    inputs: Vec<Bytes>,
+    /// The strings in it, once a line is written.
+    secrets: Option<Secrets>,
+    printed: Printed,
+}
+
+/// What was printed and not yet logged: at most what the call may log.
+#[derive(Clone)]
+pub(super) struct Printed {
+    bytes: Arc<Mutex<Zeroizing<Vec<u8>>>>,
+    most: usize,
+}
+
+impl Printed {
+    pub(super) fn add(&self, bytes: &[u8]) {
+        let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.most.saturating_sub(kept.len()).min(bytes.len());
+        kept.extend_from_slice(&bytes[..room]);
+    }
+
+    fn take(&self) -> Zeroizing<Vec<u8>> {
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+enum Secrets {
+    Known(Vec<Zeroizing<String>>),
+    /// More than can be searched for.
+    TooMany,
+}
+
+/// Shorter ones would blank out half of every line.
+const SHORTEST: usize = 6;
+
+impl Log {
+    pub(in crate::runtime) fn new(bytes: usize, inputs: Vec<Bytes>) -> Self {
+        let printed = Printed { bytes: Arc::default(), most: bytes };
+        Self { left: bytes, inputs, secrets: None, printed }
+    }
+
+    /// The text without the call's secrets; None if nothing may be said.
+    pub(in crate::runtime) fn filtered(&mut self, text: &str) -> Option<String> {
+        let inputs = &self.inputs;
+        let secrets = self.secrets.get_or_insert_with(|| find_secrets(inputs));
+        let Secrets::Known(secrets) = secrets else { return None };
+        let mut text = text.to_owned();
+        for secret in secrets {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "[secret]");
+            }
+        }
+        // One line stays one line, whatever a guest puts into it.
+        Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        self.printed.clone()
+    }
+
+    /// Takes from what the call may log; false once it has been used up.
+    fn spend(&mut self, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => self.left = 0,
+        }
+        self.left > 0
+    }
+}
+
+impl Host for Sandbox {
+    fn emit(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
+        let (message, mut fields) = (Zeroizing::new(message), Zeroizing::new(shorten(fields)));
+        let size = message.len() + fields.len();
+        self.flush_log();
+        if !self.log.spend(size.max(1)) {
+            return Ok(());
+        }
+        let filtered = self.log.filtered(cut(&message)).zip(self.log.filtered(&fields));
+        let (text, told) = filtered.unwrap_or_else(|| ("[withheld]".to_owned(), String::new()));
+        *fields = told;
+        self.write(level, &text, &fields);
+        Ok(())
+    }
+}
+
+impl Sandbox {
+    /// Standard output and error, line by line, at `info`.
+    pub(in crate::runtime) fn flush_log(&mut self) {
+        let printed = self.log.printed.take();
+        for line in printed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            if !self.log.spend(line.len()) {
+                return;
+            }
+            self.print_line(line);
+        }
+    }
+
+    fn print_line(&mut self, line: &[u8]) {
+        let line = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
+        let text = self.log.filtered(cut(line.trim_end())).unwrap_or_else(|| "[withheld]".to_owned());
+        if !text.is_empty() {
+            self.write(Level::Info, &text, "");
+        }
+    }
+
+    fn write(&self, level: Level, text: &str, fields: &str) {
+        let (mount, request) = (&self.call.facts.mount_path, &self.call.facts.request_id);
+        match level {
+            Level::Debug => tracing::debug!(target: "coffer::plugin", mount, request, fields, "{text}"),
+            Level::Info => tracing::info!(target: "coffer::plugin", mount, request, fields, "{text}"),
+            Level::Warn => tracing::warn!(target: "coffer::plugin", mount, request, fields, "{text}"),
+            Level::Error => tracing::error!(target: "coffer::plugin", mount, request, fields, "{text}"),
+        }
+    }
+}
+
+fn shorten(fields: Vec<Field>) -> String {
+    let some = fields.iter().take(limits::PLUGIN_LOG_FIELDS);
+    let told: Vec<String> = some.map(|field| format!("{}={}", cut(&field.name), cut(&field.value))).collect();
+    told.join(" ")
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(limits::PLUGIN_LOG_MESSAGE_BYTES)]
+}
+
+/// Every string and long number in the inputs. What is not JSON counts as one secret.
+fn find_secrets(inputs: &[Bytes]) -> Secrets {
+    let mut found = Vec::new();
+    for input in inputs.iter().filter(|input| !input.is_empty()) {
+        match serde_json::from_slice(input) {
+            Ok(value) => gather(value, &mut found),
+            Err(_) => found.push(Zeroizing::new(String::from_utf8_lossy(input).into_owned())),
+        }
+    }
+    for at in 0..found.len() {
+        add_other_forms(at, &mut found);
+    }
+    found.retain(|secret| secret.len() >= SHORTEST);
+    found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    found.dedup();
+    match found.len() <= limits::PLUGIN_LOG_SECRETS {
+        true => Secrets::Known(found),
+        false => Secrets::TooMany,
+    }
+}
+
+/// A secret of many lines is printed line by line, and one in quotes with its marks escaped.
+fn add_other_forms(at: usize, found: &mut Vec<Zeroizing<String>>) {
+    let secret = found[at].clone();
+    if secret.contains('\n') {
+        found.extend(secret.lines().map(|line| Zeroizing::new(line.to_owned())));
+    }
+    let escaped = Zeroizing::new(secret.escape_debug().to_string());
+    if *escaped != *secret {
+        found.push(escaped);
+    }
+}
+
+fn gather(value: serde_json::Value, into: &mut Vec<Zeroizing<String>>) {
+    match value {
+        serde_json::Value::String(text) => into.push(Zeroizing::new(text)),
+        serde_json::Value::Number(number) => into.push(Zeroizing::new(number.to_string())),
+        serde_json::Value::Array(items) => items.into_iter().for_each(|item| gather(item, into)),
+        serde_json::Value::Object(members) => members.into_iter().for_each(|(_, item)| gather(item, into)),
+        serde_json::Value::Null | serde_json::Value::Bool(_) => {}
+    }
+}

@@ -1,0 +1,50 @@
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::{clock::Clock, limits};
+
+/// How long a call has had a processor. Waiting is not work: only the time inside of `poll`
+/// counts, so storage, the blocking pool and yielding cost the guest nothing.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    spent: AtomicU64,
+    /// When the present stretch began, plus one; 0 between stretches.
+    since: AtomicU64,
+}
+
+impl Meter {
+    pub(super) async fn measure<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            self.since.store(now().saturating_add(1), Relaxed);
+            let poll = work.as_mut().poll(cx);
+            self.spent.fetch_add(self.stretch(), Relaxed);
+            self.since.store(0, Relaxed);
+            poll
+        })
+        .await
+    }
+
+    pub(super) fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Relaxed).saturating_add(self.stretch()))
+    }
+
+    /// A guest yields at every tick, so a stretch that is much longer means that the machine
+    /// was busy with something else, which is not the guest's fault.
+    fn stretch(&self) -> u64 {
+        let most = u64::try_from(limits::PLUGIN_TICK.as_nanos() * 4).unwrap_or(u64::MAX);
+        match self.since.load(Relaxed) {
+            0 => 0,
+            since => now().saturating_add(1).saturating_sub(since).min(most),
+        }
+    }
+}
+
+/// Real time whatever the server's clock says: a guest spins on a real processor.
+fn now() -> u64 {
+    u64::try_from(Clock::system().monotonic().as_nanos()).unwrap_or(u64::MAX)
+}

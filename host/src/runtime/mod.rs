@@ -1,0 +1,36 @@
+//! The sandbox: every plugin call is a fresh instance under limits, and a function from a request
+//! and the mount's own storage to an answer and the writes it proposes.
+//!
+//! Owns the engine, the limits of a call and what the host offers to a plugin. Never knows HTTP,
+//! mounts or who asks, and never commits: the writes go back to the caller. `wasmtime` is named
+//! here and nowhere else. One more import is one more file in `imports/`; one more export is one
+//! more type in `input.rs`.
+
+mod answer;
+mod bindings;
+mod call;
+mod engine;
+mod error;
+mod fault;
+mod gate;
+mod imports;
+mod input;
+mod invoke;
+mod meter;
+mod plugin;
+mod sandbox;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod ticker;
+pub mod types;
+
+pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome};
+pub use error::Error;
+pub use imports::is_offered;
+pub use input::{
+    Check, Credentials, Enroll, Handle, Input, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
+    Verify,
+};
+pub use plugin::{Exports, Failure, Options, Plugin, Runtime};

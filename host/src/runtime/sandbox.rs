@@ -1,0 +1,180 @@
+use std::{sync::Arc, time::Duration};
+
+use wasmtime::{ResourceLimiter, component::ResourceTable};
+
+use super::{
+    Call, Fault,
+    bindings::coffer::plugin::types::{self, Error},
+    imports::{Log, Passwords, Shelf},
+    types::Bytes,
+};
+use crate::{barrier::Writes, clock::Clock, limits};
+
+/// All that a call has: made for it, dropped after it.
+pub(super) struct Sandbox {
+    pub(super) call: Call,
+    pub(super) clock: Clock,
+    /// When the call began, by the system's monotonic time.
+    pub(super) begun: Duration,
+    pub(super) storage: Shelf,
+    pub(super) keys: Shelf,
+    /// What the call wants stored, in both.
+    pub(super) writes: Writes,
+    spent: Spent,
+    pub(super) log: Log,
+    pub(super) passwords: Arc<Passwords>,
+    pub(super) table: ResourceTable,
+    pub(super) usage: Usage,
+    /// The call has acted outside: it must not run again.
+    pub(super) acted: bool,
+}
+
+impl Sandbox {
+    /// `inputs` are what the log must not show.
+    pub(super) fn new(call: &Call, inputs: Vec<Bytes>, clock: Clock, passwords: Arc<Passwords>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::PLUGIN_HANDLES);
+        Self {
+            clock,
+            begun: Clock::system().monotonic(),
+            storage: Shelf::new(call.storage.clone()),
+            keys: Shelf::new(call.keys.clone()),
+            writes: Writes::default(),
+            spent: Spent::default(),
+            log: Log::new(call.bounds.log_bytes, inputs),
+            passwords,
+            table,
+            usage: Usage::new(call.bounds.memory),
+            acted: false,
+            call: call.clone(),
+        }
+    }
+
+    /// What is left of the call's time.
+    pub(super) fn left(&self) -> Duration {
+        let elapsed = Clock::system().monotonic().saturating_sub(self.begun);
+        self.call.bounds.wall.saturating_sub(elapsed)
+    }
+}
+
+/// What the call has used of its bounds on storage.
+#[derive(Debug, Default)]
+struct Spent {
+    operations: u32,
+    written: usize,
+}
+
+impl Sandbox {
+    /// Counts keys that are read, written or listed.
+    pub(super) fn spend_operations(&mut self, count: usize) -> Result<(), Fault> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.spent.operations = self.spent.operations.saturating_add(count);
+        if self.spent.operations > self.call.bounds.storage_operations {
+            return Err(Fault::Limit("storage operations"));
+        }
+        Ok(())
+    }
+
+    /// Every write passes here: one is not for a call that may only read, and bytes are counted.
+    pub(super) fn spend_write(&mut self, bytes: usize) -> Result<(), Fault> {
+        if self.call.read_only {
+            return Err(Fault::Invalid("it writes in a call that may only read".to_owned()));
+        }
+        self.spend_operations(1)?;
+        self.spent.written = self.spent.written.saturating_add(bytes);
+        if self.spent.written > self.call.bounds.storage_bytes {
+            return Err(Fault::Limit("storage bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// Why a host function does not answer: an error for the plugin, or the end of the call.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Told(Error),
+    Halt(Fault),
+}
+
+impl Stop {
+    pub(super) fn told(code: &str, message: &str) -> Self {
+        Self::Told(Error {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            problems: Vec::new(),
+            retry_after_ms: None,
+        })
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Halt(fault)
+    }
+}
+
+impl types::Host for Sandbox {
+    fn convert_error(&mut self, stop: Stop) -> wasmtime::Result<Error> {
+        match stop {
+            Stop::Told(error) => Ok(error),
+            Stop::Halt(fault) => Err(fault.into()),
+        }
+    }
+}
+
+/// Sums what an instance takes, over all of its memories and tables.
+#[derive(Debug)]
+pub(super) struct Usage {
+    bytes: usize,
+    most: usize,
+    /// What it was refused, if anything.
+    pub(super) refused: Option<&'static str>,
+}
+
+impl Usage {
+    fn new(most: usize) -> Self {
+        Self { bytes: 0, most: most.min(limits::PLUGIN_MEMORY), refused: None }
+    }
+
+    fn grow(&mut self, by: usize, what: &'static str) -> bool {
+        let allowed = self.bytes.checked_add(by).filter(|bytes| *bytes <= self.most);
+        match allowed {
+            Some(bytes) => self.bytes = bytes,
+            None => self.refused = Some(what),
+        }
+        allowed.is_some()
+    }
+}
+
+impl ResourceLimiter for Usage {
+    fn memory_growing(&mut self, current: usize, desired: usize, _most: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current), "memory"))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _most: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > limits::PLUGIN_TABLE_ELEMENTS {
+            self.refused = Some("tables");
+            return Ok(false);
+        }
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(size_of::<usize>()), "tables"))
+    }
+
+    fn instances(&self) -> usize {
+        limits::PLUGIN_CORE_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        limits::PLUGIN_TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        limits::PLUGIN_MEMORIES as usize
+    }
+}
+
+/// Whatever a guest printed last is logged, however its call ended.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.flush_log();
+    }
+}

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Asker, Error, Operation, Secrets, cursor::Cursor};
+use crate::{
+    ids::{Action, Folder},
+    limits,
+    mount::{Kind, Mount},
+    policy::{Caller, List, Permit, Resource},
+};
+
+/// Which stretch of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    pub recursive: bool,
+    pub limit: usize,
+    pub cursor: Option<String>,
+}
+
+/// Names that the caller may see, in byte order within each folder.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    pub secrets: Vec<Map<String, Value>>,
+    pub folders: Vec<String>,
+    pub next_cursor: Option<String>,
+}
+
+/// What an engine answers to `list`.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    entries: Vec<Map<String, Value>>,
+    #[serde(default)]
+    folders: Vec<String>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Secrets {
+    /// What lies below one folder.
+    pub async fn list(&self, permit: &Permit<List, Folder>, page: &Page, asker: &Asker) -> Result<Listing, Error> {
+        let folder = permit.resource();
+        self.mount(folder.mount())?.live()?;
+        let listing = format!("{folder}\n{}", page.recursive);
+        self.walk(permit.caller(), vec![folder.clone()], (&listing, page), asker).await
+    }
+
+    /// Everything the caller may list, across mounts: nobody is refused, some see nothing.
+    pub async fn list_all(&self, caller: &Caller, page: &Page, asker: &Asker) -> Result<Listing, Error> {
+        let roots = self.policies.roots(caller, Action::List, "secrets");
+        let mut starts: Vec<Folder> = roots.iter().flat_map(|root| self.starts(root)).collect();
+        starts.sort_by_key(Folder::to_string);
+        self.walk(caller, starts, (&format!("\n{}", page.recursive), page), asker).await
+    }
+
+    /// The folder that a root of permissions is; all mounts, if it lies above them.
+    fn starts(&self, root: &str) -> Vec<Folder> {
+        let live = |mount: &Arc<Mount>| mount.live().is_ok();
+        match root.strip_prefix("secrets/") {
+            None => self
+                .mounts
+                .of_kind(Kind::Secrets)
+                .iter()
+                .filter(|m| live(m))
+                .map(|m| Folder::root(m.name.clone()))
+                .collect(),
+            Some(folder) => {
+                let folder = Folder::parse(folder).ok();
+                let mounted = |folder: &Folder| self.mount(folder.mount()).is_ok_and(|mount| live(&mount));
+                folder.filter(mounted).into_iter().collect()
+            }
+        }
+    }
+
+    async fn walk(
+        &self,
+        caller: &Caller,
+        starts: Vec<Folder>,
+        (listing, page): (&str, &Page),
+        asker: &Asker,
+    ) -> Result<Listing, Error> {
+        let mut cursor = match &page.cursor {
+            Some(text) => Some(self.open_cursor(text, &caller.user, listing)?),
+            None => None,
+        };
+        let (mut found, mut examined) = (Listing::default(), 0);
+        for folder in starts {
+            let name = folder.to_string();
+            if cursor.as_ref().is_some_and(|cursor| cursor.folder > name) {
+                continue;
+            }
+            let mut after = cursor.take().filter(|cursor| cursor.folder == name).and_then(|cursor| cursor.after);
+            let Ok(mount) = self.mount(folder.mount()) else { continue };
+            loop {
+                let room = page.limit.saturating_sub(found.secrets.len() + found.folders.len());
+                if room == 0 || examined >= limits::LIST_EXAMINED {
+                    let next = Cursor { folder: name, after };
+                    found.next_cursor = Some(self.seal_cursor(&next, &caller.user, listing)?);
+                    return Ok(found);
+                }
+                let listed = self.listed(&mount, &folder, page.recursive, after.as_deref(), room, asker).await?;
+                examined += (listed.entries.len() + listed.folders.len()).max(1);
+                let next = listed.next.clone();
+                if next.is_some() && next <= after {
+                    return Err(Error::Contract("a listing that does not get on"));
+                }
+                self.show(caller, &folder, listed, &mut found)?;
+                match next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn listed(
+        &self,
+        mount: &Mount,
+        folder: &Folder,
+        recursive: bool,
+        after: Option<&str>,
+        limit: usize,
+        asker: &Asker,
+    ) -> Result<Listed, Error> {
+        let Value::Object(mut body) = json!({"recursive": recursive, "limit": limit}) else { unreachable!() };
+        if let Some(after) = after {
+            body.insert("after".to_owned(), json!(after));
+        }
+        let operation = Operation { name: "list".to_owned(), body, read_only: true };
+        let response = self.ask(mount, folder.path(), &operation, asker).await?;
+        let listed: Listed =
+            serde_json::from_slice(&response.body).map_err(|_| Error::Contract("a listing that is none"))?;
+        match listed.entries.len() + listed.folders.len() <= limit {
+            true => Ok(listed),
+            false => Err(Error::Contract("more names than were asked for")),
+        }
+    }
+
+    /// Adds what the caller may see, entry by entry: a `forbid` below the prefix counts.
+    fn show(&self, caller: &Caller, folder: &Folder, listed: Listed, found: &mut Listing) -> Result<(), Error> {
+        for mut entry in listed.entries {
+            let Some(Value::String(name)) = entry.remove("name") else {
+                return Err(Error::Contract("an entry without a name"));
+            };
+            let path = folder.join(&name).map_err(|_| Error::Contract("an entry with a name that is none"))?;
+            if self.policies.allows(caller, Action::List, &Resource::path(&path)) {
+                entry.insert("secret_id".to_owned(), json!(path.to_string()));
+                found.secrets.push(entry);
+            }
+        }
+        for name in listed.folders {
+            let name = name.trim_end_matches('/');
+            let path = folder.join(name).map_err(|_| Error::Contract("a folder with a name that is none"))?;
+            if self.policies.allows(caller, Action::List, &Resource::path(&path)) {
+                found.folders.push(format!("{path}/"));
+            }
+        }
+        Ok(())
+    }
+}

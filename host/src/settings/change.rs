@@ -1,0 +1,172 @@
+use serde_json::Value;
+
+use super::{Author, Error, Key, Settings, View};
+use crate::{
+    barrier::{self, Writes},
+    document::{Current, Document},
+    fence::Counter,
+    ids::{MountName, RoleName},
+    limits,
+    mount::{self, Kind, Spec},
+    policy::{Action, Permit},
+    problem::Problem,
+    security::Rules,
+    session::EpochOf,
+};
+
+/// What is to become of a setting.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// RFC 7396: what is not named stays, so what GET does not show survives.
+    Merge(Value),
+    Replace(Value),
+    /// Back to the default.
+    Delete,
+}
+
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub edit: Edit,
+    /// The version that the change rests on; 0 is none.
+    pub expected: Option<u64>,
+    /// Try it, store nothing.
+    pub dry_run: bool,
+    /// Even if nobody can log in as admin afterwards.
+    pub force: bool,
+}
+
+/// A change that has been tried.
+enum Proven {
+    Value,
+    Mount(Box<mount::Change>),
+}
+
+impl Settings {
+    /// Tried, stored in one batch, in force when this returns.
+    pub async fn change<A: Action>(&self, permit: &Permit<A, Key>, change: Change) -> Result<View, Error> {
+        let author = Some(permit.caller().user.clone());
+        let key = permit.resource();
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let current = self.documents.read(&key.to_string()).await?;
+            if change.expected.is_some_and(|expected| expected != current.number()) {
+                return Err(Error::Conflict);
+            }
+            let value = edited(key, &current, change.edit.clone())?;
+            let proven = self.prove(key, value.as_ref(), change.force).await?;
+            if change.dry_run {
+                return Ok(self.preview(key, &current, value));
+            }
+            let Some(document) = self.store(key, &current, value, &proven, &author).await? else { continue };
+            return Ok(self.view(key, Some(&document).filter(|document| !document.deleted)));
+        }
+        Err(Error::Busy)
+    }
+
+    async fn prove(&self, key: &Key, value: Option<&Value>, force: bool) -> Result<Proven, Error> {
+        match (key, value) {
+            (Key::Security, _) => {
+                let rules = value.map_or_else(|| Ok(Rules::default()), Rules::parse).map_err(Error::Invalid)?;
+                self.check_lock_out(&rules, None, force)?;
+                Ok(Proven::Value)
+            }
+            (Key::Mount(kind, name), Some(value)) => {
+                let change = self.mounts.prepare(*kind, name.clone(), value).await?;
+                let enabled = Spec::parse(value).is_ok_and(|spec| spec.enabled);
+                if *kind == Kind::Auth && !enabled {
+                    self.check_lock_out(&self.security.rules(), Some(name), force)?;
+                }
+                Ok(Proven::Mount(Box::new(change)))
+            }
+            (Key::Mount(kind, name), None) => {
+                if *kind == Kind::Auth {
+                    self.check_lock_out(&self.security.rules(), Some(name), force)?;
+                }
+                let change = self.mounts.prepare_removal(*kind, name.clone()).await?;
+                Ok(Proven::Mount(Box::new(change)))
+            }
+            (Key::Custom(_), _) => Ok(Proven::Value),
+        }
+    }
+
+    /// Some mount that is enabled, other than the one that goes, must be able to give `admin`.
+    fn check_lock_out(&self, rules: &Rules, without: Option<&MountName>, force: bool) -> Result<(), Error> {
+        let admin = RoleName::parse("admin").expect("a constant");
+        let able = self.mounts.of_kind(Kind::Auth).into_iter().any(|mount| {
+            mount.live().is_ok() && without != Some(&mount.name) && rules.may_give(mount.name.as_str(), admin.as_str())
+        });
+        if able || force { Ok(()) } else { Err(Error::LockedOut) }
+    }
+
+    /// None: something that the change rests on has moved, and it is to be tried again.
+    async fn store(
+        &self,
+        key: &Key,
+        current: &Current,
+        value: Option<Value>,
+        proven: &Proven,
+        author: &Author,
+    ) -> Result<Option<Document>, Error> {
+        let mut writes = Writes::default();
+        let by = (author.clone(), self.clock.now());
+        let ends = value.as_ref().is_some_and(|value| value["end_sessions"] == Value::Bool(true));
+        let document = self.documents.write(&mut writes, &key.to_string(), current, value, by);
+        self.fence.raise(&mut writes, Counter::Settings);
+        let mut counters = vec![Counter::Settings];
+        if let Proven::Mount(change) = proven {
+            let removed = self.mounts.propose(&mut writes, change);
+            counters.push(Counter::Mounts);
+            let ended = removed.or_else(|| ends.then(|| self.mount_id(key)).flatten());
+            if let Some(id) = ended {
+                self.sessions.end_all(&mut writes, EpochOf::Mount(id));
+                counters.push(Counter::Epochs);
+            }
+        }
+        match self.barrier.commit(writes).await {
+            Ok(()) => {}
+            Err(barrier::Error::Conflict) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        self.fence.settle(&counters).await;
+        self.security.refresh().await?;
+        self.mounts.refresh().await?;
+        Ok(Some(document))
+    }
+
+    fn mount_id(&self, key: &Key) -> Option<crate::ids::MountId> {
+        match key {
+            Key::Mount(kind, name) => self.mounts.get(*kind, name).map(|mount| mount.id.clone()),
+            _ => None,
+        }
+    }
+
+    fn preview(&self, key: &Key, current: &Current, value: Option<Value>) -> View {
+        let now = self.clock.now();
+        let document = value.map(|value| Document {
+            value,
+            number: current.number(),
+            updated_at: current.document().map_or(now, |document| document.updated_at),
+            updated_by: current.document().and_then(|document| document.updated_by.clone()),
+            deleted: false,
+        });
+        self.view(key, document.as_ref())
+    }
+}
+
+fn edited(key: &Key, current: &Current, edit: Edit) -> Result<Option<Value>, Error> {
+    let value = match edit {
+        Edit::Delete => match current.document() {
+            None if *key != Key::Security => return Err(Error::NotFound),
+            _ => return Ok(None),
+        },
+        Edit::Replace(value) => value,
+        Edit::Merge(patch) => {
+            let mut value = current.document().map_or(Value::Null, |document| document.value.clone());
+            json_patch::merge(&mut value, &patch);
+            value
+        }
+    };
+    match serde_json::to_vec(&value).is_ok_and(|bytes| bytes.len() <= limits::SETTING_BYTES) {
+        true => Ok(Some(value)),
+        false => Err(Error::Invalid(vec![Problem::new("", "too_long", "must be at most 256 KiB of JSON")])),
+    }
+}

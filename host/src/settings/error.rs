@@ -1,0 +1,34 @@
+use crate::{barrier, mount, problem::Problem};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not set, and without a default.
+    #[error("no such setting")]
+    NotFound,
+    /// What is wrong with the value, with places in it.
+    #[error("invalid")]
+    Invalid(Vec<Problem>),
+    /// `expected_version` is not the current one.
+    #[error("the setting has changed meanwhile")]
+    Conflict,
+    /// No enabled login would be able to give `admin`.
+    #[error("locked out")]
+    LockedOut,
+    /// Others changed the same setting all the while.
+    #[error("too many changes at once")]
+    Busy,
+    /// The plugin could not be tried.
+    #[error(transparent)]
+    Mount(#[from] mount::Error),
+    #[error(transparent)]
+    Store(#[from] barrier::Error),
+}
+
+impl From<mount::Refusal> for Error {
+    fn from(refusal: mount::Refusal) -> Self {
+        match refusal {
+            mount::Refusal::Invalid(problems) => Self::Invalid(problems),
+            mount::Refusal::Failed(error) => Self::Mount(error),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+use serde_json::{Value, json};
+
+use super::{Key, Settings};
+use crate::{
+    clock::Timestamp,
+    document::Document,
+    ids::UserId,
+    mount::{Kind, Mount},
+    security::{self, Rules},
+};
+
+/// A setting as it is shown. Members that only may be written are not in it.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub key: String,
+    pub value: Value,
+    pub default: Value,
+    pub description: &'static str,
+    pub schema: Value,
+    /// 0: never set, or back at its default.
+    pub version: u64,
+    pub updated_at: Option<Timestamp>,
+    pub updated_by: Option<UserId>,
+    /// Where the members are that are never shown: JSON Pointers into the value.
+    pub secret_members: Vec<String>,
+    pub state: Option<Value>,
+}
+
+/// One of the values that a setting has had.
+#[derive(Clone, Debug)]
+pub struct Past {
+    pub version: u64,
+    /// None: it was deleted.
+    pub value: Option<Value>,
+    pub updated_at: Timestamp,
+    pub updated_by: Option<UserId>,
+}
+
+impl Settings {
+    pub(super) fn view(&self, key: &Key, document: Option<&Document>) -> View {
+        let mount = match key {
+            Key::Mount(kind, name) => self.mounts.get(*kind, name),
+            _ => None,
+        };
+        let secret_members = self.secret_members(key, document.map(|document| &document.value));
+        let default = default(key);
+        let mut value = document.map_or_else(|| default.clone(), |document| document.value.clone());
+        if *key == Key::Security {
+            value = whole(&value);
+        }
+        View {
+            key: key.to_string(),
+            value: without(value, &secret_members),
+            default,
+            description: description(key),
+            schema: self.schema(key, mount.as_deref()),
+            version: document.map_or(0, |document| document.number),
+            updated_at: document.map(|document| document.updated_at),
+            updated_by: document.and_then(|document| document.updated_by.clone()),
+            secret_members,
+            state: mount.map(|mount| state(&mount)),
+        }
+    }
+
+    pub(super) fn past(&self, key: &Key, document: Document) -> Past {
+        let hidden = self.secret_members(key, Some(&document.value));
+        Past {
+            version: document.number,
+            value: (!document.deleted).then(|| without(document.value, &hidden)),
+            updated_at: document.updated_at,
+            updated_by: document.updated_by,
+        }
+    }
+
+    /// As the manifest of the plugin says that the value names. If that plugin is gone, nothing of
+    /// its configuration is shown.
+    fn secret_members(&self, key: &Key, value: Option<&Value>) -> Vec<String> {
+        let (Key::Mount(..), Some(value)) = (key, value) else { return Vec::new() };
+        match self.mounts.secret_members(value) {
+            Some(members) => members.into_iter().map(|member| format!("/config{member}")).collect(),
+            None => vec!["/config".to_owned()],
+        }
+    }
+
+    fn schema(&self, key: &Key, mount: Option<&Mount>) -> Value {
+        match key {
+            Key::Security => security::schema(),
+            Key::Custom(_) => json!({}),
+            Key::Mount(..) => {
+                let live = mount.and_then(|mount| mount.live().ok());
+                let config =
+                    live.map_or_else(|| json!({"type": "object"}), |live| live.manifest().config.document().clone());
+                json!({
+                    "type": "object",
+                    "required": ["plugin"],
+                    "properties": {
+                        "plugin": {"type": "string"},
+                        "version": {"type": "string", "default": "shipped"},
+                        "enabled": {"type": "boolean", "default": true},
+                        "config": config,
+                        "grant": {"type": "object"},
+                        "provision": {"type": "boolean", "default": false},
+                        "roles": {"type": "object"},
+                    },
+                })
+            }
+        }
+    }
+}
+
+fn default(key: &Key) -> Value {
+    match key {
+        Key::Security => serde_json::to_value(Rules::default()).expect("our own document serialises"),
+        _ => Value::Null,
+    }
+}
+
+/// Defaults for what an older document does not say.
+fn whole(value: &Value) -> Value {
+    Rules::parse(value).ok().and_then(|rules| serde_json::to_value(rules).ok()).unwrap_or_else(|| value.clone())
+}
+
+const fn description(key: &Key) -> &'static str {
+    match key {
+        Key::Security => "What sessions, passwords, logins and plugins may be at most",
+        Key::Mount(Kind::Auth, _) => "An auth method: which plugin, how configured, what it may do",
+        Key::Mount(Kind::Secrets, _) => "A secrets engine: which plugin, how configured, what it may do",
+        Key::Custom(_) => "Free for your own use",
+    }
+}
+
+fn state(mount: &Mount) -> Value {
+    let (live, health, reason) = match mount.live() {
+        Ok(live) => (json!({"version": live.manifest().version, "digest": live.digest().as_str()}), "ok", Value::Null),
+        Err(crate::mount::Error::Disabled) => (Value::Null, "disabled", Value::Null),
+        Err(error) => (Value::Null, "broken", json!(error.to_string())),
+    };
+    let ready = u8::from(health == "ok");
+    json!({"live": live, "pending": null, "health": health, "reason": reason, "nodes": {"ready": ready, "of": 1}})
+}
+
+fn without(mut value: Value, members: &[String]) -> Value {
+    for member in members {
+        let Some((above, name)) = member.rsplit_once('/') else { continue };
+        if let Some(Value::Object(object)) = value.pointer_mut(above) {
+            object.remove(&name.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_members_are_taken_out_wherever_they_are() {
+        let value = json!({"config": {"a": 1, "deep": {"b/c": 2, "d": 3}}});
+        let shown = without(value, &["/config/a".to_owned(), "/config/deep/b~1c".to_owned(), "/config/no".to_owned()]);
+        assert_eq!(shown, json!({"config": {"deep": {"d": 3}}}));
+    }
+}

@@ -1,0 +1,308 @@
+use std::{cell::RefCell, collections::BTreeMap};
+
+use super::{Host, State, Stored};
+use crate::{
+    Error, Field, Result,
+    bindings::coffer::plugin::storage::{Entry, Page},
+    host::{Host as Imports, KeyHandle},
+    http,
+    log::Level,
+};
+
+const KEY_BYTES: usize = 2048;
+const KEYS_AT_ONCE: usize = 128;
+const VALUE_BYTES: usize = 2 * 1024 * 1024;
+
+/// One run of one call: what it has read and what it wants to write.
+pub(super) struct Call {
+    host: Host,
+    /// What it was told of each key that it got.
+    read: RefCell<BTreeMap<String, Option<Stored>>>,
+    writes: RefCell<BTreeMap<String, Option<Stored>>>,
+    intents: RefCell<Vec<Vec<u8>>>,
+    sent: RefCell<bool>,
+}
+
+impl Call {
+    pub(super) fn new(host: Host) -> Self {
+        let (read, writes) = (RefCell::default(), RefCell::default());
+        Self { host, read, writes, intents: RefCell::default(), sent: RefCell::new(false) }
+    }
+
+    /// Is everything that it got still so?
+    pub(super) fn is_up_to_date(&self) -> bool {
+        let revision = |entry: Option<&Stored>| entry.map(|entry| entry.revision);
+        let state = self.host.0.borrow();
+        let read = self.read.borrow();
+        read.iter().all(|(key, entry)| revision(state.alive(key).as_ref()) == revision(entry.as_ref()))
+    }
+
+    pub(super) fn may_rerun(&self) -> bool {
+        !*self.sent.borrow() && self.intents.borrow().is_empty()
+    }
+
+    pub(super) fn has_effects(&self) -> bool {
+        !self.writes.borrow().is_empty() || !self.may_rerun()
+    }
+
+    pub(super) fn commit(&self) {
+        let mut state = self.host.0.borrow_mut();
+        for (key, entry) in self.writes.take() {
+            match entry {
+                Some(entry) => drop(state.entries.insert(key, entry)),
+                None => drop(state.entries.remove(&key)),
+            }
+        }
+        let done = self.intents.take();
+        state.intents.retain(|intent| !done.contains(intent));
+    }
+
+    fn storage_is_there(&self) -> Result<()> {
+        match self.host.0.borrow().storage_is_away {
+            true => Err(Error::unavailable("the storage is away")),
+            false => Ok(()),
+        }
+    }
+
+    fn look(&self, key: &str) -> Result<Option<Stored>> {
+        self.storage_is_there()?;
+        check_key(key)?;
+        if let Some(written) = self.writes.borrow().get(key) {
+            let state = self.host.0.borrow();
+            return Ok(written.clone().filter(|entry| state.is_alive(entry)));
+        }
+        let committed = || self.host.0.borrow().alive(key);
+        Ok(self.read.borrow_mut().entry(key.to_owned()).or_insert_with(committed).clone())
+    }
+
+    fn write(&self, key: &str, value: Option<(Vec<u8>, Option<u64>)>) -> Result<()> {
+        self.storage_is_there()?;
+        check_key(key)?;
+        let revision = self.host.0.borrow_mut().next_revision();
+        let entry = value.map(|(value, expires_at)| Stored { value, revision, expires_at });
+        self.writes.borrow_mut().insert(key.to_owned(), entry);
+        Ok(())
+    }
+
+    fn work(&self) -> u32 {
+        let mut state = self.host.0.borrow_mut();
+        state.password_work += 1;
+        state.password_cost
+    }
+}
+
+impl State {
+    fn alive(&self, key: &str) -> Option<Stored> {
+        self.entries.get(key).filter(|entry| self.is_alive(entry)).cloned()
+    }
+
+    fn next_revision(&mut self) -> u64 {
+        self.revisions += 1;
+        self.revisions
+    }
+}
+
+impl From<Stored> for Entry {
+    fn from(stored: Stored) -> Self {
+        Self { value: stored.value, revision: stored.revision, expires_at_ms: stored.expires_at }
+    }
+}
+
+fn check_key(key: &str) -> Result<()> {
+    match key.is_empty() || key.len() > KEY_BYTES || key.contains('\0') {
+        true => Err(Error::internal("a key is 1 to 2048 bytes without NUL")),
+        false => Ok(()),
+    }
+}
+
+impl Imports for Call {
+    fn mount_path(&self) -> String {
+        "test".into()
+    }
+
+    fn request_id(&self) -> String {
+        "req_test".into()
+    }
+
+    fn principal(&self) -> Option<String> {
+        self.host.0.borrow().principal.as_ref().map(|(id, _)| id.clone())
+    }
+
+    fn principal_name(&self) -> Option<String> {
+        self.host.0.borrow().principal.as_ref().map(|(_, name)| name.clone())
+    }
+
+    fn login_user(&self) -> Option<String> {
+        self.host.0.borrow().login_user.clone()
+    }
+
+    fn callback_url(&self) -> Option<String> {
+        self.host.0.borrow().callback.as_ref().map(|(url, _)| url.clone())
+    }
+
+    fn callback_state(&self) -> Option<String> {
+        self.host.0.borrow().callback.as_ref().map(|(_, state)| state.clone())
+    }
+
+    fn client_address(&self) -> Option<String> {
+        self.host.0.borrow().client_address.clone()
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.host.0.borrow().headers.get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    fn deadline_ms(&self) -> u32 {
+        self.host.0.borrow().deadline_ms
+    }
+
+    fn config(&self) -> Vec<u8> {
+        self.host.0.borrow().config.to_string().into_bytes()
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Entry>> {
+        Ok(self.look(key)?.map(Entry::from))
+    }
+
+    fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Entry>>> {
+        match keys.len() > KEYS_AT_ONCE {
+            true => Err(Error::too_large("at most 128 keys at once")),
+            false => keys.iter().map(|key| self.get(key)).collect(),
+        }
+    }
+
+    fn list(&self, prefix: &str, delimiter: Option<&str>, after: Option<&str>, limit: u32) -> Result<Page> {
+        self.storage_is_there()?;
+        let state = self.host.0.borrow();
+        let mut keys: BTreeMap<&String, &Stored> = state.entries.iter().collect();
+        let writes = self.writes.borrow();
+        for (key, entry) in &*writes {
+            match entry {
+                Some(entry) => drop(keys.insert(key, entry)),
+                None => drop(keys.remove(key)),
+            }
+        }
+        let cut = |key: &str| match delimiter.and_then(|d| key[prefix.len()..].find(d).map(|at| at + d.len())) {
+            Some(end) => key[..prefix.len() + end].to_owned(),
+            None => key.to_owned(),
+        };
+        let alive = keys.into_iter().filter(|(key, entry)| key.starts_with(prefix) && state.is_alive(entry));
+        let mut told: Vec<String> = alive.map(|(key, _)| cut(key)).collect();
+        told.dedup();
+        told.retain(|key| after.is_none_or(|after| key.as_str() > after));
+        let limit = limit as usize;
+        let next = (told.len() > limit && limit > 0).then(|| told[limit - 1].clone());
+        told.truncate(limit);
+        Ok(Page { keys: told, next })
+    }
+
+    fn put(&self, key: &str, value: &[u8], expires_at_ms: Option<u64>) -> Result<()> {
+        if value.len() > VALUE_BYTES {
+            return Err(Error::too_large("a value is at most 2 MiB"));
+        }
+        self.write(key, Some((value.to_owned(), expires_at_ms)))
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        self.write(key, None)
+    }
+
+    fn expire(&self, key: &str, expires_at_ms: Option<u64>) -> Result<()> {
+        match self.look(key)? {
+            Some(entry) => self.write(key, Some((entry.value, expires_at_ms))),
+            None => Err(Error::not_found()),
+        }
+    }
+
+    fn create_key(&self, _: &str, _: &str) -> Result<Box<dyn KeyHandle>> {
+        Err(Error::unsupported())
+    }
+
+    fn open_key(&self, _: &str, _: Option<u32>) -> Result<Box<dyn KeyHandle>> {
+        Err(Error::unsupported())
+    }
+
+    fn rotate_key(&self, _: &str) -> Result<u32> {
+        Err(Error::unsupported())
+    }
+
+    fn destroy_key(&self, _: &str) -> Result<()> {
+        Err(Error::unsupported())
+    }
+
+    fn verify_with(&self, _: &[u8], _: &[u8], _: &[u8], _: &str) -> Result<bool> {
+        Err(Error::unsupported())
+    }
+
+    fn hash(&self, _: &str, _: &[u8]) -> Result<Vec<u8>> {
+        Err(Error::unsupported())
+    }
+
+    fn password_hash(&self, password: &str) -> Result<String> {
+        let cost = self.work();
+        Ok(format!("$stub$cost={cost}${:016x}", fingerprint(password)))
+    }
+
+    fn password_verify(&self, password: &str, phc: Option<&str>) -> Result<bool> {
+        self.work();
+        let made = format!("${:016x}", fingerprint(password));
+        Ok(phc.is_some_and(|phc| phc.starts_with("$stub$cost=") && phc.ends_with(&made)))
+    }
+
+    fn password_outdated(&self, phc: &str) -> bool {
+        let cost = self.host.0.borrow().password_cost;
+        !phc.starts_with(&format!("$stub$cost={cost}$"))
+    }
+
+    fn constant_time_eq(&self, a: &[u8], b: &[u8]) -> bool {
+        a == b
+    }
+
+    /// The same in every test run, and never twice in one.
+    fn random(&self, len: u32) -> Vec<u8> {
+        let mut state = self.host.0.borrow_mut();
+        let byte = |_| {
+            state.drawn += 1;
+            fingerprint(&state.drawn.to_string()).to_be_bytes()[0]
+        };
+        (0..len).map(byte).collect()
+    }
+
+    fn send(&self, request: &http::Request) -> Result<http::Response> {
+        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+            *self.sent.borrow_mut() = true;
+        }
+        let outside = self.host.0.borrow().outside.clone();
+        outside.ok_or_else(Error::denied)?(request)
+    }
+
+    fn send_many(&self, requests: &[http::Request]) -> Vec<Result<http::Response>> {
+        requests.iter().map(|request| self.send(request)).collect()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.host.0.borrow().now
+    }
+
+    fn emit(&self, level: Level, message: &str, fields: &[Field]) {
+        let fields: String = fields.iter().map(|field| format!(" {}={}", field.name, field.value)).collect();
+        let level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        self.host.0.borrow_mut().logged.push(format!("{level}: {message}{fields}"));
+    }
+
+    fn intend(&self, undo: &[u8]) -> Result<()> {
+        self.intents.borrow_mut().push(undo.to_owned());
+        self.host.0.borrow_mut().intents.push(undo.to_owned());
+        Ok(())
+    }
+}
+
+/// FNV-1a, so that a test can compare. It protects nothing.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

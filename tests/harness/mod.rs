@@ -1,0 +1,48 @@
+//! What a story stands on: a server of its own, clients that speak to it, and the checks that every story
+//! ends with, asked for or not.
+//!
+//! `TestServer` starts the real binary on a free port in a folder of its own; `admin()`, `login("ada")` and
+//! `anonymous()` give a `Client`. Every answer is held to what holds for all answers (`client::Answer`). When
+//! the server goes out of scope it must end well, have recorded every request (`audit`) and have written
+//! down no secret that went over the wire (`leaks`).
+
+mod audit;
+mod client;
+mod config;
+mod leaks;
+pub mod raw;
+mod server;
+mod services;
+
+use std::time::Duration;
+
+pub use client::{Call, Client};
+pub use leaks::{canary, unique};
+pub use server::{Builder, Seal, Sessions, Storage, TestServer};
+
+/// How long anything may take that should happen soon.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Asks until there is an answer, and fails the test after `SOON`.
+#[track_caller]
+pub fn eventually<T, F>(what: &str, ask: impl FnMut() -> F) -> impl Future<Output = T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let place = std::panic::Location::caller();
+    let mut ask = ask;
+    async move {
+        let asking = async {
+            loop {
+                if let Some(answer) = ask().await {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(SOON, asking).await {
+            Ok(answer) => answer,
+            Err(_) => panic!("{place}: not within {SOON:?}: {what}"),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `GET /secrets`: what is there, as far as the caller may know.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Builder, Client, TestServer, canary};
+
+on_every_store!(a_folder_shows_its_secrets_and_folders, pages_follow_in_byte_order_without_a_gap);
+
+async fn fill(client: &Client, ids: &[&str]) {
+    for id in ids {
+        client.post("/secrets/create", json!({ "secret_id": id, "value": canary("listed") })).await.expect(200);
+    }
+}
+
+fn names(list: &Value) -> Vec<String> {
+    let secrets = list["secrets"].as_array().unwrap_or_else(|| panic!("a list of secrets: {list}"));
+    secrets.iter().map(|secret| secret["secret_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+async fn a_folder_shows_its_secrets_and_folders(server: Builder) {
+    let server = server.start().await;
+    let admin = server.admin().await;
+    fill(&admin, &["kv/apps/a", "kv/apps/web/db", "kv/apps/web/tls.crt", "kv/apps/z", "kv/other/x", "kv/apps-b/x"])
+        .await;
+    for prefix in ["kv/apps/", "kv/apps"] {
+        let list = admin.get("/secrets").query(&[("prefix", prefix)]).await.expect(200);
+        assert_eq!(names(&list), ["kv/apps/a", "kv/apps/z"]);
+        assert_eq!(list["folders"], json!(["kv/apps/web/"]));
+        assert_eq!(list["next_cursor"], Value::Null);
+        let first = &list["secrets"][0];
+        assert_eq!(first["version"], 1);
+        assert!(first["updated_at"].is_string() && first["data"].is_null(), "{first}");
+        assert!(
+            first
+                .as_object()
+                .is_some_and(|members| members.contains_key("expires_at") && members.contains_key("metadata"))
+        );
+    }
+    let list = admin.get("/secrets?prefix=kv/apps/&recursive=true").await.expect(200);
+    assert_eq!(names(&list), ["kv/apps/a", "kv/apps/web/db", "kv/apps/web/tls.crt", "kv/apps/z"]);
+    let list = admin.get("/secrets?prefix=kv/none/").await.expect(200);
+    assert_eq!((names(&list).len(), &list["folders"]), (0, &json!([])));
+    let list = admin.get("/secrets?prefix=kv").await.expect(200);
+    assert_eq!(list["folders"], json!(["kv/apps-b/", "kv/apps/", "kv/other/"]));
+    admin.delete("/secrets/kv/apps/a").await.expect(200);
+    assert_eq!(
+        names(&admin.get("/secrets?prefix=kv/apps").await.expect(200)),
+        ["kv/apps/z"],
+        "what is deleted is not listed"
+    );
+}
+
+async fn pages_follow_in_byte_order_without_a_gap(server: Builder) {
+    let server = server.start().await;
+    let ada = server.login("ada").await;
+    let ids: Vec<String> =
+        ["B", "a", "é", "z", "0", "Z", "aa", "a b"].iter().map(|name| format!("kv/~/p/{name}")).collect();
+    fill(&ada, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut want: Vec<String> = ids.iter().map(|id| id.replace('~', &format!("users/{}", ada.id))).collect();
+    want.sort();
+    for limit in ["1", "3", "8", "1000"] {
+        let mut seen = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = vec![("prefix", "kv/~/p/"), ("limit", limit)];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page = ada.get("/secrets").query(&query).await.expect(200);
+            assert!(names(&page).len() <= limit.parse().expect("a number"));
+            seen.extend(names(&page));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+            assert!(seen.len() <= want.len(), "the pages end");
+        }
+        assert_eq!(seen, want);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_sealed() {
+    let server = TestServer::start().await;
+    let (ada, bob) = (server.login("ada").await, server.login("bob").await);
+    fill(&ada, &["kv/~/a", "kv/~/b", "kv/~/c"]).await;
+    let page = ada.get("/secrets?prefix=kv/~/&limit=1").await.expect(200);
+    let cursor = page["next_cursor"].as_str().expect("there is more").to_owned();
+    let mut bent = cursor.clone().into_bytes();
+    let middle = bent.len() / 2;
+    bent[middle] = if bent[middle] == b'A' { b'B' } else { b'A' };
+    let bent = String::from_utf8(bent).expect("ASCII");
+    for bad in [bent.as_str(), "x", "", &cursor[1..]] {
+        ada.get("/secrets").query(&[("prefix", "kv/~/"), ("cursor", bad)]).await.expect_at(422, ["query", "cursor"]);
+    }
+    // It belongs to the listing that gave it.
+    ada.get("/secrets")
+        .query(&[("prefix", "kv/~/other/"), ("cursor", &cursor)])
+        .await
+        .expect_at(422, ["query", "cursor"]);
+    bob.get("/secrets").query(&[("prefix", "kv/~/"), ("cursor", &cursor)]).await.expect_at(422, ["query", "cursor"]);
+}
+
+#[tokio::test]
+async fn without_a_prefix_everybody_sees_what_they_may() {
+    let server = TestServer::start().await;
+    let (admin, ada, bob) = (server.admin().await, server.login("ada").await, server.login("bob").await);
+    let nothing = bob.get("/secrets").await.expect(200);
+    assert_eq!((names(&nothing).len(), &nothing["next_cursor"]), (0, &Value::Null), "empty, not 403");
+    fill(&admin, &["kv/apps/a"]).await;
+    fill(&ada, &["kv/~/x", "kv/~/deep/y"]).await;
+    fill(&bob, &["kv/~/z"]).await;
+    let recursive = [("recursive", "true")];
+    let hers = names(&ada.get("/secrets").query(&recursive).await.expect(200));
+    assert_eq!(hers, [format!("kv/users/{}/deep/y", ada.id), format!("kv/users/{}/x", ada.id)]);
+    let his = names(&bob.get("/secrets").query(&recursive).await.expect(200));
+    assert_eq!(his, [format!("kv/users/{}/z", bob.id)]);
+    let all = names(&admin.get("/secrets").query(&recursive).await.expect(200));
+    assert_eq!(all.len(), 4, "{all:?}");
+    server.anonymous().get("/secrets").await.expect_unauthorized();
+}
+
+#[tokio::test]
+async fn what_a_listing_cannot_be_asked_is_named() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    for limit in ["0", "1001", "-1", "x", "1.5", ""] {
+        ada.get("/secrets").query(&[("prefix", "kv/~/"), ("limit", limit)]).await.expect_at(422, ["query", "limit"]);
+    }
+    for prefix in ["kv//", "kv/../", "kv/~/a%2f", "KV", "kv/~/a:b"] {
+        ada.get("/secrets").query(&[("prefix", prefix)]).await.expect_at(422, ["query", "prefix"]);
+    }
+    ada.get("/secrets?prefix=kv/~/&recursive=maybe").await.expect_at(422, ["query", "recursive"]);
+    ada.get("/secrets?prefix=kv/~/&colour=red").await.expect_at(422, ["query", "colour"]);
+    server.admin().await.get("/secrets?prefix=nowhere/").await.expect(404);
+}

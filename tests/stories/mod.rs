@@ -1,0 +1,69 @@
+//! What must hold, one file for each part of the API and one for each promise. `api.md` is the text that
+//! these stories read aloud: where a story and that page differ, one of them is wrong.
+//!
+//! A story takes a `Builder` where it must hold on every storage and session store, and is then named in
+//! `on_every_store!`; the others start what they need. Names are verdicts.
+
+/// Runs stories on SQLite and PostgreSQL, with sessions beside the data and in Redis.
+macro_rules! on_every_store {
+    ($($story:ident),* $(,)?) => {
+        mod sqlite_embedded {
+            use crate::harness::{Sessions, Storage, TestServer};
+            $(#[tokio::test] async fn $story() {
+                super::$story(TestServer::builder().storage(Storage::Sqlite).sessions(Sessions::Embedded)).await;
+            })*
+        }
+        mod sqlite_redis {
+            use crate::harness::{Sessions, Storage, TestServer};
+            $(#[tokio::test] async fn $story() {
+                super::$story(TestServer::builder().storage(Storage::Sqlite).sessions(Sessions::Redis)).await;
+            })*
+        }
+        mod postgres_embedded {
+            use crate::harness::{Sessions, Storage, TestServer};
+            $(#[tokio::test] async fn $story() {
+                super::$story(TestServer::builder().storage(Storage::Postgres).sessions(Sessions::Embedded)).await;
+            })*
+        }
+        mod postgres_redis {
+            use crate::harness::{Sessions, Storage, TestServer};
+            $(#[tokio::test] async fn $story() {
+                super::$story(TestServer::builder().storage(Storage::Postgres).sessions(Sessions::Redis)).await;
+            })*
+        }
+    };
+}
+
+/// Stories about endpoints that `api.md` has and the server has not yet: they compile, and wait.
+macro_rules! not_yet {
+    ($($story:ident),* $(,)?) => {
+        mod not_yet {
+            use crate::harness::TestServer;
+            $(#[tokio::test] #[ignore = "the endpoint is not there yet"] async fn $story() {
+                super::$story(TestServer::builder()).await;
+            })*
+        }
+    };
+}
+
+mod access;
+mod audit;
+mod kv_verbs;
+mod limits_and_bad_input;
+mod listing;
+mod mounts;
+mod openapi;
+mod persistence;
+mod plain_http;
+mod readme;
+mod renew;
+mod revoke;
+mod secrets;
+mod security;
+mod sessions;
+mod settings;
+mod starting;
+mod sys_seal;
+mod tls;
+mod token;
+mod users;
