@@ -77,7 +77,7 @@ pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
 pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
 /// What one call of a host function may carry.
 pub const PLUGIN_HOSTCALL_BYTES: usize = 8 * 1024 * 1024;
-pub const PLUGIN_KEY_BYTES: usize = 512;
+pub const PLUGIN_KEY_BYTES: usize = 1200;
 /// A little less than the store takes, for the envelope.
 pub const PLUGIN_VALUE_BYTES: usize = VALUE_BYTES - 1024;
 pub const PLUGIN_GET_MANY: usize = 128;

@@ -6,6 +6,34 @@ use crate::{Error, Field, Result, bindings, body, export};
 /// An auth method. A login is a conversation: each step ends in an identity, a challenge or an
 /// error. `pending` and `slow-down` leave the challenge as it is; any other error ends it, and its
 /// writes are not kept: to let the client try again, answer a challenge.
+///
+/// ```
+/// use coffer_plugin_sdk::prelude::*;
+///
+/// #[derive(Deserialize)]
+/// struct Pin;
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Login {
+///     pin: String,
+/// }
+///
+/// impl Auth for Pin {
+///     type Login = Login;
+///
+///     fn login(&self, login: Login) -> Result<Step> {
+///         let user = context::login_user();
+///         let hash = user.as_ref().map(|user| storage::get::<String>(user)).transpose()?.flatten();
+///         let is_right = crypto::password_verify(&login.pin, hash.as_ref().map(|hash| hash.value.as_str()))?;
+///         let Some(user) = user.filter(|_| is_right) else { return Err(Error::denied()) };
+///         Ok(Identity::new(user).into())
+///     }
+/// }
+/// # /*
+/// coffer_plugin_sdk::export!(Pin: auth);
+/// # */
+/// ```
 pub trait Auth: DeserializeOwned {
     /// The members that a login takes.
     type Login: DeserializeOwned;

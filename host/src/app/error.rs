@@ -1,4 +1,4 @@
-use crate::{audit, barrier, catalog, operate, runtime, session, storage, users};
+use crate::{audit, barrier, catalog, operate, runtime, session, shared, storage, users};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,10 @@ pub enum Error {
     Audit(#[from] audit::Error),
     #[error("plugins: {0}")]
     Plugins(String),
+    #[error("sessions.ca cannot be read: {0}")]
+    Ca(std::io::Error),
+    #[error(transparent)]
+    Redis(#[from] shared::Error),
     #[error(transparent)]
     Sessions(#[from] session::Error),
     #[error(transparent)]

@@ -19,6 +19,7 @@ use crate::{
     security::Security,
     session::{self, Sessions},
     settings::{self, Settings},
+    shared::{self, Link},
     storage,
     users::{self, Users},
 };
@@ -107,7 +108,18 @@ impl App {
 async fn store(config: &Config, barrier: &Barrier) -> Result<Arc<dyn session::Store>, Error> {
     match &config.sessions.store {
         SessionStore::Embedded => Ok(Arc::new(session::embedded::Embedded::new(barrier.clone()))),
-        SessionStore::Redis(_) => Err(Error::Plugins("redis is being wired".to_owned())),
+        SessionStore::Redis(url) => {
+            let sessions = &config.sessions;
+            let root_certificates = sessions.ca.as_ref().map(fs::read).transpose().map_err(Error::Ca)?;
+            let options = shared::Options {
+                namespace: sessions.namespace.clone(),
+                allow_plaintext: sessions.allow_plaintext,
+                assume_noeviction: sessions.assume_noeviction,
+                root_certificates,
+            };
+            let link = Link::open(url.reveal(), options).await?;
+            Ok(Arc::new(session::redis::Redis::new(link, barrier.clone())))
+        }
     }
 }
 

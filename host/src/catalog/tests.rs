@@ -242,3 +242,12 @@ fn the_catalog_finds_what_was_shipped_by_name_and_version() {
     assert!(matches!(Wanted::parse("newest"), Err(Error::Version)));
     assert!(matches!(Catalog::new(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
 }
+
+#[test]
+fn what_is_shipped_can_be_found() {
+    let catalog = Catalog::new(super::shipped()).unwrap();
+    for (name, kind) in [("kv", Kind::Secrets), ("password", Kind::Auth)] {
+        let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
+        assert_eq!(found.component.manifest.kind, kind);
+    }
+}

@@ -115,7 +115,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ca.pem");
         for text in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nx")] {
-            text.map(|text| std::fs::write(&file, text).unwrap());
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
             let target = Target { ca_cert: Some(file.clone()), ..target("https://localhost:1") };
             assert!(matches!(target.client(), Err(Failure::Usage(_))), "{text:?}");
         }

@@ -12,6 +12,7 @@ mod audit;
 mod client;
 mod exit;
 pub mod process;
+mod ready;
 mod seal;
 mod server;
 

@@ -5,8 +5,12 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use super::{Failure, process};
-use crate::config::{Config, DevOptions, Log, LogFormat};
+use super::{Failure, process, ready};
+use crate::{
+    app::App,
+    config::{Config, DevOptions, Log, LogFormat},
+    http::serve::Server,
+};
 
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -37,11 +41,42 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
 }
 
-/// From here on it is the server's: `app` starts, listens, and stops when it is told to.
 async fn serve(config: Config) -> Result<(), Failure> {
-    let _stopped = process::stopped()?;
-    let _ = config;
-    Err(Failure::Server("the server is not built yet".to_owned()))
+    let stopped = process::stopped()?;
+    let failed = |error: &dyn std::error::Error| Failure::Server(error.to_string());
+    let _temporary = Temporary::of(&config);
+    let app = App::start(&config).await.map_err(|error| failed(&error))?;
+    let server = Server::bind(&config, app.clone()).await.map_err(|error| failed(&error))?;
+    if let Some(dev) = &config.dev {
+        let access = app.dev_access().await.map_err(|error| failed(&error))?;
+        ready::tell(dev, &server, &access)?;
+    }
+    for address in server.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    tokio::select! {
+        () = server.serve(stopped) => {}
+        () = app.upkeep() => {}
+    }
+    app.stop().await;
+    Ok(())
+}
+
+/// The folder of a dev server that was given none: it goes with the server.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn of(config: &Config) -> Option<Self> {
+        config.dev.as_ref().filter(|dev| dev.temporary).map(|_| Self(config.data_dir.clone()))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the temporary folder could not be removed");
+        }
+    }
 }
 
 /// What is not UTF-8 is none of ours.

@@ -5,7 +5,7 @@ use std::{any::Any, time::Duration};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method, Uri, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
@@ -16,9 +16,9 @@ use tracing::Instrument as _;
 use super::{
     answer,
     error::{ApiError, Kind},
-    json, query,
+    json, path, query, trail,
 };
-use crate::{clock::Clock, ids::RequestId, limits};
+use crate::{audit::Audit, clock::Clock, ids::RequestId, limits};
 
 /// The one path that answers HEAD: load balancers ask so.
 const HEALTH: &str = "/api/v1/sys/health";
@@ -28,11 +28,12 @@ const HEALTH: &str = "/api/v1/sys/health";
 pub struct Bounds {
     pub clock: Clock,
     pub request: Duration,
+    pub audit: Option<Audit>,
 }
 
 impl Bounds {
-    pub fn new(clock: Clock) -> Self {
-        Self { clock, request: limits::REQUEST_WAIT }
+    pub fn new(clock: Clock, audit: Option<Audit>) -> Self {
+        Self { clock, request: limits::REQUEST_WAIT, audit }
     }
 }
 
@@ -44,7 +45,9 @@ pub fn around(routes: Router, bounds: Bounds) -> Router {
         // First in and last out: everything else may be named by the id, and every answer,
         // whoever made it, gets its shape and headers here.
         .layer(from_fn_with_state(bounds.clone(), identify))
-        // The audit trail belongs here: it sees panics and deadlines as the answers they become.
+        // Sees panics and deadlines as the answers they become; what it refuses is still given
+        // its shape.
+        .layer(from_fn_with_state(bounds.clone(), record))
         // Outside of whatever may panic, inside of what writes answers.
         .layer(CatchPanicLayer::custom(panicked))
         // Of the whole request, body included.
@@ -54,7 +57,8 @@ pub fn around(routes: Router, bounds: Bounds) -> Router {
         .layer(from_fn(no_head))
         .layer(from_fn(same_site))
         .layer(from_fn(no_secret_in_query))
-        .layer(from_fn(one_credential));
+        .layer(from_fn(one_credential))
+        .layer(from_fn(verb_of_query));
     Router::new().fallback_service(layers.service(routes))
 }
 
@@ -74,6 +78,28 @@ async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next
         _ => tracing::debug!(status, kind, cause, millis, "answered"),
     });
     answer::finish(response, &id)
+}
+
+/// The audit trail: no record, no answer.
+async fn record(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
+    match bounds.audit {
+        Some(audit) => trail::layer(audit, request, next).await,
+        None => next.run(request).await,
+    }
+}
+
+/// `/secrets:verb?secret_id=` has no segment that a route could match: it is given one.
+async fn verb_of_query(mut request: Request, next: Next) -> Response {
+    let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
+    let verb = asked.strip_prefix(path::SECRETS).filter(|rest| rest.starts_with(':'));
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = verb.and_then(|rest| format!("{}/{rest}", path::SECRETS).parse().ok());
+    if parts.path_and_query.is_some()
+        && let Ok(uri) = Uri::from_parts(parts)
+    {
+        *request.uri_mut() = uri;
+    }
+    next.run(request).await
 }
 
 /// What a panic says may quote what it panicked on; the hook has logged where it was.

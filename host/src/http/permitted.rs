@@ -183,4 +183,3 @@ pub fn who(authenticated: &Authenticated) -> Who {
         method: Some(authenticated.session.method.clone()),
     }
 }
-

@@ -83,7 +83,7 @@ impl Setup {
         let routes = routes(begun.clone(), done.clone(), go_on.clone());
         let listener = Listener::bind(options).await.unwrap();
         let (address, (stop, stopped)) = (listener.addresses()[0], oneshot::channel());
-        let app = layers::around(routes, Bounds::new(Clock::system()));
+        let app = layers::around(routes, Bounds::new(Clock::system(), None));
         let serving = tokio::spawn(listener.serve(app, async { drop(stopped.await) }));
         Server { address, ca: files.ca, stop: Some(stop), serving, tokens, begun, done, go_on, _dir: dir }
     }

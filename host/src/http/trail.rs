@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -140,7 +140,7 @@ impl Trail {
 }
 
 /// The layer. It stands outside of everything that can refuse, so that all refusals are recorded.
-pub async fn layer(State(audit): State<Audit>, mut request: Request, next: Next) -> Response {
+pub async fn layer(audit: Audit, mut request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
     let address = request.extensions().get::<ClientAddress>().and_then(|client| client.address);
     let trail = Trail::new(audit, id, address);

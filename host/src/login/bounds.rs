@@ -20,12 +20,7 @@ pub(super) struct Bounds {
     pub(super) renewable: bool,
 }
 
-pub(super) fn tightest(
-    rules: &Rules,
-    identity: &SessionLimits,
-    wish: &Wish,
-    client: &Client,
-) -> Result<Bounds, Error> {
+pub(super) fn tightest(rules: &Rules, identity: &SessionLimits, wish: &Wish, client: &Client) -> Result<Bounds, Error> {
     let asked = &wish.session;
     let max_uses = uses(rules, identity, wish)?;
     let renewable = identity.renewable && max_uses.is_none();
@@ -39,8 +34,9 @@ pub(super) fn tightest(
         family = family.min(ttl);
     }
     family = family.min(identity.ttl.unwrap_or(Duration::MAX));
-    let lifetimes =
-        Lifetimes { idle: sessions.idle.duration(), absolute: sessions.absolute.duration(), family };
+    // A session without a refresh token is over when its one access token is.
+    let absolute = if renewable { sessions.absolute.duration() } else { sessions.absolute.duration().min(family) };
+    let lifetimes = Lifetimes { idle: sessions.idle.duration(), absolute, family };
     let wished = wished(rules, wish, client)?;
     let addresses = match (identity.addresses.clone(), wished) {
         (Some(one), Some(other)) => Some(intersect(&one, &other)),
@@ -131,7 +127,7 @@ mod tests {
     fn a_limited_session_has_no_refresh_token_and_ends_with_its_access_token() {
         let bounds = bounds(&Rules::default(), json!({"one_time": true})).unwrap();
         assert_eq!((bounds.max_uses, bounds.renewable), (Some(1), false));
-        assert_eq!(bounds.lifetimes.family, Duration::from_secs(600));
+        assert_eq!(bounds.lifetimes.absolute, Duration::from_secs(600));
     }
 
     #[test]

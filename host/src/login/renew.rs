@@ -6,9 +6,7 @@ use crate::{
     directory::User,
     ids::{Action, Scope, SessionId},
     runtime::{self, types::Bytes},
-    session::{
-        AccessToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Told, Tokens,
-    },
+    session::{AccessToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
 };
 use std::sync::Arc;
 
@@ -56,11 +54,7 @@ impl Login {
     }
 
     /// What a token stands for, if it is the asker's own, or the asker may read sessions.
-    pub async fn introspect(
-        &self,
-        token: &str,
-        asker: &Authenticated,
-    ) -> Result<Option<(Arc<Session>, User)>, Error> {
+    pub async fn introspect(&self, token: &str, asker: &Authenticated) -> Result<Option<(Arc<Session>, User)>, Error> {
         let Ok(token) = AccessToken::parse(token) else { return Ok(None) };
         let session = match self.sessions.find(&token, asker.caller.address).await {
             Ok(session) => session,

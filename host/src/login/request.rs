@@ -4,7 +4,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{ids::{MountName, RequestId, Scope}, span::Span};
+use crate::{
+    ids::{MountName, RequestId, Scope},
+    span::Span,
+};
 
 /// A login by the credentials of an auth mount.
 #[derive(Debug)]

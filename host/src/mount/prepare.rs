@@ -53,8 +53,7 @@ impl Mounts {
         let old = change.record.as_ref().map(|record| record.value.clone());
         match (&change.spec, old) {
             (Some(spec), None) => {
-                let record =
-                    Record { id: MountId::new(), plugin: spec.plugin.clone(), created_at: self.0.clock.now() };
+                let record = Record { id: MountId::new(), plugin: spec.plugin.clone(), created_at: self.0.clock.now() };
                 view.put(to, &key, &record, None);
                 None
             }

@@ -3,7 +3,10 @@ use serde_json::json;
 use super::{Error, Operate};
 use crate::{
     barrier::{Writes, layout::Prefix},
-    fence::Counter, ids::MountName, mount::Kind};
+    fence::Counter,
+    ids::MountName,
+    mount::Kind,
+};
 
 /// What a new store has mounted: the shipped plugins, each under its own name.
 const SHIPPED: [(Kind, &str); 2] = [(Kind::Auth, "password"), (Kind::Secrets, "kv")];

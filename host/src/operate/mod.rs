@@ -12,7 +12,6 @@ mod trail;
 
 pub use error::Error;
 pub use init::{Initialised, Shares};
-pub use trail::Stretch;
 
 use crate::{
     audit::Audit,

@@ -10,14 +10,22 @@ use crate::{
     session::{EpochsOf, Lifetimes, NewSession},
 };
 
+/// What stands where another session has a name, a method or a plugin.
+const ROOT: &str = "root";
+
 impl Operate {
     /// A token that may do everything, for a day: with it the first admin is made.
     pub async fn root_token(&self) -> Result<Secret<String>, Error> {
         let parts = &self.0;
         let user = self.root_user().await?;
         let mount = MountId::parse(ROOT_MOUNT).expect("a constant");
-        let method = MountName::parse("root").expect("a constant");
-        let of = EpochsOf { user: Some(user.id.clone()), mount: Some(mount.clone()), ..EpochsOf::default() };
+        let method = MountName::parse(ROOT).expect("a constant");
+        let of = EpochsOf {
+            user: Some(user.id.clone()),
+            mount: Some(mount.clone()),
+            digest: Some(ROOT.to_owned()),
+            client: None,
+        };
         let epochs = parts.sessions.epochs(&of).await?;
         let day = Duration::from_secs(limits::ROOT_TOKEN_SECONDS);
         let tokens = parts
@@ -28,7 +36,7 @@ impl Operate {
                 method,
                 subject: user.id.to_string(),
                 groups: Vec::new(),
-                plugin: String::new(),
+                plugin: ROOT.to_owned(),
                 client: None,
                 scope: None,
                 addresses: None,
@@ -51,7 +59,7 @@ impl Operate {
     /// being the last.
     async fn root_user(&self) -> Result<User, Error> {
         let parts = &self.0;
-        let username = Username::parse("root").expect("a constant");
+        let username = Username::parse(ROOT).expect("a constant");
         if let Some(user) = parts.directory.by_name(&username).await? {
             return Ok(user);
         }
@@ -59,7 +67,7 @@ impl Operate {
         let mut writes = Writes::default();
         let new = NewUser { username, email: None, role, kind: Kind::Machine };
         let user = parts.directory.create_shipped(&mut writes, new).await?;
-        parts.barrier.view(Prefix::Boot).put(&mut writes, "root", &user.id, None);
+        parts.barrier.view(Prefix::Boot).put(&mut writes, ROOT, &user.id, None);
         parts.barrier.commit(writes).await?;
         Ok(user)
     }

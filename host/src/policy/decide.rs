@@ -3,7 +3,7 @@ use std::sync::Arc;
 use cedar_policy::{AuthorizationError, Authorizer, Decision as Verdict, PolicySet, Response};
 use moka::sync::Cache;
 
-use super::{Caller, Compiled, cedar::Question, places};
+use super::{Caller, Compiled, cedar::Question, permit::SCOPE, places};
 use crate::{clock::Clock, ids, ids::RoleName, ids::UserId, limits};
 
 /// What the policies say, and which of them.

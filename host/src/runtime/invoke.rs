@@ -57,6 +57,9 @@ pub struct Guest<'a> {
 pub trait Invoke: Send + Sized + 'static {
     type Answer: Send + 'static;
 
+    /// What it writes is proposed; otherwise dropped.
+    const WRITES: bool = true;
+
     /// What of the input must not stand in a log.
     fn secrets(&self) -> Vec<Bytes>;
 
@@ -85,6 +88,8 @@ macro_rules! ask {
 
 impl Invoke for Check {
     type Answer = Vec<String>;
+
+    const WRITES: bool = false;
 
     fn secrets(&self) -> Vec<Bytes> {
         Vec::new()

@@ -4,17 +4,17 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use wasmtime::{
     Engine, Store, UpdateDeadline,
-    component::{Component, InstancePre, Linker, ResourceTable},
+    component::{Component, InstancePre, Linker},
 };
 
 use super::{
     Call, Error, Fault, Input, Outcome, engine,
     fault::stopped,
     gate::Gate,
-    imports::{self, Log, Passwords, Shelf},
+    imports::{self, Passwords},
     invoke::{Guest, Indices},
     meter::Meter,
-    sandbox::{Sandbox, Spent, Usage},
+    sandbox::Sandbox,
     ticker::Ticker,
 };
 use crate::{barrier::Writes, clock::Clock, limits};
@@ -198,6 +198,9 @@ impl Code {
         let mut sandbox = store.into_data();
         match answer {
             Ok(value) => {
+                if !I::WRITES {
+                    return Ok(Outcome { value, writes: Writes::default(), may_rerun: !sandbox.acted });
+                }
                 let mut writes = std::mem::take(&mut sandbox.writes);
                 sandbox.storage.expect_reads(&mut writes);
                 sandbox.keys.expect_reads(&mut writes);
@@ -220,22 +223,8 @@ impl Code {
     }
 
     fn store(&self, call: &Call, secrets: Vec<super::types::Bytes>, meter: &Arc<Meter>) -> Store<Sandbox> {
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(limits::PLUGIN_HANDLES);
-        let sandbox = Sandbox {
-            clock: self.runtime.clock.clone(),
-            begun: Clock::system().monotonic(),
-            storage: Shelf::new(call.storage.clone()),
-            keys: Shelf::new(call.keys.clone()),
-            writes: Writes::default(),
-            spent: Spent::default(),
-            log: Log::new(call.bounds.log_bytes, secrets),
-            passwords: self.runtime.passwords.clone(),
-            table,
-            usage: Usage::new(call.bounds.memory),
-            acted: false,
-            call: call.clone(),
-        };
+        let (clock, passwords) = (self.runtime.clock.clone(), self.runtime.passwords.clone());
+        let sandbox = Sandbox::new(call, secrets, clock, passwords);
         let mut store = Store::new(&self.runtime.engine, sandbox);
         store.limiter(|sandbox| &mut sandbox.usage);
         store.set_hostcall_fuel(limits::PLUGIN_HOSTCALL_BYTES);

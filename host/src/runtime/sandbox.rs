@@ -6,6 +6,7 @@ use super::{
     Call, Fault,
     bindings::coffer::plugin::types::{self, Error},
     imports::{Log, Passwords, Shelf},
+    types::Bytes,
 };
 use crate::{barrier::Writes, clock::Clock, limits};
 
@@ -19,7 +20,7 @@ pub(super) struct Sandbox {
     pub(super) keys: Shelf,
     /// What the call wants stored, in both.
     pub(super) writes: Writes,
-    pub(super) spent: Spent,
+    spent: Spent,
     pub(super) log: Log,
     pub(super) passwords: Arc<Passwords>,
     pub(super) table: ResourceTable,
@@ -29,6 +30,26 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
+    /// `inputs` are what the log must not show.
+    pub(super) fn new(call: &Call, inputs: Vec<Bytes>, clock: Clock, passwords: Arc<Passwords>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::PLUGIN_HANDLES);
+        Self {
+            clock,
+            begun: Clock::system().monotonic(),
+            storage: Shelf::new(call.storage.clone()),
+            keys: Shelf::new(call.keys.clone()),
+            writes: Writes::default(),
+            spent: Spent::default(),
+            log: Log::new(call.bounds.log_bytes, inputs),
+            passwords,
+            table,
+            usage: Usage::new(call.bounds.memory),
+            acted: false,
+            call: call.clone(),
+        }
+    }
+
     /// What is left of the call's time.
     pub(super) fn left(&self) -> Duration {
         let elapsed = Clock::system().monotonic().saturating_sub(self.begun);
@@ -38,7 +59,7 @@ impl Sandbox {
 
 /// What the call has used of its bounds on storage.
 #[derive(Debug, Default)]
-pub(super) struct Spent {
+struct Spent {
     operations: u32,
     written: usize,
 }
@@ -111,7 +132,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn new(most: usize) -> Self {
+    fn new(most: usize) -> Self {
         Self { bytes: 0, most: most.min(limits::PLUGIN_MEMORY), refused: None }
     }
 

@@ -11,6 +11,8 @@ use crate::{
     ids::MountId,
     runtime::{
         Bounds, Call, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
+        imports::Passwords,
+        sandbox::Sandbox,
         types::{Request, Response},
     },
     storage::Memory,
@@ -93,7 +95,9 @@ pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
     let (package, _) = resolve.push_path(wit).unwrap();
-    WASI.iter().for_each(|text| drop(resolve.push_str("wasi.wit", text).unwrap()));
+    for text in WASI {
+        resolve.push_str("wasi.wit", text).unwrap();
+    }
     let own = resolve.push_str("world.wit", WORLD).unwrap();
     let of = if world == "wasi" { own } else { package };
     let world = resolve.select_world(&[of], Some(world)).unwrap();
@@ -106,7 +110,9 @@ pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
     pub(crate) view: View,
     pub(crate) call: Call,
+    pub(crate) clock: Clock,
     pub(crate) hand: Hand,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Bench {
@@ -116,7 +122,8 @@ impl Bench {
 
     pub(crate) fn with(options: Options) -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
-        let barrier = Barrier::for_test(Arc::new(Memory::default()), clock.clone());
+        let memory = Arc::new(Memory::default());
+        let barrier = Barrier::for_test(memory.clone(), clock.clone());
         let mount = MountId::new();
         let view = barrier.view(Prefix::Data(mount.clone()));
         let call = Call {
@@ -130,11 +137,17 @@ impl Bench {
             passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 },
             read_only: false,
         };
-        Self { runtime: Runtime::new(clock, options).unwrap(), view, call, hand }
+        Self { runtime: Runtime::new(clock.clone(), options).unwrap(), view, call, clock, hand, memory }
     }
 
     pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Plugin {
         self.runtime.compile(wasm.into()).await.unwrap()
+    }
+
+    /// The host's side of one call, with no guest.
+    pub(crate) fn sandbox(&self, inputs: &[&str]) -> Sandbox {
+        let inputs = inputs.iter().map(|text| text.as_bytes().to_vec().into()).collect();
+        Sandbox::new(&self.call, inputs, self.clock.clone(), Arc::new(Passwords::new(2)))
     }
 
     /// Calls `handle` once.

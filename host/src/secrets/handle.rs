@@ -8,7 +8,10 @@ use crate::{
     ids::{RequestId, SecretPath, UserId, Username},
     mount::Mount,
     policy::{Action, Permit},
-    runtime::{Facts, Handle, types::{Request, Response}},
+    runtime::{
+        Facts, Handle,
+        types::{Request, Response},
+    },
 };
 
 /// Who asks, as the plugin is told.

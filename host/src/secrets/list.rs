@@ -59,7 +59,13 @@ impl Secrets {
     fn starts(&self, root: &str) -> Vec<Folder> {
         let live = |mount: &Arc<Mount>| mount.live().is_ok();
         match root.strip_prefix("secrets/") {
-            None => self.mounts.of_kind(Kind::Secrets).iter().filter(|m| live(m)).map(|m| Folder::root(m.name.clone())).collect(),
+            None => self
+                .mounts
+                .of_kind(Kind::Secrets)
+                .iter()
+                .filter(|m| live(m))
+                .map(|m| Folder::root(m.name.clone()))
+                .collect(),
             Some(folder) => {
                 let folder = Folder::parse(folder).ok();
                 let mounted = |folder: &Folder| self.mount(folder.mount()).is_ok_and(|mount| live(&mount));
@@ -155,4 +161,3 @@ impl Secrets {
         Ok(())
     }
 }
-

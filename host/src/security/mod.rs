@@ -15,7 +15,9 @@ use crate::{
     fence::{Counter, Fence},
 };
 
-pub use rules::{Argon2, Bind, Logins, Mounts, OverLimit, Passwords, Plugins, Problem, Rules, Sessions, StepUp, bytes, schema};
+pub use rules::{
+    Argon2, Bind, Logins, Mounts, OverLimit, Passwords, Plugins, Problem, Rules, Sessions, StepUp, bytes, schema,
+};
 
 /// The key of the document.
 pub const KEY: &str = "security";
@@ -47,9 +49,7 @@ impl Security {
         let current = self.documents.read(KEY).await?;
         let rules = match current.document() {
             None => Rules::default(),
-            Some(document) => {
-                Rules::parse(&document.value).map_err(|_| barrier::Error::Corrupt(KEY.to_owned()))?
-            }
+            Some(document) => Rules::parse(&document.value).map_err(|_| barrier::Error::Corrupt(KEY.to_owned()))?,
         };
         self.live.store(Arc::new((generation, Arc::new(rules))));
         Ok(())

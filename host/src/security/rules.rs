@@ -191,7 +191,14 @@ impl Rules {
             ("/logins/window", self.logins.window),
             ("/step_up/max_age", self.step_up.max_age),
         ] {
-            range(&mut found, at, span.duration(), Duration::from_secs(1), year, "must be between 1 second and 366 days");
+            range(
+                &mut found,
+                at,
+                span.duration(),
+                Duration::from_secs(1),
+                year,
+                "must be between 1 second and 366 days",
+            );
         }
         if sessions.refresh > sessions.max_ttl {
             found.push(Problem::new("/sessions/refresh", "out_of_range", "must not be more than max_ttl"));
@@ -208,15 +215,33 @@ impl Rules {
         range(&mut found, "/passwords/min_length", passwords.min_length, 8, 128, "must be between 8 and 128");
         range(&mut found, "/passwords/max_length", passwords.max_length, 64, 4096, "must be between 64 and 4096");
         let cost = &passwords.argon2;
-        range(&mut found, "/passwords/argon2/memory_kib", cost.memory_kib, 8192, 1_048_576, "must be between 8192 and 1048576");
+        range(
+            &mut found,
+            "/passwords/argon2/memory_kib",
+            cost.memory_kib,
+            8192,
+            1_048_576,
+            "must be between 8192 and 1048576",
+        );
         range(&mut found, "/passwords/argon2/iterations", cost.iterations, 1, 16, "must be between 1 and 16");
         range(&mut found, "/passwords/argon2/parallelism", cost.parallelism, 1, 4, "must be between 1 and 4");
         range(&mut found, "/logins/failures", logins.failures, 1, 1000, "must be between 1 and 1000");
-        range(&mut found, "/logins/failures_per_address", logins.failures_per_address, 1, 100_000, "must be between 1 and 100000");
+        range(
+            &mut found,
+            "/logins/failures_per_address",
+            logins.failures_per_address,
+            1,
+            100_000,
+            "must be between 1 and 100000",
+        );
         range(&mut found, "/plugins/max_cpu_ms", plugins.max_cpu_ms, 1, 10_000, "must be between 1 and 10000");
         range(&mut found, "/plugins/max_wall_ms", plugins.max_wall_ms, 10, 60_000, "must be between 10 and 60000");
         if bytes(&plugins.max_memory).is_none_or(|bytes| !(1 << 20..=1 << 30).contains(&bytes)) {
-            found.push(Problem::new("/plugins/max_memory", "invalid_value", "must be between 1MiB and 1GiB, as in 64MiB"));
+            found.push(Problem::new(
+                "/plugins/max_memory",
+                "invalid_value",
+                "must be between 1MiB and 1GiB, as in 64MiB",
+            ));
         }
         found
     }

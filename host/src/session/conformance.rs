@@ -3,25 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser, Renewal, Told,
-    testing::{ABSOLUTE, Bench, FAMILY, IDLE, refresh_token},
+    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser,
+    testing::{ABSOLUTE, Bench, FAMILY, IDLE, on_both_stores},
 };
-use crate::{
-    barrier::Writes,
-    ids::{Scope, SessionId, UserId},
-};
+use crate::ids::{SessionId, UserId};
 
 const MS: Duration = Duration::from_millis(1);
-
-macro_rules! on_both_stores {
-    ($($(#[$doc:meta])* async fn $name:ident($bench:ident) $story:block)*) => {$(
-        $(#[$doc])*
-        #[tokio::test]
-        async fn $name() {
-            for $bench in Bench::both().await $story
-        }
-    )*};
-}
 
 on_both_stores! {
     async fn a_login_is_found_by_its_access_token_and_by_nothing_else(bench) {
@@ -65,166 +52,12 @@ on_both_stores! {
         assert!(matches!(bench.sessions.spend(&session).await, Err(Error::Unknown)));
     }
 
-    async fn renewal_never_moves_the_end_of_the_family(bench) {
-        let mut tokens = bench.login().await;
-        let end = tokens.session.absolute_end;
-        for _ in 0..FAMILY.as_secs() / 500 - 1 {
-            bench.hand.advance(Duration::from_secs(500));
-            tokens = bench.renew(&tokens.refresh).await.unwrap();
-            assert_eq!(tokens.session.absolute_end, end);
-        }
-        assert_eq!(tokens.access_expires_in, Duration::from_secs(500));
-        bench.hand.advance(Duration::from_secs(500));
-        assert!(matches!(bench.renew(&tokens.refresh).await, Err(Error::Unknown)));
-        assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
-    }
-
     async fn a_clock_that_is_set_back_prolongs_no_ending(bench) {
         let tokens = bench.login().await;
         bench.sessions.end(&tokens.session.id).await.unwrap();
         bench.hand.set(bench.clock.now());
         bench.hand.set(crate::clock::Timestamp::from_millis(bench.clock.now().millis() - 100_000));
         assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
-    }
-
-    async fn a_renewed_pair_replaces_the_one_before(bench) {
-        let first = bench.login().await;
-        let second = bench.renew(&first.refresh).await.unwrap();
-        assert_eq!(second.session.id, first.session.id);
-        assert_eq!(second.session.login_at, first.session.login_at);
-        assert!(matches!(bench.find(&first.access).await, Err(Error::Unknown)));
-        bench.use_once(&second.access).await.unwrap();
-    }
-
-    async fn a_lost_answer_costs_nothing(bench) {
-        let first = bench.login().await;
-        let lost = bench.renew(&first.refresh).await.unwrap();
-        let mut again = bench.renew(&first.refresh).await.unwrap();
-        assert!(matches!(bench.find(&lost.access).await, Err(Error::Unknown)));
-        for _ in 0..2 {
-            again = bench.renew(&first.refresh).await.unwrap();
-        }
-        bench.find(&again.access).await.unwrap();
-        // Three times is enough.
-        assert!(matches!(bench.renew(&first.refresh).await, Err(Error::Reuse(_))));
-        assert!(matches!(bench.find(&again.access).await, Err(Error::Unknown)));
-    }
-
-    async fn a_spent_token_ends_the_family_once_its_pair_is_used(bench) {
-        let first = bench.login().await;
-        let second = bench.renew(&first.refresh).await.unwrap();
-        bench.use_once(&second.access).await.unwrap();
-        let Err(Error::Reuse(session)) = bench.renew(&first.refresh).await else { panic!("reuse") };
-        assert_eq!(session.user, first.session.user);
-        assert!(matches!(bench.find(&second.access).await, Err(Error::Unknown)));
-        assert!(matches!(bench.renew(&second.refresh).await, Err(Error::Unknown)));
-    }
-
-    async fn a_spent_token_ends_the_family_once_its_pair_would_have_expired(bench) {
-        let first = bench.login().await;
-        bench.renew(&first.refresh).await.unwrap();
-        bench.hand.advance(IDLE);
-        assert!(matches!(bench.renew(&first.refresh).await, Err(Error::Reuse(_))));
-    }
-
-    async fn every_older_refresh_token_ends_the_family(bench) {
-        let mut tokens = vec![bench.login().await];
-        for _ in 0..31 {
-            tokens.push(bench.renew(&tokens.last().unwrap().refresh).await.unwrap());
-        }
-        assert!(matches!(bench.renew(&tokens[0].refresh).await, Err(Error::Reuse(_))));
-        assert!(matches!(bench.renew(&tokens[31].refresh).await, Err(Error::Unknown)));
-    }
-
-    async fn a_replaced_refresh_token_ends_the_family(bench) {
-        let first = bench.login().await;
-        let lost = bench.renew(&first.refresh).await.unwrap();
-        let again = bench.renew(&first.refresh).await.unwrap();
-        assert!(matches!(bench.renew(&lost.refresh).await, Err(Error::Reuse(_))));
-        assert!(matches!(bench.find(&again.access).await, Err(Error::Unknown)));
-    }
-
-    async fn a_secret_that_was_never_given_out_changes_nothing(bench) {
-        let tokens = bench.login().await;
-        let guess = super::RefreshToken::generate(&tokens.session.id);
-        assert!(matches!(bench.sessions.renew(&guess, Renewal::default(), None).await, Err(Error::Unknown)));
-        bench.use_once(&tokens.access).await.unwrap();
-        bench.renew(&tokens.refresh).await.unwrap();
-    }
-
-    async fn a_plugin_that_no_longer_vouches_ends_the_family(bench) {
-        let tokens = bench.login().await;
-        let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
-        assert_eq!(pending.internal, b"canary-internal");
-        // It cannot tell: nothing is spent.
-        drop(pending);
-        bench.find(&tokens.access).await.unwrap();
-        let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
-        bench.sessions.fail_renewal(pending).await.unwrap();
-        assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
-    }
-
-    async fn another_subject_ends_the_family(bench) {
-        let tokens = bench.login().await;
-        let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
-        let told = told(&bench, &tokens.session.plugin, "eve").await;
-        assert!(matches!(bench.sessions.finish_renewal(pending, told, None).await, Err(Error::Unknown)));
-        assert!(matches!(bench.renew(&tokens.refresh).await, Err(Error::Unknown)));
-    }
-
-    async fn what_the_plugin_tells_at_renewal_is_what_counts(bench) {
-        let tokens = bench.login().await;
-        let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
-        let newer = "cd".repeat(32);
-        let told = Told { groups: vec!["new".to_owned()], ..told(&bench, &newer, "ada-the-subject").await };
-        let next = bench.sessions.finish_renewal(pending, told, None).await.unwrap();
-        assert_eq!(bench.find(&next.access).await.unwrap().groups, ["new"]);
-        // The plugin that vouched first is nothing to it now; the one that vouched last is.
-        raise(&bench, EpochOf::Digest(tokens.session.plugin.clone())).await;
-        bench.find(&next.access).await.unwrap();
-        raise(&bench, EpochOf::Digest(newer)).await;
-        assert!(matches!(bench.find(&next.access).await, Err(Error::Unknown)));
-    }
-
-    async fn an_epoch_raised_while_the_plugin_is_asked_wins(bench) {
-        let tokens = bench.login().await;
-        let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
-        let told = told(&bench, &tokens.session.plugin, "ada-the-subject").await;
-        raise(&bench, EpochOf::User(tokens.session.user.clone())).await;
-        assert!(matches!(bench.sessions.finish_renewal(pending, told, None).await, Err(Error::Unknown)));
-    }
-
-    async fn scope_narrows_and_never_widens(bench) {
-        let wide = Scope::parse("read:secrets/kv").unwrap();
-        let narrow = Scope::parse("read:secrets/kv/apps").unwrap();
-        let tokens = bench.login_with(|new| new.scope = Some(wide.clone())).await;
-        let token = refresh_token(&tokens.refresh);
-        let wider = Scope::parse("read:secrets").unwrap();
-        let refused = bench.sessions.renew(&token, Renewal::default(), Some(wider)).await;
-        assert!(matches!(refused, Err(Error::Wider(_))));
-        let next = bench.sessions.renew(&token, Renewal::default(), Some(narrow.clone())).await.unwrap();
-        assert_eq!(bench.find(&next.access).await.unwrap().scope, Some(narrow));
-        let back = bench.sessions.renew(&refresh_token(&next.refresh), Renewal::default(), Some(wide)).await;
-        assert!(matches!(back, Err(Error::Wider(_))));
-    }
-
-    async fn binding_and_client_hold_for_renewal(bench) {
-        let client = UserId::new();
-        let of = EpochsOf { client: Some(client.clone()), ..EpochsOf::default() };
-        let more = bench.sessions.epochs(&of).await.unwrap();
-        let tokens = bench.login_with(|new| {
-            new.addresses = Some(vec!["10.0.0.0/8".parse().unwrap()]);
-            new.client = Some(client.clone());
-            new.epochs = new.epochs.clone().and(more);
-        }).await;
-        let token = refresh_token(&tokens.refresh);
-        let from = |address: &str, client| Renewal { address: Some(address.parse().unwrap()), client };
-        let elsewhere = bench.sessions.renew(&token, from("11.0.0.1", Some(client.clone())), None).await;
-        assert!(matches!(elsewhere, Err(Error::Address)));
-        for other in [None, Some(UserId::new())] {
-            assert!(matches!(bench.sessions.renew(&token, from("10.0.0.1", other), None).await, Err(Error::Unknown)));
-        }
-        bench.sessions.renew(&token, from("10.0.0.1", Some(client)), None).await.unwrap();
     }
 
     async fn a_bound_session_is_refused_elsewhere_and_lives_on(bench) {
@@ -279,12 +112,12 @@ on_both_stores! {
             (EpochOf::Client(UserId::new()), false),
             (EpochOf::User(tokens.session.user.clone()), true),
         ] {
-            raise(&bench, of).await;
+            bench.raise(of).await;
             assert_eq!(bench.find(&tokens.access).await.is_err(), dies);
         }
         for of in [EpochOf::Everything, EpochOf::Mount(mount), EpochOf::Digest("ab".repeat(32))] {
             let tokens = bench.login().await;
-            raise(&bench, of).await;
+            bench.raise(of).await;
             assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
             assert!(matches!(bench.renew(&tokens.refresh).await, Err(Error::Unknown)));
         }
@@ -293,7 +126,7 @@ on_both_stores! {
     async fn a_login_that_overlaps_an_ending_does_not_survive_it(bench) {
         let user = UserId::new();
         let new = bench.new_session(&user).await;
-        raise(&bench, EpochOf::User(user.clone())).await;
+        bench.raise(EpochOf::User(user.clone())).await;
         assert!(matches!(bench.sessions.create(new).await, Err(Error::Ended)));
         // One that has forgotten to read an epoch is not made at all.
         let epochs = bench.sessions.epochs(&EpochsOf::default()).await.unwrap();
@@ -338,6 +171,47 @@ on_both_stores! {
         assert!(matches!(refused, Err(Error::TooMany)));
     }
 
+    async fn a_child_does_not_push_out_its_own_parents(bench) {
+        let root = bench.login().await;
+        let per_user = Some(PerUser { most: 3, over: OverLimit::EndOldest });
+        let mut parent = root;
+        let mut children = Vec::new();
+        for _ in 0..6 {
+            bench.hand.advance(Duration::from_secs(1));
+            children.push(bench.child_of(&parent, |new| new.per_user = per_user).await.unwrap());
+            bench.use_once(&parent.access).await.unwrap();
+        }
+        bench.find(&children[5].access).await.unwrap();
+        assert!(matches!(bench.find(&children[3].access).await, Err(Error::Unknown)));
+        parent = children.pop().unwrap();
+        bench.child_of(&parent, |new| new.per_user = per_user).await.unwrap();
+        bench.find(&parent.access).await.unwrap();
+    }
+
+    async fn looking_at_a_token_costs_it_nothing(bench) {
+        let tokens = bench.login_with(|new| new.max_uses = Some(1)).await;
+        let look = async |text: &str| {
+            bench.sessions.introspect(&AnyToken::parse(text).unwrap()).await.unwrap().map(|session| session.id.clone())
+        };
+        for _ in 0..3 {
+            assert_eq!(look(tokens.access.reveal()).await, Some(tokens.session.id.clone()));
+        }
+        assert_eq!(bench.sessions.get(&tokens.session.id).await.unwrap().unwrap().user, tokens.session.user);
+        bench.use_once(&tokens.access).await.unwrap();
+        assert_eq!(look(tokens.access.reveal()).await, None);
+
+        let first = bench.login().await;
+        let refresh = |tokens: &super::Tokens| tokens.refresh.as_ref().unwrap().reveal().clone();
+        assert!(look(&refresh(&first)).await.is_some());
+        let second = bench.renew(&first.refresh).await.unwrap();
+        assert!(look(&refresh(&first)).await.is_none() && look(&refresh(&second)).await.is_some());
+        // Nor is it an alarm to look at a spent one, or a use of the pair to look at it.
+        bench.renew(&first.refresh).await.unwrap();
+        bench.sessions.end(&first.session.id).await.unwrap();
+        assert!(look(&refresh(&second)).await.is_none());
+        assert!(bench.sessions.get(&first.session.id).await.unwrap().is_none());
+    }
+
     async fn a_list_shows_what_is_alive_and_what_is_told_of_it(bench) {
         let user = UserId::new();
         let first = bench.sessions.create(bench.new_session(&user).await).await.unwrap();
@@ -369,7 +243,7 @@ on_both_stores! {
 
         let tokens = bench.login().await;
         bench.find(&tokens.access).await.unwrap();
-        raise(&bench, EpochOf::User(tokens.session.user.clone())).await;
+        bench.raise(EpochOf::User(tokens.session.user.clone())).await;
         assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
 
         let tokens = bench.login().await;
@@ -383,22 +257,4 @@ on_both_stores! {
         let one = bench.find(&limited.access).await.unwrap();
         assert!(!Arc::ptr_eq(&one, &bench.find(&limited.access).await.unwrap()), "never from memory");
     }
-}
-
-async fn told(bench: &Bench, plugin: &str, subject: &str) -> Told {
-    let of = EpochsOf { digest: Some(plugin.to_owned()), ..EpochsOf::default() };
-    Told {
-        subject: subject.to_owned(),
-        groups: Vec::new(),
-        internal: Vec::new(),
-        plugin: plugin.to_owned(),
-        epochs: bench.sessions.epochs(&of).await.unwrap(),
-    }
-}
-
-async fn raise(bench: &Bench, of: EpochOf) {
-    let mut writes = Writes::default();
-    bench.sessions.end_all(&mut writes, of);
-    bench.barrier.commit(writes).await.unwrap();
-    bench.sessions.settled().await;
 }

@@ -32,7 +32,9 @@ pub(super) struct Copies(moka::sync::Cache<SessionId, (Arc<Session>, Moment)>);
 
 impl Copies {
     pub(super) fn new() -> Self {
-        Self(moka::sync::Cache::new(limits::SESSION_COPIES))
+        // Whether a copy is good is ours to say; the cache only sees to it that none lies about.
+        let cache = moka::sync::Cache::builder().max_capacity(limits::SESSION_COPIES);
+        Self(cache.time_to_live(limits::FENCE_STALE).build())
     }
 
     pub(super) fn get(&self, id: &SessionId, now: Moment) -> Option<Arc<Session>> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     barrier::Writes,
-    ids::{Scope, SessionId, UserId},
+    ids::{Scope, SessionId},
     limits,
     storage::Expect,
 };
@@ -19,7 +19,7 @@ impl Sessions {
     /// credential, so nothing that was ended meanwhile survives (`Ended`).
     pub async fn create(&self, new: NewSession) -> Result<Tokens, Error> {
         if let Some(per_user) = new.per_user {
-            self.make_room(&new.user, per_user).await?;
+            self.make_room(&new, per_user).await?;
         }
         for _ in 0..limits::SESSION_ATTEMPTS {
             let parent = match &new.parent {
@@ -68,7 +68,8 @@ impl Sessions {
             created_at: now,
             given_at: now,
             until: now,
-            end: new.login_at.after(span),
+            // A child's life begins now, though its login was its parent's.
+            end: if parent.is_some() { now.after(span) } else { new.login_at.after(span) },
             idle: new.lifetimes.idle,
             absolute: new.lifetimes.absolute,
             internal: new.internal.clone(),
@@ -94,18 +95,24 @@ impl Sessions {
     }
 
     /// The index may lag; it bounds what a user piles up, and decides nothing else.
-    async fn make_room(&self, user: &UserId, per_user: PerUser) -> Result<(), Error> {
-        let listed = self.store.of_user(user).await?;
+    async fn make_room(&self, new: &NewSession, per_user: PerUser) -> Result<(), Error> {
+        let listed = self.store.of_user(&new.user).await?;
         let most = per_user.most.max(1) as usize;
         if listed.len() < most {
             return Ok(());
         }
-        let alive = self.prune(listed).await?;
+        let mut alive = self.prune(listed).await?;
         let over = (alive.len() + 1).saturating_sub(most);
         if over > 0 && per_user.over == OverLimit::Refuse {
             return Err(Error::TooMany);
         }
-        for session in &alive[..over] {
+        // What the new one is to be a child of stays: it would end with it.
+        let mut above = new.parent.clone();
+        while let Some(id) = above {
+            let at = alive.iter().position(|session| session.id == id);
+            above = at.and_then(|at| alive.remove(at).parent);
+        }
+        for session in alive.iter().take(over) {
             self.end(&session.id).await?;
         }
         Ok(())

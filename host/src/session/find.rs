@@ -2,7 +2,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{AccessToken, Error, Session, Sessions, copies::Moment, standing::Standing};
+use super::{AccessToken, AnyToken, Error, Session, Sessions, copies::Moment, record::Shown, standing::Standing};
+use crate::ids::SessionId;
 
 impl Sessions {
     /// Whom a token stands for. Spends nothing. Whether the session has ended (`Unknown`) is
@@ -12,6 +13,29 @@ impl Sessions {
         match is_allowed(session.addresses.as_deref(), address) {
             true => Ok(session),
             false => Err(Error::Address),
+        }
+    }
+
+    /// A family by its id, if it is alive: whose it is must be known before somebody may end it.
+    pub async fn get(&self, id: &SessionId) -> Result<Option<Arc<Session>>, Error> {
+        let Some(family) = self.alive(id).await? else { return Ok(None) };
+        let left = self.uses_left(id, &family.facts, &family.record).await?;
+        Ok(Some(Arc::new(family.facts.session(id, &family.record, left))))
+    }
+
+    /// Whom any token stands for, if it is good just now, wherever it is used. Costs it nothing.
+    pub async fn introspect(&self, token: &AnyToken) -> Result<Option<Arc<Session>>, Error> {
+        match token {
+            AnyToken::Access(token) => match self.alive_by_access(token).await {
+                Err(Error::Unknown) => Ok(None),
+                other => other.map(Some),
+            },
+            AnyToken::Refresh(token) => {
+                let (id, now) = (token.session(), self.clock.now());
+                let Some(family) = self.alive(id).await? else { return Ok(None) };
+                let shown = family.facts.shown(token, family.record.used, now, &self.barrier)?;
+                Ok((shown == Shown::Live).then(|| Arc::new(family.facts.session(id, &family.record, None))))
+            }
         }
     }
 

@@ -32,9 +32,19 @@ mod attacks;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod renewals;
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod thief;
 #[cfg(test)]
 mod uses_tests;
 

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AccessToken, EpochsOf, Error, Lifetimes, NewSession, RefreshToken, Renewal, Session, Sessions, Store, Tokens,
-    embedded::Embedded, redis::Redis,
+    AccessToken, EpochOf, EpochsOf, Error, Lifetimes, NewSession, RefreshToken, Renewal, Session, Sessions, Store,
+    Tokens, embedded::Embedded, redis::Redis,
 };
 use crate::{
-    barrier::Barrier,
+    barrier::{Barrier, Writes},
     clock::{Clock, Hand, Timestamp},
     fence::Fence,
     ids::{MountId, MountName, SessionId, UserId},
@@ -15,6 +15,18 @@ use crate::{
     shared::{self, Answer, Link},
     storage::{Entry, Memory},
 };
+
+/// A story told once and run on each store.
+macro_rules! on_both_stores {
+    ($($(#[$doc:meta])* async fn $name:ident($bench:ident) $story:block)*) => {$(
+        $(#[$doc])*
+        #[tokio::test]
+        async fn $name() {
+            for $bench in Bench::both().await $story
+        }
+    )*};
+}
+pub(super) use on_both_stores;
 
 pub(super) const IDLE: Duration = Duration::from_secs(60);
 pub(super) const ABSOLUTE: Duration = Duration::from_secs(600);
@@ -196,6 +208,14 @@ impl Bench {
             }
         }
         all
+    }
+
+    /// Ends all of something, as a use case does it.
+    pub(super) async fn raise(&self, of: EpochOf) {
+        let mut writes = Writes::default();
+        self.sessions.end_all(&mut writes, of);
+        self.barrier.commit(writes).await.unwrap();
+        self.sessions.settled().await;
     }
 
     pub(super) fn after(&self, span: Duration) -> Timestamp {

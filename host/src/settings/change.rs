@@ -92,9 +92,7 @@ impl Settings {
     fn check_lock_out(&self, rules: &Rules, without: Option<&MountName>, force: bool) -> Result<(), Error> {
         let admin = RoleName::parse("admin").expect("a constant");
         let able = self.mounts.of_kind(Kind::Auth).into_iter().any(|mount| {
-            mount.live().is_ok()
-                && without != Some(&mount.name)
-                && rules.may_give(mount.name.as_str(), admin.as_str())
+            mount.live().is_ok() && without != Some(&mount.name) && rules.may_give(mount.name.as_str(), admin.as_str())
         });
         if able || force { Ok(()) } else { Err(Error::LockedOut) }
     }

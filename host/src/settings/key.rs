@@ -55,7 +55,8 @@ mod tests {
         for good in ["security", "auth/github", "secrets/kv-2", "custom/a/b"] {
             assert_eq!(Key::parse(good).unwrap().to_string(), good);
         }
-        for bad in ["", "auth", "auth/", "auth/me", "secrets/a/b", "secrets/password", "custom", "custom/", "core/seal"] {
+        for bad in ["", "auth", "auth/", "auth/me", "secrets/a/b", "secrets/password", "custom", "custom/", "core/seal"]
+        {
             assert!(Key::parse(bad).is_err(), "{bad}");
         }
     }

@@ -88,7 +88,8 @@ impl Settings {
             Key::Custom(_) => json!({}),
             Key::Mount(..) => {
                 let live = mount.and_then(|mount| mount.live().ok());
-                let config = live.map_or_else(|| json!({"type": "object"}), |live| live.manifest().config.document().clone());
+                let config =
+                    live.map_or_else(|| json!({"type": "object"}), |live| live.manifest().config.document().clone());
                 json!({
                     "type": "object",
                     "required": ["plugin"],
@@ -130,9 +131,7 @@ const fn description(key: &Key) -> &'static str {
 
 fn state(mount: &Mount) -> Value {
     let (live, health, reason) = match mount.live() {
-        Ok(live) => {
-            (json!({"version": live.manifest().version, "digest": live.digest().as_str()}), "ok", Value::Null)
-        }
+        Ok(live) => (json!({"version": live.manifest().version, "digest": live.digest().as_str()}), "ok", Value::Null),
         Err(crate::mount::Error::Disabled) => (Value::Null, "disabled", Value::Null),
         Err(error) => (Value::Null, "broken", json!(error.to_string())),
     };

@@ -135,8 +135,10 @@ fn answer(value: Value) -> Answer {
 
 /// Only the kind of an error: its text may quote what was sent.
 fn away(error: &RedisError) -> Error {
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => Error::Unusable("it refuses the name or password of its URL".to_owned()),
-        _ => Error::Away(error.code().unwrap_or_else(|| error.category()).to_owned()),
+    match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
+            Error::Unusable("it refuses the name or password of its URL".to_owned())
+        }
+        (_, code) => Error::Away(code.unwrap_or_else(|| error.category()).to_owned()),
     }
 }

@@ -87,7 +87,7 @@ fn child(test: &str, url: &str, round: usize) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(this);
     command.args(["--exact", &format!("storage::kill::{test}"), "--ignored", "--nocapture"]);
-    command.env(URL, url).env(ROUND, round.to_string()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.env(URL, url).env(ROUND, round.to_string()).stdout(Stdio::piped());
     command.spawn().expect("a child")
 }
 
@@ -172,7 +172,7 @@ async fn fills_the_disk() {
     let Some(url) = ours(URL) else { return };
     let storage = open(&url, Clock::system()).await.expect("it opens");
     let unlimited = getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(600_000), ..unlimited.clone() }).expect("limited");
+    setrlimit(Resource::Fsize, Rlimit { current: Some(600_000), ..unlimited }).expect("limited");
     let (mut tasks, stored) = (JoinSet::new(), Arc::new(std::sync::Mutex::new(Vec::new())));
     for task in 0..4 {
         let (storage, stored) = (storage.clone(), stored.clone());

@@ -16,12 +16,9 @@ fn batch(key: Key) -> Batch {
 }
 
 /// Runs `work` over and over in so many tasks, and says how often it was done per second.
-async fn per_second<F: Future<Output = ()> + Send>(
-    tasks: usize,
-    work: impl Fn(String) -> F + Clone + Send + 'static,
-) -> f64
+async fn per_second<F>(tasks: usize, work: impl Fn(String) -> F + Clone + Send + 'static) -> f64
 where
-    F: 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let clock = Clock::system();
     let begun = clock.monotonic();

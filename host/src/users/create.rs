@@ -60,11 +60,8 @@ impl Users {
                 kind: directory::Kind::Person,
             };
             let user = self.directory.create_shipped(&mut writes, about).await.map_err(taken)?;
-            let facts = Facts {
-                mount_path: mount.name.to_string(),
-                request_id: new.request.to_string(),
-                ..Facts::default()
-            };
+            let facts =
+                Facts { mount_path: mount.name.to_string(), request_id: new.request.to_string(), ..Facts::default() };
             let mut attempt = self.mounts.call(&mount, facts, user.id.as_str())?;
             let credential = Zeroizing::new(
                 serde_json::to_vec(&json!({"password": new.password.reveal()})).expect("JSON serialises"),

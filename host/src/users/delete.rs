@@ -25,11 +25,8 @@ impl Users {
                 if !live.plugin.exports().credentials {
                     continue;
                 }
-                let facts = Facts {
-                    mount_path: mount.name.to_string(),
-                    request_id: request.to_string(),
-                    ..Facts::default()
-                };
+                let facts =
+                    Facts { mount_path: mount.name.to_string(), request_id: request.to_string(), ..Facts::default() };
                 let mut attempt = self.mounts.call(&mount, facts, user.id.as_str())?;
                 let remove = runtime::Remove { subject: user.id.to_string(), id: None };
                 writes.merge(attempt.run(remove).await?.writes);

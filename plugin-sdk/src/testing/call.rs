@@ -286,7 +286,13 @@ impl Imports for Call {
 
     fn emit(&self, level: Level, message: &str, fields: &[Field]) {
         let fields: String = fields.iter().map(|field| format!(" {}={}", field.name, field.value)).collect();
-        self.host.0.borrow_mut().logged.push(format!("{level:?}: {message}{fields}"));
+        let level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        self.host.0.borrow_mut().logged.push(format!("{level}: {message}{fields}"));
     }
 
     fn intend(&self, undo: &[u8]) -> Result<()> {

@@ -24,7 +24,11 @@
 //! runs again if what it read has changed. The clock moves by hand, and password hashes cost
 //! nothing (and are worth nothing). Keys of `crypto` are not there yet.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
 use serde_json::{Map, Value};
 
@@ -59,7 +63,7 @@ struct State {
     now: u64,
     entries: BTreeMap<String, Stored>,
     storage_is_away: bool,
-    meanwhile: Vec<Meanwhile>,
+    meanwhile: VecDeque<Meanwhile>,
     outside: Option<Outside>,
     logged: Vec<String>,
     intents: Vec<Vec<u8>>,
@@ -96,7 +100,7 @@ impl Host {
             now: 1_767_226_500_000,
             entries: BTreeMap::new(),
             storage_is_away: false,
-            meanwhile: Vec::new(),
+            meanwhile: VecDeque::new(),
             outside: None,
             logged: Vec::new(),
             intents: Vec::new(),
@@ -152,9 +156,9 @@ impl Host {
     }
 
     /// Done once, after the next call has run and before it is committed: so that call meets a
-    /// conflict if this changes what it read. Several are met one by one, the last one first.
+    /// conflict if this changes what it read. Of several each is met by one run.
     pub fn meanwhile(&self, what: impl FnOnce(&Self) + 'static) {
-        self.0.borrow_mut().meanwhile.push(Box::new(what));
+        self.0.borrow_mut().meanwhile.push_back(Box::new(what));
     }
 
     /// Who answers HTTP. Without one every request ends in `denied`.
@@ -293,10 +297,7 @@ impl Host {
         for _ in 0..RUNS {
             let this = Rc::new(Call::new(self.clone()));
             let outcome = crate::host::with(this.clone(), &call);
-            let meanwhile = self.0.borrow_mut().meanwhile.pop();
-            if let Some(meanwhile) = meanwhile {
-                meanwhile(self);
-            }
+            self.let_others_act();
             if this.is_up_to_date() {
                 return outcome.map(|value| (value, this));
             }
@@ -305,6 +306,17 @@ impl Host {
             }
         }
         Err(Error::unavailable("a conflict in every run"))
+    }
+}
+
+impl Host {
+    /// The calls that somebody else makes meanwhile are left alone.
+    fn let_others_act(&self) {
+        let mut waiting = std::mem::take(&mut self.0.borrow_mut().meanwhile);
+        if let Some(act) = waiting.pop_front() {
+            act(self);
+        }
+        self.0.borrow_mut().meanwhile = waiting;
     }
 }
 

@@ -1,10 +1,10 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
 mod seal;
-mod sessions;
-mod settings;
 mod secret_inputs;
 mod secrets;
+mod sessions;
+mod settings;
 mod token;
 mod users;
 
@@ -15,7 +15,6 @@ use axum::{
 
 use crate::app::App;
 
-/// Below `/api/v1`.
 pub fn routes() -> Router<App> {
     let table: Vec<(&[&str], MethodRouter<App>)> = vec![
         (&["/auth/token/create", "/token/create"], post(token::create)),
@@ -47,6 +46,7 @@ pub fn routes() -> Router<App> {
         (&["/sys/audit/verify"], post(seal::verify_audit)),
     ];
     table.into_iter().fold(Router::new(), |router, (paths, methods)| {
-        paths.iter().fold(router, |router, path| router.route(path, methods.clone()))
+        // Not nested: handlers read the path that the client sent.
+        paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
     })
 }

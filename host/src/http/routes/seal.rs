@@ -19,7 +19,7 @@ use crate::{
         query,
         trail::About,
     },
-    operate::{Operate, Shares, Stretch, SysPath},
+    operate::{Operate, Shares, SysPath},
     policy,
     sensitive::Secret,
 };
@@ -127,19 +127,26 @@ impl Input for Seal {
     }
 }
 
-pub async fn seal(State(operate): State<Operate>, Permitted(permit, input, _): Permitted<Seal>) -> ApiResult<Json<StatusView>> {
+pub async fn seal(
+    State(operate): State<Operate>,
+    Permitted(permit, input, _): Permitted<Seal>,
+) -> ApiResult<Json<StatusView>> {
     operate.seal(&permit, input.node).await?;
     Ok(Json(operate.status().await?.into()))
 }
 
-/// `POST /sys/audit/verify`: lines of a trail, and where the lines before them ended.
+/// `POST /sys/audit/verify`: lines of a trail and where those before them ended, or `end` and
+/// the chains of all of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyAudit {
+    #[serde(default)]
     lines: Vec<String>,
     from: Option<Link>,
-    /// Nothing follows: the chains of all lines so far.
-    ends: Option<BTreeSet<String>>,
+    #[serde(default)]
+    end: bool,
+    #[serde(default)]
+    seen: BTreeSet<String>,
 }
 
 impl Input for VerifyAudit {
@@ -163,9 +170,12 @@ pub async fn verify_audit(
     State(operate): State<Operate>,
     Permitted(permit, input, _): Permitted<VerifyAudit>,
 ) -> ApiResult<Json<Value>> {
-    let VerifyAudit { lines, from, ends } = input;
-    let (verified, ending) = operate.verify(&permit, Stretch { lines, from, ends }).await?;
-    Ok(Json(json!({"verified": verified, "ending": ending})))
+    let VerifyAudit { lines, from, end, seen } = input;
+    let answer = match end {
+        true => serde_json::to_value(operate.verify_end(&permit, from, &seen).await?),
+        false => serde_json::to_value(operate.verify(&permit, &lines, from).await?),
+    };
+    Ok(Json(answer.map_err(ApiError::internal)?))
 }
 
 /// Nobody is asked who they are, and nothing is recorded of it.

@@ -51,8 +51,8 @@ impl Input for Create {
             (Some(_), None) if mount.is_some() => return Err(ApiError::at(Kind::DuplicateMember, ["body", "mount"])),
             (Some(id), None) => path::secret_id(id, ["body", "secret_id"])?,
             (None, Some(name)) => {
-                let invalid = |member| move |error: crate::ids::Error| {
-                    ApiError::because(Kind::InvalidValue, ["body", member], error.0)
+                let invalid = |member| {
+                    move |error: crate::ids::Error| ApiError::because(Kind::InvalidValue, ["body", member], error.0)
                 };
                 let mount = MountName::parse(mount.unwrap_or(DEFAULT_MOUNT)).map_err(invalid("mount"))?;
                 SecretPath::new(mount, name).map_err(invalid("name"))?
@@ -207,7 +207,7 @@ impl OwnInput for ListAll {
 }
 
 fn page(raw: &Raw) -> Result<Page, ApiError> {
-    let ListQuery { prefix: _, recursive, limit, cursor } = query::decode(&raw.parts)?;
+    let ListQuery { _prefix: _, recursive, limit, cursor } = query::decode(&raw.parts)?;
     let limit = limit.unwrap_or(limits::LIST_DEFAULT);
     match (1..=limits::LIST_MOST).contains(&limit) {
         true => Ok(Page { recursive, limit, cursor }),

@@ -99,7 +99,8 @@ impl From<Listing> for ListedSecrets {
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    pub(super) prefix: Option<String>,
+    #[serde(rename = "prefix")]
+    pub(super) _prefix: Option<String>,
     #[serde(default)]
     pub(super) recursive: bool,
     pub(super) limit: Option<usize>,

@@ -97,8 +97,12 @@ async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     let trail = permitted::trail(&request.parts)?;
     let name = login.credentials.get("username").and_then(Value::as_str).and_then(|name| trail.audit().hash(name));
     let values = name.map(|name| ("username".to_owned(), name)).into_iter().collect();
-    let about =
-        About { resource: Some(format!("auth/{mount}")), decision: Some("tried".to_owned()), values, ..About::default() };
+    let about = About {
+        resource: Some(format!("auth/{mount}")),
+        decision: Some("tried".to_owned()),
+        values,
+        ..About::default()
+    };
     trail.decided("token.create", Default::default(), about).await?;
     let credentials = Credentials(login.credentials);
     let attempt = Attempt { mount, credentials, wish: login.wish, client: request.client.clone() };
@@ -133,12 +137,7 @@ pub async fn renew(State(app): State<App>, request: TokenRequest) -> ApiResult<J
     Ok(Json(renewed(&app, &request, refresh_token, scope).await?.into()))
 }
 
-async fn renewed(
-    app: &App,
-    request: &TokenRequest,
-    token: Secret<String>,
-    scope: Option<Scope>,
-) -> ApiResult<Tokens> {
+async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope: Option<Scope>) -> ApiResult<Tokens> {
     // Junk costs nothing, and is told no more than a token that is no longer good.
     let token = RefreshToken::parse(token.reveal()).map_err(|_| ApiError::new(Kind::InvalidGrant))?;
     let trail = permitted::trail(&request.parts)?;

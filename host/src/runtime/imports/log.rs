@@ -67,8 +67,7 @@ impl Log {
             }
         }
         // One line stays one line, whatever a guest puts into it.
-        text.retain(|c| !c.is_control());
-        Some(text)
+        Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
     }
 
     pub(super) fn printed(&self) -> Printed {
@@ -151,12 +150,27 @@ fn find_secrets(inputs: &[Bytes]) -> Secrets {
             Err(_) => found.push(Zeroizing::new(String::from_utf8_lossy(input).into_owned())),
         }
     }
+    for at in 0..found.len() {
+        add_other_forms(at, &mut found);
+    }
     found.retain(|secret| secret.len() >= SHORTEST);
     found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
     found.dedup();
     match found.len() <= limits::PLUGIN_LOG_SECRETS {
         true => Secrets::Known(found),
         false => Secrets::TooMany,
+    }
+}
+
+/// A secret of many lines is printed line by line, and one in quotes with its marks escaped.
+fn add_other_forms(at: usize, found: &mut Vec<Zeroizing<String>>) {
+    let secret = found[at].clone();
+    if secret.contains('\n') {
+        found.extend(secret.lines().map(|line| Zeroizing::new(line.to_owned())));
+    }
+    let escaped = Zeroizing::new(secret.escape_debug().to_string());
+    if *escaped != *secret {
+        found.push(escaped);
     }
 }
 

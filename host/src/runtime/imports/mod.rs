@@ -22,6 +22,8 @@ mod outside;
 mod passwords;
 mod shelf;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod wasi;
 
 pub use keys::Key;

@@ -260,3 +260,9 @@ impl insecure_seed::Host for Sandbox {
         Ok((u64::from_ne_bytes(ids::random()), u64::from_ne_bytes(ids::random())))
     }
 }
+
+#[cfg(test)]
+pub(super) fn print_for_test(sandbox: &mut Sandbox, bytes: &'static [u8]) {
+    let mut printer = Printer(sandbox.log.printed());
+    printer.write(bytes::Bytes::from_static(bytes)).unwrap();
+}

@@ -104,12 +104,9 @@ async fn an_answer_is_bounded_and_must_lie_in_memory() {
 #[tokio::test]
 async fn an_answer_that_is_not_a_json_object_is_refused() {
     let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
-    let bodies =
-        ["\\ff\\fe", "nonsense", "[1]", "1", "{", "{}x", "{\\22a\\22:NaN}", &format!("{{\\22a\\22:{deep}}}")];
+    let bodies = ["\\ff\\fe", "nonsense", "[1]", "1", "{", "{}x", "{\\22a\\22:NaN}", &format!("{{\\22a\\22:{deep}}}")];
     for body in bodies {
         let data = format!(r#"(data (i32.const 3000) "{body}")"#);
-        let len = wat::parse_str(format!(r#"(module (memory 1) {data})"#)).unwrap().len();
-        assert!(len > 0);
         let bytes = body.replace("\\22", "\"").replace("\\ff", "x").replace("\\fe", "x").len();
         let answer = format!("(call $answer (i32.const 3000) (i32.const {bytes}))");
         let fault = fault_of(engine("", &data, &answer)).await;

@@ -1,4 +1,6 @@
 mod bench;
+mod crowd;
 mod hostile;
 mod plain;
 mod refused;
+mod shipped;

@@ -1,5 +1,8 @@
 use crate::runtime::testing::{Bench, GET, PUT, engine, request};
-use crate::runtime::{Check, Exports, Fault};
+use crate::{
+    barrier::Writes,
+    runtime::{Check, Exports, Fault, Login, bindings::coffer::plugin::storage},
+};
 
 /// What `get` of the path found: the value, or `denied` if there is nothing or no such key.
 fn reader() -> Vec<u8> {
@@ -46,4 +49,44 @@ async fn a_component_tells_what_it_exports() {
     let plugin = bench.compile(engine("", "", "(call $ok)")).await;
     assert_eq!(plugin.exports(), Exports { engine: true, ..Exports::default() });
     assert_eq!(plugin.call(Check, &bench.call).await.unwrap().value, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_failure_says_whether_what_it_had_read_is_still_so() {
+    let bench = Bench::new();
+    let plugin = bench.compile(reader()).await;
+    let failure = plugin.attempt(request("read", "x", ""), &bench.call).await.unwrap_err();
+    assert!(!failure.stale && failure.may_rerun && matches!(failure.fault, Fault::Refused(_)));
+    let sandbox_sees_it_change = async {
+        let mut sandbox = bench.sandbox(&[]);
+        assert!(storage::Host::get(&mut sandbox, "x".to_owned()).await.unwrap().is_none());
+        let mut writes = Writes::default();
+        bench.view.put_bytes(&mut writes, "x", b"{}".to_vec().into(), None);
+        bench.view.commit(writes).await.unwrap();
+        sandbox.storage.is_stale().await.unwrap()
+    };
+    assert!(sandbox_sees_it_change.await);
+}
+
+#[tokio::test]
+async fn two_calls_that_rest_on_the_same_key_do_not_both_commit() {
+    let bench = Bench::new();
+    // It gets before it puts.
+    let body = "(call $get (local.get $path) (local.get $path-len) (i32.const 4096))
+        (call $put (local.get $path) (local.get $path-len) (local.get $body) (local.get $body-len)
+            (i32.const 0) (i64.const 0) (i32.const 4096)) (call $ok)";
+    let plugin = bench.compile(engine(&format!("{PUT} {GET}"), "", body)).await;
+    let one = plugin.call(request("update", "x", "1"), &bench.call).await.unwrap();
+    let other = plugin.call(request("update", "x", "2"), &bench.call).await.unwrap();
+    bench.view.commit(one.writes).await.unwrap();
+    assert!(matches!(bench.view.commit(other.writes).await, Err(crate::barrier::Error::Conflict)));
+}
+
+#[tokio::test]
+async fn what_check_writes_is_dropped_and_an_export_that_is_not_there_is_the_plugins_fault() {
+    let bench = Bench::new();
+    let plugin = bench.compile(engine("", "", "(call $ok)")).await;
+    assert!(plugin.call(Check, &bench.call).await.unwrap().writes.is_empty());
+    let login = Login { credentials: b"{}".to_vec().into() };
+    assert!(matches!(plugin.call(login, &bench.call).await, Err(Fault::Invalid(_))));
 }

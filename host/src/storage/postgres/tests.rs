@@ -115,7 +115,7 @@ async fn what_is_said_of_a_url_never_quotes_it() {
         "sqlite://",
     ];
     for url in urls {
-        let error = open(url, Clock::system()).await.err().expect("it cannot be opened");
+        let error = open(url, Clock::system()).await.expect_err("it cannot be opened");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }

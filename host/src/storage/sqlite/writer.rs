@@ -51,7 +51,7 @@ impl Writer {
     pub(super) async fn open(held: Held) -> Result<Self, Error> {
         let connection = connect::writer(&held.path).await?;
         let (sender, jobs) = mpsc::channel(limits::GROUP_COMMIT);
-        tokio::spawn(Loop { held, connection: Some(connection), closed: false }.run(jobs));
+        tokio::spawn(Loop { held, connection: Some(connection), closing: Vec::new() }.run(jobs));
         Ok(Self(sender))
     }
 
@@ -75,7 +75,8 @@ struct Loop {
     held: Held,
     /// None after a failure: a file that failed to sync is opened anew before it is trusted again.
     connection: Option<SqliteConnection>,
-    closed: bool,
+    /// Who wants to know that the file has been let go.
+    closing: Vec<oneshot::Sender<Result<u64, Error>>>,
 }
 
 /// Where a transaction failed decides what is known of it.
@@ -95,7 +96,7 @@ impl From<sqlx::Error> for Failure {
 impl Loop {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting = Vec::new();
-        while !self.closed && jobs.recv_many(&mut waiting, limits::GROUP_COMMIT).await > 0 {
+        while self.closing.is_empty() && jobs.recv_many(&mut waiting, limits::GROUP_COMMIT).await > 0 {
             let group: Vec<Job> = waiting.drain(..).filter(|job| job.taken.take()).collect();
             self.commit(group).await;
         }
@@ -103,14 +104,17 @@ impl Loop {
             let _ = connection.close().await;
         }
         drop(self.held);
+        for answer in self.closing {
+            let _ = answer.send(Ok(0));
+        }
     }
 
     /// Everything in the group in one transaction; answers when it is durable.
     async fn commit(&mut self, group: Vec<Job>) {
-        let (mut works, mut answers, mut closing) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut works, mut answers) = (Vec::new(), Vec::new());
         for job in group {
             if matches!(job.work, Work::Close) {
-                closing.push(job.answer);
+                self.closing.push(job.answer);
             } else {
                 works.push(job.work);
                 answers.push(job.answer);
@@ -133,13 +137,6 @@ impl Loop {
             };
             // Whoever asked may have gone.
             let _ = answer.send(told);
-        }
-        if !closing.is_empty() {
-            self.closed = true;
-            if let Some(connection) = self.connection.take() {
-                let _ = connection.close().await;
-            }
-            closing.into_iter().for_each(|answer| drop(answer.send(Ok(0))));
         }
     }
 

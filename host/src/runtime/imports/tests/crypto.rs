@@ -1,0 +1,167 @@
+use std::sync::Arc;
+
+use wasmtime::component::Resource;
+
+use super::{
+    super::{
+        super::{Argon2Cost, Fault, Grant, sandbox::Sandbox, testing::Bench},
+        Key,
+        wit::crypto::{Host, HostKey},
+    },
+    halted, told,
+};
+
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    let names = ["password-hash", "aes256-gcm", "chacha20-poly1305", "hmac-sha256", "ed25519", "ecdsa-p256"];
+    bench.call.grant = Arc::new(Grant { crypto: names.map(str::to_owned).into(), ..Grant::default() });
+    bench
+}
+
+/// Handles are given away with each use; the guest's stays.
+fn again(key: &Resource<Key>) -> Resource<Key> {
+    Resource::new_borrow(key.rep())
+}
+
+#[tokio::test]
+async fn a_password_is_verified_and_nobody_elses() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let phc = sandbox.password_hash("hunter22".into()).await.unwrap();
+    assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
+    assert!(sandbox.password_verify("hunter22".into(), Some(phc.clone())).await.unwrap());
+    assert!(!sandbox.password_verify("hunter23".into(), Some(phc.clone())).await.unwrap());
+    assert!(!sandbox.password_verify("hunter22".into(), None).await.unwrap());
+    assert!(!sandbox.password_outdated(phc.clone()).unwrap());
+    sandbox.call.passwords = Argon2Cost { memory_kib: 128, passes: 1, lanes: 1 };
+    assert!(sandbox.password_outdated(phc.clone()).unwrap());
+    assert!(sandbox.password_verify("hunter22".into(), Some(phc)).await.unwrap());
+    assert!(sandbox.password_outdated("rubbish".into()).unwrap());
+}
+
+#[tokio::test]
+async fn a_hash_that_would_cost_too_much_is_not_computed() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let good = sandbox.password_hash("x".into()).await.unwrap();
+    let dear = [
+        good.replace("m=64", "m=4000000"),
+        good.replace("t=1", "t=99999"),
+        good.replace("p=1", "p=64"),
+        good.replace("argon2id", "argon2i"),
+        "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ".to_owned(),
+        "$2b$12$abcdefghijklmnopqrstuv".to_owned(),
+        String::new(),
+    ];
+    for phc in dear {
+        assert_eq!(told(sandbox.password_verify("x".into(), Some(phc.clone())).await), "invalid", "{phc}");
+    }
+    assert_eq!(told(sandbox.password_hash("p".repeat(5000)).await), "too-large");
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_denied() {
+    let bench = Bench::new();
+    let mut sandbox = bench.sandbox(&[]);
+    assert_eq!(told(sandbox.password_hash("x".into()).await), "denied");
+    assert_eq!(told(sandbox.password_verify("x".into(), None).await), "denied");
+    assert_eq!(told(sandbox.create_key("k".into(), "ed25519".into()).await), "denied");
+    assert_eq!(told(sandbox.create_key("k".into(), "rot13".into()).await), "unsupported");
+}
+
+async fn key(sandbox: &mut Sandbox, algorithm: &str) -> Resource<Key> {
+    sandbox.create_key(algorithm.into(), algorithm.into()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_key_encrypts_it_decrypts_and_nothing_else() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    for algorithm in ["aes256-gcm", "chacha20-poly1305"] {
+        let key = key(&mut sandbox, algorithm).await;
+        let sealed = sandbox.encrypt(again(&key), b"secret".to_vec(), b"aad".to_vec()).unwrap();
+        assert_ne!(sealed, sandbox.encrypt(again(&key), b"secret".to_vec(), b"aad".to_vec()).unwrap());
+        assert_eq!(sandbox.decrypt(again(&key), sealed.clone(), b"aad".to_vec()).unwrap(), b"secret");
+        let mut altered = sealed.clone();
+        altered[20] ^= 1;
+        for (bad, aad) in [(altered, "aad"), (sealed.clone(), "dad"), (sealed[..8].to_vec(), "aad"), (vec![], "")] {
+            assert_eq!(told(sandbox.decrypt(again(&key), bad, aad.as_bytes().to_vec())), "invalid");
+        }
+        assert_eq!(told(sandbox.sign(again(&key), vec![], "ed25519".into())), "unsupported");
+        assert_eq!(told(sandbox.hmac(again(&key), vec![])), "unsupported");
+        assert_eq!(sandbox.algorithm(again(&key)).unwrap(), algorithm);
+    }
+}
+
+#[tokio::test]
+async fn signatures_verify_here_and_with_the_public_key_alone() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    for (algorithm, scheme) in [("ed25519", "ed25519"), ("ecdsa-p256", "ecdsa-p256-sha256")] {
+        let key = key(&mut sandbox, algorithm).await;
+        let signature = sandbox.sign(again(&key), b"m".to_vec(), scheme.into()).unwrap();
+        let public = sandbox.public_key(again(&key)).unwrap();
+        for (message, good) in [(b"m", true), (b"n", false)] {
+            let (message, signature) = (message.to_vec(), signature.clone());
+            let verified = sandbox.verify(again(&key), message.clone(), signature.clone(), scheme.into());
+            assert_eq!(verified.unwrap(), good);
+            let verified = sandbox.verify_with(public.clone(), message, signature, scheme.into());
+            assert_eq!(verified.unwrap(), good, "{scheme}");
+        }
+        assert_eq!(told(sandbox.verify_with(vec![1], vec![], vec![], scheme.into())), "invalid");
+        assert_eq!(told(sandbox.encrypt(again(&key), vec![], vec![])), "unsupported");
+    }
+    let key = key(&mut sandbox, "hmac-sha256").await;
+    assert_eq!(sandbox.hmac(again(&key), b"m".to_vec()).unwrap().len(), 32);
+    assert_eq!(told(sandbox.public_key(again(&key))), "unsupported");
+}
+
+#[tokio::test]
+async fn a_key_is_stored_with_the_calls_writes_and_its_versions_stay() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let first = sandbox.create_key("k".into(), "aes256-gcm".into()).await.unwrap();
+    let sealed = sandbox.encrypt(again(&first), b"x".to_vec(), vec![]).unwrap();
+    assert_eq!(told(sandbox.create_key("k".into(), "ed25519".into()).await), "exists");
+    assert_eq!(told(bench.sandbox(&[]).open_key("k".into(), None).await), "not-found");
+    assert_eq!(sandbox.rotate_key("k".into()).await.unwrap(), 2);
+    bench.view.commit(std::mem::take(&mut sandbox.writes)).await.unwrap();
+
+    let mut later = bench.sandbox(&[]);
+    let (newest, old) = (later.open_key("k".into(), None).await.unwrap(), later.open_key("k".into(), Some(1)).await);
+    assert_eq!(later.version(again(&newest)).unwrap(), 2);
+    assert_eq!(later.decrypt(again(&old.unwrap()), sealed.clone(), vec![]).unwrap(), b"x");
+    assert_eq!(told(later.decrypt(again(&newest), sealed, vec![])), "invalid");
+    assert_eq!(told(later.open_key("k".into(), Some(3)).await), "not-found");
+    later.destroy_key("k".into()).await.unwrap();
+    later.destroy_key("k".into()).await.unwrap();
+    assert_eq!(told(later.open_key("k".into(), None).await), "not-found");
+    let dump = bench.memory.dump();
+    assert!(dump.iter().all(|(key, _)| key.starts_with("key/")), "keys do not lie among the plugin's entries");
+}
+
+#[tokio::test]
+async fn a_handle_that_was_dropped_ends_the_call() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let key = key(&mut sandbox, "ed25519").await;
+    let kept = again(&key);
+    HostKey::drop(&mut sandbox, key).unwrap();
+    assert!(matches!(halted(sandbox.hmac(kept, vec![])), Fault::Invalid(_)));
+}
+
+#[tokio::test]
+async fn hashes_are_those_that_everybody_makes() {
+    let bench = Bench::new();
+    let mut sandbox = bench.sandbox(&[]);
+    let made = hex::encode(sandbox.hash("sha256".into(), b"abc".to_vec()).unwrap());
+    assert_eq!(made, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    for (algorithm, bytes) in [("sha384", 48), ("sha512", 64)] {
+        assert_eq!(sandbox.hash(algorithm.into(), vec![]).unwrap().len(), bytes);
+    }
+    assert_eq!(told(sandbox.hash("md5".into(), vec![])), "unsupported");
+    assert!(sandbox.constant_time_eq(vec![1], vec![1]).unwrap() && !sandbox.constant_time_eq(vec![1], vec![]).unwrap());
+    let (one, other) = (sandbox.random(600).unwrap(), sandbox.random(600).unwrap());
+    assert!(one.len() == 600 && one != other);
+    assert!(sandbox.random(1 << 20).is_err());
+}

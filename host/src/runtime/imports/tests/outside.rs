@@ -1,0 +1,62 @@
+use std::{net::IpAddr, sync::Arc};
+
+use super::{
+    super::{
+        super::{Fault, Grant, HostGrant, testing::Bench},
+        wit::{
+            context, effects,
+            http::{self, Host},
+        },
+    },
+    halted, told,
+};
+
+fn request(url: &str) -> http::Request {
+    http::Request {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        timeout_ms: None,
+        credential: None,
+    }
+}
+
+#[tokio::test]
+async fn every_host_is_refused_and_one_that_is_not_granted_as_denied() {
+    let mut bench = Bench::new();
+    let granted = HostGrant { host: "api.example".to_owned(), port: 443 };
+    bench.call.grant = Arc::new(Grant { http: vec![granted], ..Grant::default() });
+    let mut sandbox = bench.sandbox(&[]);
+    assert_eq!(told(sandbox.send(request("https://API.example/x"))), "unavailable");
+    for url in ["https://other.example/", "https://api.example@other.example/", "nonsense", ""] {
+        assert_eq!(told(sandbox.send(request(url))), "denied", "{url}");
+    }
+    let answers = sandbox.send_many(vec![request("https://api.example"), request("x")]).unwrap();
+    let codes: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_err().code).collect();
+    assert_eq!(codes, ["unavailable", "denied"]);
+}
+
+#[tokio::test]
+async fn an_intent_is_refused_and_in_a_call_that_may_only_read_it_is_a_fault() {
+    let mut bench = Bench::new();
+    assert_eq!(told(effects::Host::intend(&mut bench.sandbox(&[]), vec![])), "unavailable");
+    bench.call.read_only = true;
+    assert!(matches!(halted(effects::Host::intend(&mut bench.sandbox(&[]), vec![])), Fault::Invalid(_)));
+}
+
+#[tokio::test]
+async fn a_header_is_shown_if_granted_and_a_credential_never() {
+    let mut bench = Bench::new();
+    let headers = [("x-trace", "1"), ("authorization", "Bearer x"), ("cookie", "c"), ("x-other", "2")];
+    bench.call.facts.headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let names = ["x-trace", "authorization", "cookie"].map(str::to_owned);
+    bench.call.grant = Arc::new(Grant { headers: names.into(), ..Grant::default() });
+    bench.call.facts.client_address = Some(IpAddr::from([192, 0, 2, 1]));
+    let mut sandbox = bench.sandbox(&[]);
+    let mut header = |name: &str| context::Host::header(&mut sandbox, name.to_owned()).unwrap();
+    assert_eq!(header("X-Trace").as_deref(), Some("1"));
+    assert_eq!((header("Authorization"), header("cookie"), header("x-other")), (None, None, None));
+    assert_eq!(context::Host::client_address(&mut sandbox).unwrap().as_deref(), Some("192.0.2.1"));
+    assert!(context::Host::deadline_ms(&mut sandbox).unwrap() > 1000);
+}
