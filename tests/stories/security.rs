@@ -1,6 +1,6 @@
 //! `sys/security`: one document, in force when it answers.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{Builder, TestServer, canary};
 
