@@ -3,7 +3,14 @@
 
 use std::borrow::Cow;
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserializer,
+    de::{
+        self, DeserializeOwned, IntoDeserializer, Visitor,
+        value::{MapDeserializer, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
@@ -34,7 +41,7 @@ pub fn pointer(place: &str, member: &str) -> String {
 
 /// Reads a type of ours from JSON; what is wrong is told with its place.
 pub fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Problem>> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let at = error.path().iter().fold(String::new(), |at, segment| match segment {
             Segment::Seq { index } => pointer(&at, &index.to_string()),
             Segment::Map { key } => pointer(&at, key),
@@ -42,6 +49,67 @@ pub fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Problem>> {
         });
         vec![explain(at, &error.inner().to_string())]
     })
+}
+
+/// Like the value itself, but a record of ours is read from an object and never from an array,
+/// which serde would take member by member.
+struct Strict<'de>(&'de Value);
+
+impl<'de> IntoDeserializer<'de, serde_json::Error> for Strict<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Strict<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(items) => SeqDeserializer::new(items.iter().map(Strict)).deserialize_any(visitor),
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, value)| (name.as_str(), Strict(value)));
+                MapDeserializer::new(members).deserialize_any(visitor)
+            }
+            plain => plain.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(_) => Err(de::Error::invalid_type(de::Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
 }
 
 fn explain(at: String, said: &str) -> Problem {
@@ -101,6 +169,7 @@ mod tests {
             (json!({}), "/mount", "missing"),
             (json!({"mount": "kv", "canary/x": 1}), "/canary~1x", "unknown_member"),
             (json!({"mount": 5}), "/mount", "wrong_type"),
+            (json!(["kv", null, []]), "", "wrong_type"),
             (json!({"mount": "CANARY"}), "/mount", "invalid_value"),
             (json!({"mount": "kv", "kind": "canary"}), "/kind", "invalid_value"),
             (json!({"mount": "kv", "list": [1, "canary"]}), "/list/1", "wrong_type"),

@@ -54,11 +54,13 @@ impl App {
                 .fold(0, |sum: u64, counter| sum.wrapping_add(counters.generation(counter)))
         });
         let login = Login::new(login::Parts {
+            barrier: barrier.clone(),
             mounts: mounts.clone(),
             directory: directory.clone(),
             sessions: sessions.clone(),
             security: security.clone(),
             policies: policies.clone(),
+            fence: fence.clone(),
             clock: clock.clone(),
         });
         let users = Users::new(users::Parts {

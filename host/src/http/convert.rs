@@ -159,7 +159,8 @@ impl From<secrets::Error> for ApiError {
         match error {
             E::NoMount => Self::new(Kind::NotFound).caused_by(error),
             E::UnknownVerb => Self::new(Kind::UnknownVerb),
-            E::Method => Self::new(Kind::MethodNotAllowed),
+            E::Method(secrets::Method::Get) => Self::only("GET"),
+            E::Method(secrets::Method::Post) => Self::only("POST"),
             E::Cursor => Self::at(Kind::InvalidValue, ["query", "cursor"]),
             E::Contract(_) => Self::new(Kind::PluginFailed).caused_by(error),
             E::Refused(refusal) => refused(refusal),

@@ -226,6 +226,11 @@ impl ApiError {
         self.change(|inner| inner.cause = Some(cause))
     }
 
+    /// 405 with what may be done there instead (RFC 9110 section 15.5.6).
+    pub fn only(allowed: &'static str) -> Self {
+        Self::new(Kind::MethodNotAllowed).header(header::ALLOW, allowed.to_owned())
+    }
+
     /// When to come back: whole seconds, rounded up.
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

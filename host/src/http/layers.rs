@@ -4,6 +4,7 @@ use std::{any::Any, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, Method, Uri, header},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -66,6 +67,7 @@ async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), query::without_tokens(request.uri().path()));
+    let is_head = method == Method::HEAD;
     let span = tracing::info_span!("request", %id, %method, path);
     let begun = bounds.clock.monotonic();
     let response = next.run(request).instrument(span.clone()).await;
@@ -77,7 +79,12 @@ async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next
         500.. => tracing::error!(status, kind, cause, millis, "failed"),
         _ => tracing::debug!(status, kind, cause, millis, "answered"),
     });
-    answer::finish(response, &id)
+    let mut response = answer::finish(response, &id);
+    if is_head {
+        // Over HTTP/2 nobody else takes it away, and a client takes it for a broken stream.
+        *response.body_mut() = Body::empty();
+    }
+    response
 }
 
 /// The audit trail: no record, no answer.

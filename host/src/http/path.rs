@@ -58,6 +58,7 @@ pub fn target(parts: &Parts) -> Result<Target, ApiError> {
     let asked = query.as_object_mut().and_then(|members| members.remove("secret_id"));
     let (text, verb) = split(below(parts)?);
     let (id, place) = match (text, asked) {
+        (text, None) if text.is_empty() => (text, ["query", "secret_id"]),
         (text, None) => (text, ["path", "secret_id"]),
         (text, Some(Value::String(asked))) if text.is_empty() => (asked, ["query", "secret_id"]),
         (_, Some(_)) => return Err(ApiError::at(Kind::DuplicateMember, ["query", "secret_id"])),

@@ -19,6 +19,7 @@ pub struct Authenticated {
 impl Login {
     /// Whom a token stands for. Spends nothing.
     pub async fn authenticate(&self, token: &AccessToken, address: Option<IpAddr>) -> Result<Authenticated, Error> {
+        self.fresh().await?;
         let session = self.sessions.find(token, address).await?;
         let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);
         // A user's sessions end with the user; one that is still found belongs to nobody.

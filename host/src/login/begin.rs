@@ -19,6 +19,7 @@ use crate::{
 impl Login {
     /// A login with the credentials of an auth mount.
     pub async fn begin(&self, attempt: Attempt) -> Result<Tokens, Error> {
+        self.fresh().await?;
         let mount = self.mounts.get(Kind::Auth, &attempt.mount).ok_or(Error::UnknownGrant)?;
         let live = mount.live()?.clone();
         let named = self.named(&live, &attempt).await?;

@@ -17,8 +17,10 @@ pub use error::Error;
 pub use request::{Attempt, Bind, Client, Credentials, SessionWish, Wish};
 
 use crate::{
+    barrier::{self, Barrier},
     clock::Clock,
     directory::Directory,
+    fence::Fence,
     mount::Mounts,
     policy::Policies,
     security::{OverLimit, Security},
@@ -28,29 +30,46 @@ use crate::{
 /// The use case: a cheap handle.
 #[derive(Clone, Debug)]
 pub struct Login {
+    barrier: Barrier,
     mounts: Mounts,
     directory: Directory,
     sessions: Sessions,
     security: Security,
     policies: Policies,
+    fence: Fence,
     clock: Clock,
 }
 
 /// What the use case is made of.
 #[derive(Clone, Debug)]
 pub struct Parts {
+    pub barrier: Barrier,
     pub mounts: Mounts,
     pub directory: Directory,
     pub sessions: Sessions,
     pub security: Security,
     pub policies: Policies,
+    pub fence: Fence,
     pub clock: Clock,
 }
 
 impl Login {
     pub fn new(parts: Parts) -> Self {
-        let Parts { mounts, directory, sessions, security, policies, clock } = parts;
-        Self { mounts, directory, sessions, security, policies, clock }
+        let Parts { barrier, mounts, directory, sessions, security, policies, fence, clock } = parts;
+        Self { barrier, mounts, directory, sessions, security, policies, fence, clock }
+    }
+
+    /// Whoever has not heard of changes for too long uses nothing that it remembers: it asks, or it
+    /// has stopped.
+    async fn fresh(&self) -> Result<(), Error> {
+        // What was remembered is gone with the keys: nothing can be said of any mount.
+        if self.barrier.is_sealed() {
+            return Err(barrier::Error::Sealed.into());
+        }
+        match self.fence.is_fresh() {
+            true => Ok(()),
+            false => Ok(self.fence.ask().await?),
+        }
     }
 
     /// How many sessions a user may have, and what becomes of one too many.

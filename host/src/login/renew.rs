@@ -13,6 +13,7 @@ use std::sync::Arc;
 impl Login {
     /// The next pair of a session: if the token is the live one, and the plugin still vouches.
     pub async fn renew(&self, token: &RefreshToken, scope: Option<Scope>, client: &Client) -> Result<Tokens, Error> {
+        self.fresh().await?;
         let ask = Renewal { address: client.address, client: None };
         let pending = self.sessions.begin_renewal(token, ask).await.map_err(no_longer_good)?;
         let session = pending.session.clone();

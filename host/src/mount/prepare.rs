@@ -26,6 +26,13 @@ pub struct Change {
     pub notes: Vec<String>,
 }
 
+/// A setting with which a plugin could answer.
+pub(super) struct Valid {
+    pub(super) found: Found,
+    pub(super) config: Arc<[u8]>,
+    pub(super) grant: Arc<Grant>,
+}
+
 impl Mounts {
     /// Tries a new value of a mount's setting with the real plugin.
     pub async fn prepare(&self, kind: Kind, name: MountName, value: &Value) -> Result<Change, Refusal> {
@@ -75,7 +82,7 @@ impl Mounts {
     }
 
     /// Is the plugin there, the configuration valid, and everything granted that was asked for?
-    pub(super) fn validate(&self, kind: Kind, spec: &Spec) -> Result<(Found, Arc<[u8]>, Arc<Grant>), Refusal> {
+    pub(super) fn validate(&self, kind: Kind, spec: &Spec) -> Result<Valid, Refusal> {
         let wanted = Wanted::parse(&spec.version)
             .map_err(|_| Problem::new("/version", "invalid_value", "must be a version, or shipped"))?;
         let found = self.0.catalog.find(&spec.plugin, &wanted).map_err(|error| match error {
@@ -100,7 +107,7 @@ impl Mounts {
         let grant = granted(&manifest.asked(&config), spec)?;
         let shown = manifest.config.concealed(config);
         let config = serde_json::to_vec(&shown).expect("JSON serialises").into();
-        Ok((found, config, Arc::new(grant)))
+        Ok(Valid { found, config, grant: Arc::new(grant) })
     }
 
     /// Compiles the plugin and has it check the configuration, with the data it would have.

@@ -3,6 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::prepare::Valid;
 use super::{Inner, Kind, Live, Mount, Mounts, Record, Spec, State};
 use crate::{
     barrier,
@@ -53,6 +54,13 @@ impl Inner {
 }
 
 impl Mounts {
+    /// Forgets every mount, and the configuration in it: the store is sealed.
+    pub fn clear(&self) {
+        if self.0.table.load().generation.is_some() {
+            self.0.table.store(Arc::default());
+        }
+    }
+
     /// Reads the table anew if a mount has changed since the last time.
     pub async fn refresh(&self) -> Result<(), barrier::Error> {
         let generation = self.0.fence.generation(Counter::Mounts);
@@ -103,7 +111,7 @@ impl Mounts {
     }
 
     pub(super) async fn bring_up(&self, kind: Kind, spec: &Spec) -> Result<Live, super::Refusal> {
-        let (found, config, grant) = self.validate(kind, spec)?;
+        let Valid { found, config, grant } = self.validate(kind, spec)?;
         let plugin = self.0.compile(&found).await.map_err(|error| super::Error::Broken(error.to_string()))?;
         let bounds = self.bounds(&found.component.manifest);
         Ok(Live { plugin, component: found.component, config, grant, bounds })

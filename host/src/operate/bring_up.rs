@@ -26,6 +26,7 @@ impl Operate {
     /// Reads anew whatever another node has changed. The server calls it all the time.
     pub async fn keep_up(&self) -> Result<(), Error> {
         if self.0.barrier.is_sealed() {
+            self.0.mounts.clear();
             return Ok(());
         }
         self.bring_up().await

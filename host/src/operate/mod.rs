@@ -15,12 +15,12 @@ pub use init::{Initialised, Shares};
 
 use crate::{
     audit::Audit,
-    barrier::{Barrier, InitCode, SealStatus},
+    barrier::{self, Barrier, InitCode, SealStatus, Writes},
     clock::Clock,
     config::Seal,
     directory::Directory,
     document::Documents,
-    fence::Fence,
+    fence::{Counter, Fence},
     mount::Mounts,
     policy::{Manage, Permit, Resource},
     security::Security,
@@ -71,7 +71,15 @@ impl Operate {
 
     /// One share of those that open the store; the last one that is needed opens it.
     pub async fn unseal(&self, share: &Secret<String>) -> Result<SealStatus, Error> {
-        let status = self.0.barrier.unseal_share(share).await?;
+        let status = match self.0.seal {
+            Seal::Shamir => self.0.barrier.unseal_share(share).await?,
+            // The key itself is the one share there is: it lifts an order to seal.
+            Seal::KeyFile(_) | Seal::Key(_) | Seal::Dev => {
+                let key = barrier::parse_key(share)?;
+                self.0.barrier.unseal_key_by_order(&key).await?;
+                self.0.barrier.status().await?
+            }
+        };
         if !status.sealed {
             self.finish().await?;
         }
@@ -80,7 +88,15 @@ impl Operate {
 
     /// The whole store, on every node and over restarts; or this node alone.
     pub async fn seal(&self, _permit: &Permit<Manage, SysPath>, node_only: bool) -> Result<(), Error> {
-        Ok(self.0.barrier.seal(node_only).await?)
+        if !node_only {
+            // While there are keys to write it with: other nodes forget what they remember.
+            let mut writes = Writes::default();
+            self.0.fence.raise(&mut writes, Counter::Seal);
+            self.0.barrier.commit(writes).await?;
+        }
+        self.0.barrier.seal(node_only).await?;
+        self.0.mounts.clear();
+        Ok(())
     }
 
     /// Ready: unsealed, the store answers, and what is remembered is fresh.

@@ -1,3 +1,4 @@
+use super::Method;
 use crate::{barrier, mount, runtime::types::GuestError};
 
 #[derive(Debug, thiserror::Error)]
@@ -8,9 +9,9 @@ pub enum Error {
     /// The engine has no such verb.
     #[error("no such verb")]
     UnknownVerb,
-    /// The verb goes by another method.
+    /// The verb goes by this method only.
     #[error("not by this method")]
-    Method,
+    Method(Method),
     /// The engine's own refusal.
     #[error("the engine refuses: {}", .0.code)]
     Refused(GuestError),

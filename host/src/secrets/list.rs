@@ -100,7 +100,7 @@ impl Secrets {
                     found.next_cursor = Some(self.seal_cursor(&next, &caller.user, listing)?);
                     return Ok(found);
                 }
-                let listed = self.listed(&mount, &folder, page.recursive, after.as_deref(), room, asker).await?;
+                let listed = self.listed((&mount, &folder), page.recursive, after.as_deref(), room, asker).await?;
                 examined += (listed.entries.len() + listed.folders.len()).max(1);
                 let next = listed.next.clone();
                 if next.is_some() && next <= after {
@@ -118,8 +118,7 @@ impl Secrets {
 
     async fn listed(
         &self,
-        mount: &Mount,
-        folder: &Folder,
+        (mount, folder): (&Mount, &Folder),
         recursive: bool,
         after: Option<&str>,
         limit: usize,

@@ -59,7 +59,7 @@ impl Secrets {
         }
         let other = if method == Method::Get { Method::Post } else { Method::Get };
         match action(manifest, name, other) {
-            Some(_) => Err(Error::Method),
+            Some(_) => Err(Error::Method(other)),
             None => Err(Error::UnknownVerb),
         }
     }

@@ -1,6 +1,7 @@
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::common::is_common;
 use super::{Counter, Error, RolePath, UserPath, Users};
 use crate::{
     barrier::{Writes, layout::Prefix},
@@ -108,6 +109,9 @@ impl Users {
                 "too_long",
                 format!("must have at most {most} bytes"),
             )]));
+        }
+        if rules.passwords.refuse_common && is_common(password.reveal()) {
+            return Err(Error::invalid("/password", "too_common", "is one that everybody tries"));
         }
         if password.reveal().to_lowercase() == username.as_str() {
             return Err(Error::invalid("/password", "too_simple", "must not be the name"));

@@ -4,6 +4,7 @@
 //! that the last admin stays, that a name which is gone takes its sessions along. Never proves
 //! anybody. One more thing that a user has joins `create` and `delete` in their one batch.
 
+mod common;
 mod create;
 mod delete;
 mod error;

@@ -28,7 +28,7 @@ pub fn read(path: &str, query: &Read) -> Result<Response> {
         data,
         version: number,
         metadata: &record.metadata,
-        created_at: version.created_at,
+        created_at: secret.record.created_at,
         created_by: version.created_by.as_deref(),
         updated_at: record.updated_at,
         expires_at: record.expires_at,

@@ -210,7 +210,7 @@ impl<'a> Secret<'a> {
     /// What a change answers: about the newest version.
     pub fn changed(&self) -> Result<Response> {
         let newest = self.newest();
-        let (version, created_at, expires_at) = (newest.version, newest.created_at, self.record.expires_at);
+        let (version, created_at, expires_at) = (newest.version, self.record.created_at, self.record.expires_at);
         Response::json(&Changed { version, created_at, expires_at })
     }
 

@@ -19,6 +19,7 @@ use crate::{
         query,
         trail::About,
     },
+    ids::RequestId,
     operate::{Operate, Shares, SysPath},
     policy,
     sensitive::Secret,
@@ -59,7 +60,13 @@ pub async fn health(State(operate): State<Operate>, request: Request) -> ApiResu
     public(&request)?;
     let health = operate.health().await;
     let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let answer = json!({"initialized": health.initialised, "sealed": health.sealed, "ready": health.ready});
+    let id = request.extensions().get::<RequestId>();
+    let answer = json!({
+        "initialized": health.initialised,
+        "sealed": health.sealed,
+        "ready": health.ready,
+        "request_id": id,
+    });
     Ok((status, Json(answer)))
 }
 

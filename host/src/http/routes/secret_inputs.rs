@@ -17,7 +17,12 @@ use crate::{
     secrets::{Method, Operation, Page},
 };
 
-pub struct Create(pub Operation);
+pub struct Create {
+    pub operation: Operation,
+    /// Which members named the secret and its mount.
+    pub name: &'static str,
+    pub mount: &'static str,
+}
 pub struct Read(pub Operation);
 pub struct Put(pub Operation);
 pub struct Patch(pub Operation);
@@ -65,10 +70,16 @@ impl Input for Create {
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
         let mut body = members(raw.body.into_value());
+        let has = |member: &str| body.contains_key(member);
+        let (name, mount) = match (has("secret_id"), has("engine")) {
+            (true, _) => ("secret_id", "secret_id"),
+            (false, true) => ("name", "engine"),
+            (false, false) => ("name", "mount"),
+        };
         for name in ["secret_id", "name", "mount", "engine"] {
             body.remove(name);
         }
-        Ok(Self(operation("create", with_data(body)?)))
+        Ok(Self { operation: operation("create", with_data(body)?), name, mount })
     }
 }
 
@@ -221,14 +232,14 @@ fn named(raw: &Raw, caller: &Caller) -> Result<SecretPath, ApiError> {
     match target.verb {
         None => Ok(target.id.resolve(&caller.authenticated.user.id)),
         // A verb goes by GET or POST.
-        Some(_) => Err(ApiError::new(Kind::MethodNotAllowed)),
+        Some(_) => Err(ApiError::only("GET, POST")),
     }
 }
 
 fn verb(raw: &Raw, caller: &Caller, app: &App, method: Method) -> Result<(policy::Verb, SecretPath), ApiError> {
     let target = path::target(&raw.parts)?;
     // Without a verb, this is a POST to a secret.
-    let name = target.verb.ok_or_else(|| ApiError::new(Kind::MethodNotAllowed))?;
+    let name = target.verb.ok_or_else(|| ApiError::only("GET, PUT, PATCH, DELETE"))?;
     let id = target.id.resolve(&caller.authenticated.user.id);
     Ok((app.secrets.action_of(&id, &name, method), id))
 }

@@ -36,9 +36,12 @@ pub async fn verb(State(app): State<App>, request: Request) -> Response {
 }
 
 pub async fn create(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Create>) -> Object {
-    match secrets.handle(&permit, input.0, &caller.asker()).await {
-        // The mount is named in the body here, not in the URL.
-        Err(Error::NoMount) => Err(ApiError::at(Kind::Unknown, ["body", "secret_id"])),
+    match secrets.handle(&permit, input.operation, &caller.asker()).await {
+        // Mount and secret are named in the body here, not in the URL.
+        Err(Error::NoMount) => Err(ApiError::at(Kind::Unknown, ["body", input.mount])),
+        Err(Error::Refused(refusal)) if refusal.code == "exists" => {
+            Err(ApiError::at(Kind::AlreadyExists, ["body", input.name]))
+        }
         other => Ok(Json(other?)),
     }
 }
@@ -52,15 +55,15 @@ pub async fn patch(State(secrets): State<Secrets>, Permitted(permit, input, call
 }
 
 pub async fn delete(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Delete>) -> Object {
-    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await?))
+    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
 }
 
 async fn read(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Read>) -> Object {
-    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await?))
+    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
 }
 
 async fn verb_by_get(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<VerbByGet>) -> Object {
-    Ok(Json(secrets.verb(&permit, input.0, &caller.asker()).await?))
+    Ok(Json(secrets.verb(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
 }
 
 async fn verb_by_post(
@@ -68,6 +71,16 @@ async fn verb_by_post(
     Permitted(permit, input, caller): Permitted<VerbByPost>,
 ) -> Object {
     Ok(Json(secrets.verb(&permit, input.0, &caller.asker()).await?))
+}
+
+/// What an engine has against a request that it was told by its query.
+fn of_query(error: Error) -> ApiError {
+    match error {
+        Error::Refused(refusal) if refusal.code == "invalid" && !refusal.problems.is_empty() => {
+            ApiError::problems("query", refusal.problems, &Value::Null)
+        }
+        other => other.into(),
+    }
 }
 
 #[derive(Serialize)]

@@ -262,10 +262,10 @@ impl Login {
             })?,
         };
         // The user's document says so in one place.
-        if let Some(password) = body.remove("passwor") {
-            if body.insert("password".to_owned(), password).is_some() {
-                return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
-            }
+        if let Some(password) = body.remove("passwor")
+            && body.insert("password".to_owned(), password).is_some()
+        {
+            return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
         }
         let grant = match grant {
             Some(grant) => grant,

@@ -77,7 +77,7 @@ impl From<User> for UserView {
 pub struct Create {
     #[serde(rename = "username")]
     _username: Username,
-    email: Option<Email>,
+    email: Email,
     role: RoleName,
     password: Secret<String>,
 }
@@ -85,7 +85,7 @@ pub struct Create {
 impl Create {
     fn named(self, path: &UserPath, caller: &Caller) -> NewUser {
         let Self { email, role, password, .. } = self;
-        NewUser { username: path.0.clone(), email, role, password, request: caller.client.request.clone() }
+        NewUser { username: path.0.clone(), email: Some(email), role, password, request: caller.client.request.clone() }
     }
 }
 
