@@ -141,16 +141,26 @@ pub struct Services {
 }
 
 impl Services {
+    /// What stands in them, by name.
+    pub async fn dump(&self) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        if let Some(redis) = &self.redis {
+            found.push(("Redis".to_owned(), redis.dump().await));
+        }
+        if let Some(postgres) = &self.postgres {
+            found.push(("PostgreSQL".to_owned(), postgres.dump().await));
+        }
+        found
+    }
+
     /// What stands in them, by name. Leaves nothing behind. For `Drop`, hence on a thread with a runtime of its own.
     pub fn dump_and_remove(&self) -> Vec<(String, Vec<u8>)> {
         let work = async {
-            let mut found = Vec::new();
+            let found = self.dump().await;
             if let Some(redis) = &self.redis {
-                found.push(("Redis".to_owned(), redis.dump().await));
                 redis.flush().await;
             }
             if let Some(postgres) = &self.postgres {
-                found.push(("PostgreSQL".to_owned(), postgres.dump().await));
                 postgres.remove().await;
             }
             found

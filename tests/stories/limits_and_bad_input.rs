@@ -291,12 +291,13 @@ async fn queries_are_as_strict_as_bodies() {
 async fn input_is_never_quoted_back() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
-    let odd = canary("odd");
+    // A name, not a secret: a path or a key may stand in the trail.
+    let odd = crate::harness::unique("odd");
     let answers = [
         admin
             .post("/users/create", json!({ "username": odd, "email": odd, "role": odd, "password": canary("p") }))
             .await,
-        admin.post("/secrets/create", json!({ "secret_id": format!("kv/../{odd}"), "value": odd })).await,
+        admin.post("/secrets/create", json!({ "secret_id": format!("kv/../{odd}"), "value": canary("v") })).await,
         admin.post("/token/create", json!({ "grant_type": odd })).await,
         admin.post("/sys/setting", json!({ "key": odd, "value": odd })).await,
         admin.post("/sys/security", json!({ "sessions": { "bind": odd } })).await,
