@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser,
+    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser, Record, Refill, Touch, Verdict, Was,
     testing::{ABSOLUTE, Bench, FAMILY, IDLE, on_both_stores},
 };
-use crate::ids::{SessionId, UserId};
+use crate::{
+    barrier::Writes,
+    ids::{SessionId, UserId},
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -210,6 +213,50 @@ on_both_stores! {
         bench.sessions.end(&first.session.id).await.unwrap();
         assert!(look(&refresh(&second)).await.is_none());
         assert!(bench.sessions.get(&first.session.id).await.unwrap().is_none());
+    }
+
+    async fn no_operation_touches_a_record_that_is_another_or_gone(bench) {
+        let store = &bench.sessions.store;
+        let tokens = bench.login().await;
+        let id = &tokens.session.id;
+        let record = store.get(id).await.unwrap().unwrap();
+        let touch = Touch {
+            rev: record.rev.clone(),
+            a: record.a.clone(),
+            now: bench.clock.now(),
+            until: bench.after(ABSOLUTE),
+            idle: IDLE.as_millis() as i64,
+            take: Some(64),
+        };
+        let refill = Refill { rev: record.rev.clone(), from: 0, block: 1, left: 5 };
+        let was = Was { rev: "another".to_owned(), unused: false, pair: true };
+        let next = Record { rev: "next".to_owned(), ..record.clone() };
+        let rewrite = async |was: &Was| store.rewrite(id, was, next.clone(), Writes::default()).await.unwrap();
+        assert_eq!(rewrite(&was).await, Verdict::Moved);
+        for wrong in [
+            Touch { rev: "another".to_owned(), ..touch.clone() },
+            Touch { a: "another".to_owned(), ..touch.clone() },
+            Touch { now: touch.until, idle: i64::MAX / 4, ..touch.clone() },
+            Touch { now: touch.now.after(IDLE), ..touch.clone() },
+        ] {
+            assert_eq!(store.touch(id, &wrong).await.unwrap(), Verdict::Moved);
+        }
+        assert_eq!(store.touch(id, &touch).await.unwrap(), Verdict::Empty(0));
+        for wrong in [Refill { rev: "another".to_owned(), ..refill.clone() }, Refill { from: 1, ..refill.clone() }] {
+            assert_eq!(store.refill(id, &wrong).await.unwrap(), Verdict::Moved);
+        }
+        assert_eq!(store.get(id).await.unwrap().unwrap(), record);
+        assert_eq!(store.refill(id, &refill).await.unwrap(), Verdict::Done);
+        assert_eq!(store.touch(id, &touch).await.unwrap(), Verdict::Done);
+        let used = store.get(id).await.unwrap().unwrap();
+        assert_eq!((used.used, used.left, used.block), (true, 4, 1));
+        let right = Was { rev: record.rev.clone(), ..was };
+        assert_eq!(rewrite(&Was { unused: true, ..right.clone() }).await, Verdict::Moved);
+        store.remove(id).await.unwrap();
+        assert_eq!(rewrite(&right).await, Verdict::Moved);
+        assert_eq!(store.touch(id, &touch).await.unwrap(), Verdict::Moved);
+        assert_eq!(store.refill(id, &Refill { from: 1, ..refill }).await.unwrap(), Verdict::Moved);
+        assert_eq!(store.get(id).await.unwrap(), None);
     }
 
     async fn a_list_shows_what_is_alive_and_what_is_told_of_it(bench) {

@@ -225,3 +225,34 @@ pub(super) mod base64_bytes {
         BASE64_STANDARD_NO_PAD.decode(String::deserialize(from)?).map_err(|_| D::Error::custom("base64"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::testing::Bench;
+
+    #[tokio::test]
+    async fn a_sealed_part_opens_in_its_own_place_only() {
+        let bench = Bench::embedded();
+        let id = bench.login().await.session.id.clone();
+        let (record, other_id) = (bench.sessions.store.get(&id).await.unwrap().unwrap(), SessionId::new());
+        let open =
+            |record: &Record, namespace, id| Facts::open(record, &bench.barrier, namespace, id).unwrap().is_some();
+        assert!(open(&record, "embedded", &id));
+        assert!(!open(&record, "elsewhere", &id));
+        assert!(!open(&record, "embedded", &other_id));
+        let another = "x".to_owned();
+        let others = [
+            Record { rev: another.clone(), ..record.clone() },
+            Record { a: another.clone(), ..record.clone() },
+            Record { r: another, ..record.clone() },
+            Record { sealed: Vec::new(), ..record.clone() },
+            Record { sealed: record.sealed[1..].to_vec(), ..record.clone() },
+        ];
+        for other in &others {
+            assert!(!open(other, "embedded", &id));
+        }
+        let used = Record { used: true, left: 7, block: 7, seen: bench.clock.now(), ..record.clone() };
+        assert!(open(&used, "embedded", &id), "what a use changes is not sealed");
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
     },
     ids::UserId,
     limits, policy,
-    settings::{AllSettings, Change, Edit, Key, Past, Settings, View},
+    settings::{AllSettings, Change, Edit, Error, Key, Past, Settings, View},
 };
 
 /// A setting as it is shown.
@@ -77,21 +77,21 @@ pub async fn set(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Set>,
 ) -> ApiResult<Json<SettingView>> {
-    Ok(Json(settings.change(&permit, input.0).await?.into()))
+    Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
 pub async fn put(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Put>,
 ) -> ApiResult<Json<SettingView>> {
-    Ok(Json(settings.change(&permit, input.0).await?.into()))
+    Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
 pub async fn delete(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Delete>,
 ) -> ApiResult<Json<SettingView>> {
-    Ok(Json(settings.change(&permit, input.0).await?.into()))
+    Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
 pub async fn security(
@@ -336,6 +336,16 @@ impl Input for SetSecurity {
             Some(_) => return Err(ApiError::at(Kind::WrongType, ["body", "force"])),
         };
         Ok(Self(Change { edit: Edit::Merge(Value::Object(body)), expected: None, dry_run: false, force }))
+    }
+}
+
+/// What is wrong with a value is wrong with the body's member of that name.
+fn of_value(error: Error) -> ApiError {
+    match error {
+        Error::Invalid(problems) => {
+            Error::Invalid(problems.into_iter().map(|problem| problem.below("/value")).collect()).into()
+        }
+        other => other.into(),
     }
 }
 

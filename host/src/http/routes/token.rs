@@ -17,10 +17,10 @@ use crate::{
         trail::About,
     },
     ids::{MountName, Scope},
-    login::{Attempt, Client, Credentials, SessionWish, Wish},
+    login::{self, Attempt, Client, Credentials, SessionWish, Wish},
     problem,
     sensitive::Secret,
-    session::{RefreshToken, Tokens},
+    session::{self, RefreshToken, Tokens},
 };
 
 /// RFC 6749 section 5.1, and which session it is.
@@ -147,9 +147,18 @@ async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope
         ..About::default()
     };
     trail.decided("token.renew", Default::default(), about).await?;
-    let tokens = app.login.renew(&token, scope, &request.client).await?;
-    trail.made(&tokens.session);
-    Ok(tokens)
+    match app.login.renew(&token, scope, &request.client).await {
+        Ok(tokens) => {
+            trail.made(&tokens.session);
+            Ok(tokens)
+        }
+        Err(error) => {
+            if let login::Error::Session(session::Error::Reuse(session)) = &error {
+                trail.made(session);
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// The body of a revocation: the original's name of the member, or RFC 7009's.
