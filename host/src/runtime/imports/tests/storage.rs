@@ -189,7 +189,7 @@ async fn pages_of_any_size_tell_every_name_once_and_in_order() {
 async fn a_key_is_a_name_and_leads_nowhere_else() {
     let bench = Bench::new();
     let mut sandbox = bench.sandbox(&[]);
-    for bad in ["", "a\0b", &"k".repeat(1201), &"k".repeat(10_000)] {
+    for bad in ["", "a\0b", &"k".repeat(limits::PLUGIN_KEY_BYTES + 1), &"k".repeat(10_000)] {
         assert_eq!(told(sandbox.put(bad.into(), Vec::new(), None)), "invalid");
         assert_eq!(told(sandbox.get(bad.into()).await), "invalid");
         assert_eq!(told(sandbox.get_many(vec![bad.into()]).await), "invalid");
@@ -217,7 +217,7 @@ async fn a_list_takes_no_nonsense() {
         assert_eq!(told(sandbox.list(String::new(), Some(delimiter.into()), None, 1).await), "invalid");
     }
     assert_eq!(told(sandbox.list("\0".into(), None, None, 1).await), "invalid");
-    assert_eq!(told(sandbox.list("k".repeat(600), None, None, 1).await), "invalid");
+    assert_eq!(told(sandbox.list("k".repeat(limits::PLUGIN_KEY_BYTES + 1), None, None, 1).await), "invalid");
     assert_eq!(names(&mut sandbox, "", Some("ü"), None, 0).await, "");
 }
 
