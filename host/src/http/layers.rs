@@ -65,6 +65,7 @@ pub fn around(routes: Router, bounds: Bounds) -> Router {
 async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
+    let is_head = request.method() == Method::HEAD;
     let (method, path) = (request.method().clone(), query::without_tokens(request.uri().path()));
     let span = tracing::info_span!("request", %id, %method, path);
     let begun = bounds.clock.monotonic();
@@ -77,7 +78,8 @@ async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next
         500.. => tracing::error!(status, kind, cause, millis, "failed"),
         _ => tracing::debug!(status, kind, cause, millis, "answered"),
     });
-    answer::finish(response, &id)
+    let response = answer::finish(response, &id);
+    if is_head { answer::without_body(response) } else { response }
 }
 
 /// The audit trail: no record, no answer.
