@@ -1,6 +1,10 @@
 //! `server`: the one command that is the server itself.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use clap::Args;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -88,7 +92,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 fn log(settings: &Log) -> Result<(), Failure> {
     let wrong = |_| Failure::Usage("log.filter is not a filter of tracing's".to_owned());
     let filter = EnvFilter::try_new(&settings.filter).map_err(wrong)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let subscriber = tracing_subscriber::registry().with(filter);
     match settings.format {
         LogFormat::Text => subscriber.with(lines).try_init(),

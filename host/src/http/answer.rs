@@ -1,7 +1,7 @@
 //! The last hand on every response: our id, our one shape of errors, and nothing to keep.
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
@@ -35,6 +35,17 @@ pub fn finish(mut response: Response, id: &RequestId) -> Response {
     }
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    response
+}
+
+/// The same without its body, whose length is still told. HTTP/2 would send it, and clients take
+/// that for a broken stream.
+pub fn without_body(response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(|_| Body::empty());
+    if let Some(length) = length.filter(|length| *length > 0) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
     response
 }
 

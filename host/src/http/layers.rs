@@ -4,7 +4,6 @@ use std::{any::Any, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
     http::{HeaderMap, Method, Uri, header},
     middleware::{Next, from_fn, from_fn_with_state},
@@ -66,8 +65,8 @@ pub fn around(routes: Router, bounds: Bounds) -> Router {
 async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
+    let is_head = request.method() == Method::HEAD;
     let (method, path) = (request.method().clone(), query::without_tokens(request.uri().path()));
-    let is_head = method == Method::HEAD;
     let span = tracing::info_span!("request", %id, %method, path);
     let begun = bounds.clock.monotonic();
     let response = next.run(request).instrument(span.clone()).await;
@@ -79,12 +78,8 @@ async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next
         500.. => tracing::error!(status, kind, cause, millis, "failed"),
         _ => tracing::debug!(status, kind, cause, millis, "answered"),
     });
-    let mut response = answer::finish(response, &id);
-    if is_head {
-        // Over HTTP/2 nobody else takes it away, and a client takes it for a broken stream.
-        *response.body_mut() = Body::empty();
-    }
-    response
+    let response = answer::finish(response, &id);
+    if is_head { answer::without_body(response) } else { response }
 }
 
 /// The audit trail: no record, no answer.

@@ -23,13 +23,12 @@ pub fn read(path: &str, query: &Read) -> Result<Response> {
     let number = query.version.unwrap_or(secret.newest().version);
     let data = secret.data(number)?.ok_or_else(Error::not_found)?;
     let record = &secret.record;
-    let version = record.versions.iter().find(|version| version.version == number).ok_or_else(Error::not_found)?;
     Response::json(&Answer {
         data,
         version: number,
         metadata: &record.metadata,
-        created_at: secret.record.created_at,
-        created_by: version.created_by.as_deref(),
+        created_at: record.created_at,
+        created_by: record.created_by.as_deref(),
         updated_at: record.updated_at,
         expires_at: record.expires_at,
     })

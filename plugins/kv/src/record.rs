@@ -14,6 +14,8 @@ const KEPT_BYTES: usize = 6 * 1024 * 1024;
 pub struct Record {
     /// When the present row of versions began.
     pub created_at: Timestamp,
+    /// The id of the user who began it.
+    pub created_by: Option<String>,
     /// The last change of any kind.
     pub updated_at: Timestamp,
     pub expires_at: Option<Timestamp>,
@@ -91,6 +93,7 @@ impl<'a> Secret<'a> {
         let now = time::now();
         let record = Record {
             created_at: now,
+            created_by: context::principal(),
             updated_at: now,
             expires_at: None,
             metadata: Object::new(),

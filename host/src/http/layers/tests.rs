@@ -59,8 +59,10 @@ async fn what_is_not_there_is_told_in_our_shape() {
 #[tokio::test]
 async fn head_is_answered_only_for_health() {
     assert_eq!(ask(http("HEAD", "/api/v1/sys/health")).await.0, 200);
-    let (status, headers, _) = ask(http("HEAD", "/api/v1/x")).await;
+    let (status, headers, body) = ask(http("HEAD", "/api/v1/x")).await;
     assert_eq!((status, headers["allow"].to_str().unwrap()), (405, "GET, POST"));
+    assert_eq!(body, Value::Null);
+    assert_ne!(headers["content-length"], "0");
     for uri in ["/nowhere", "/api/v1/any"] {
         assert_eq!(ask(http("HEAD", uri)).await.0, 405);
     }
