@@ -98,11 +98,12 @@ pub async fn health(State(operate): State<Operate>, request: Request) -> ApiResu
 #[schema(as = Init)]
 #[serde(deny_unknown_fields)]
 struct InitBody {
-    /// What the server wrote into its log when it started.
+    /// What the server wrote into its data folder when it started.
     #[schema(value_type = String, format = Password)]
     code: Secret<String>,
-    /// Left out, as `threshold`: the server's own.
+    /// 5 if left out. Only where shares unseal.
     shares: Option<u8>,
+    /// 3 if left out.
     threshold: Option<u8>,
 }
 

@@ -42,7 +42,7 @@ pub struct PutSecret {
     /// Left out: it stays.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
-    /// Any other than the newest: 409. 0 is none.
+    /// If the newest version is another: 409. 0 is none.
     expected_version: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ pub struct PatchSecret {
     /// Merged into the metadata.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
-    /// Any other than the newest: 409.
+    /// If the newest version is another: 409.
     expected_version: Option<u64>,
 }
 

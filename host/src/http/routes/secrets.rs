@@ -90,7 +90,7 @@ pub async fn patch(State(secrets): State<Secrets>, Permitted(permit, input, call
     path = "/api/v1/secrets/{secret_id}",
     operation_id = "delete_secret",
     tag = "secrets",
-    params(("secret_id" = String, Path, description = "Percent-encoded: `kv%2Fapps%2Fdb`."), ("expected_version" = Option<u64>, Query, description = "Any other than the newest: 409.")),
+    params(("secret_id" = String, Path, description = "Percent-encoded: `kv%2Fapps%2Fdb`."), ("expected_version" = Option<u64>, Query, description = "If the newest version is another: 409.")),
     responses((status = 200, description = "It is deleted.", body = DeletedSecret))
 )]
 pub async fn delete(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Delete>) -> Object {

@@ -103,7 +103,7 @@ impl From<User> for UserView {
     }
 }
 
-/// The body of `users/create`, less the name.
+/// A user to be made.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewUser)]
 #[serde(deny_unknown_fields)]
