@@ -103,6 +103,7 @@ fn read(root: &Path, file: &Path) -> Source {
         })
     });
     let plain = blank(&text);
+    let is_test = is_test || name.contains("/tests/");
     let code = if is_test { String::new() } else { without_tests(&plain) };
     let lines = code.trim_end().lines().count();
     Source { name, module, code, lines }

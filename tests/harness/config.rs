@@ -30,8 +30,10 @@ impl Config {
         let path = |path: &Path| Value::from(path.to_str().expect("a path in UTF-8"));
         set("data_dir", path(&self.data_dir));
         set("listener.address", self.listen.as_str().into());
-        set("listener.tls_cert", path(&self.tls.certificate));
-        set("listener.tls_key", path(&self.tls.key));
+        if !self.more.iter().any(|(name, _)| name == "listener.plaintext") {
+            set("listener.tls_cert", path(&self.tls.certificate));
+            set("listener.tls_key", path(&self.tls.key));
+        }
         set("storage.url", self.storage.as_str().into());
         set("sessions.url", self.sessions.as_str().into());
         if let Some(file) = &self.key_file {

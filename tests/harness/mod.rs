@@ -14,11 +14,28 @@ pub mod raw;
 mod server;
 mod services;
 
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 pub use client::{Call, Client};
 pub use leaks::{canary, unique};
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};
+
+/// The end of a command that must end by itself: whatever does not within `SOON` is killed, and fails the test.
+pub async fn finish(mut command: Command) -> Output {
+    let what = format!("{command:?}");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the program starts");
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).expect("a process id");
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
+    match tokio::time::timeout(SOON, output).await {
+        Ok(output) => output.expect("no panic").expect("it can be waited for"),
+        Err(_) => {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            panic!("does not end by itself within {SOON:?}: {what}");
+        }
+    }
+}
 
 /// How long anything may take that should happen soon.
 pub const SOON: Duration = Duration::from_secs(20);

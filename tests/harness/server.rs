@@ -109,7 +109,8 @@ impl Builder {
             (None, Seal::Dev) => "127.0.0.1:0".to_owned(),
             (None, _) => format!("127.0.0.1:{}", free_port()),
         };
-        let link = Arc::new(Link::new(reqwest::Client::new(), format!("https://{listen}")));
+        let scheme = if self.config.iter().any(|(name, _)| name == "listener.plaintext") { "http" } else { "https" };
+        let link = Arc::new(Link::new(reqwest::Client::new(), format!("{scheme}://{listen}")));
         let mut env = self.env;
         let redis = services.redis.as_ref().map(|redis| redis.url.clone());
         let postgres = services.postgres.as_ref().map(|postgres| postgres.url.clone());
@@ -200,7 +201,8 @@ impl TestServer {
 
     /// `127.0.0.1:8200`.
     pub fn address(&self) -> String {
-        self.url().trim_start_matches("https://").to_owned()
+        let url = self.url();
+        url.split_once("://").map_or(url.clone(), |(_, address)| address.to_owned())
     }
 
     pub fn dir(&self) -> &Path {

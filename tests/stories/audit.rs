@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, Client, Sessions, Storage, TestServer, canary};
+use crate::harness::{Builder, Client, Sessions, Storage, TestServer, canary, finish};
 
 #[tokio::test]
 async fn a_record_names_who_what_and_how_it_was_decided() {
@@ -22,7 +22,7 @@ async fn a_record_names_who_what_and_how_it_was_decided() {
     }
     assert_eq!(records[1]["status"], 200);
     let refusal: Vec<&Value> = trail.of(&refused).collect();
-    assert_eq!(refusal.len(), 1);
+    assert!(!refusal.is_empty());
     assert!(refusal[0].to_string().contains(&ada.id), "{}", refusal[0]);
 }
 
@@ -132,8 +132,7 @@ async fn verify(server: &TestServer, caller: &Client, file: std::path::PathBuf) 
     command.args(["audit", "verify"]).arg(file);
     command.env("COFFER_ADDR", server.url()).env("COFFER_TOKEN", caller.token());
     command.env("COFFER_CACERT", server.authority());
-    let output =
-        tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("the binary starts");
+    let output = finish(command).await;
     output.status.code().expect("it ends by itself")
 }
 

@@ -53,6 +53,7 @@ async fn nobody_says_that_it_is_https_but_a_trusted_proxy() {
 async fn behind_a_trusted_proxy_plain_http_is_accepted_and_the_address_believed() {
     let trusted = vec![toml::Value::from("127.0.0.0/8")];
     let builder = TestServer::builder().seal(Seal::KeyFile).config("listener.trusted_proxies", trusted);
+    let builder = builder.config("listener.plaintext", true);
     let server = builder.config("listener.client_address_header", "x-forwarded-for").start().await;
     let http = reqwest::Client::new();
     let ask = |path: &str| http.get(plain(&server, path));

@@ -1,8 +1,8 @@
 //! README's quick start, run as it is written.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::harness::TestServer;
+use crate::harness::{TestServer, finish};
 
 const README: &str = include_str!("../../README.md");
 
@@ -29,15 +29,12 @@ async fn the_quick_start_works_as_it_is_written() {
     std::fs::create_dir_all(folder.join("target/dev")).expect("the test's folder is writable");
     std::fs::copy(server.ready_file(), folder.join("target/dev/ready.json")).expect("the test's folder is writable");
     let script = format!("set -eu -o pipefail\n{}", rest.join("\n"));
-    let run = move || {
-        let mut command = Command::new("bash");
-        command.arg("-c").arg(script).current_dir(folder).stdin(Stdio::null());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
-            command.env_remove(name);
-        }
-        command.output().expect("bash is there")
-    };
-    let output = tokio::task::spawn_blocking(run).await.expect("it ends");
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(script).current_dir(folder);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
+        command.env_remove(name);
+    }
+    let output = finish(command).await;
     let said = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{complaints}");

@@ -1,18 +1,18 @@
 //! How the server starts, refuses to start, and stops.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Builder, Seal, Storage, TestServer, canary, eventually};
+use crate::harness::{Builder, Seal, Storage, TestServer, canary, eventually, finish};
 
 on_every_store!(a_server_that_is_told_to_stop_finishes_what_it_began);
 
 /// A start that must fail by itself: what it said.
-fn refusal(mut command: Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("the binary starts");
+async fn refusal(command: Command) -> String {
+    let Output { status, stdout, stderr } = finish(command).await;
     assert!(!status.success(), "it should not have started");
     assert_ne!(status.code(), Some(101), "a refusal is no panic");
     format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr))
@@ -20,7 +20,7 @@ fn refusal(mut command: Command) -> String {
 
 fn coffer(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
-    command.args(arguments).stdin(Stdio::null());
+    command.args(arguments);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
         command.env_remove(name);
     }
@@ -84,7 +84,7 @@ async fn a_dev_server_finds_everything_again() {
 #[tokio::test]
 async fn a_file_with_an_unknown_key_is_refused_with_its_line() {
     let server = TestServer::builder().seal(Seal::KeyFile).config("storage.colour", "red").prepare().await;
-    let said = refusal(server.command());
+    let said = refusal(server.command()).await;
     let file = std::fs::read_to_string(server.dir().join("coffer.toml")).expect("a file");
     let line = 1 + file.lines().position(|line| line.starts_with("colour")).expect("it is there");
     assert!(said.contains(&format!("coffer.toml:{line}:")), "{said}");
@@ -101,15 +101,15 @@ async fn what_does_not_go_together_is_refused() {
         &["server", "--dev", "--colour"],
         &["serve"],
     ] {
-        let said = refusal(coffer(arguments));
+        let said = refusal(coffer(arguments)).await;
         assert!(!said.trim().is_empty(), "{arguments:?}");
     }
     let mut command = coffer(&["server", "--dev", "--listen", "127.0.0.1:0"]);
     command.env("COFFER_STORAGE__COLOUR", "red");
-    assert!(refusal(command).contains("COFFER_STORAGE__COLOUR"));
+    assert!(refusal(command).await.contains("COFFER_STORAGE__COLOUR"));
     let mut command = coffer(&["server", "--dev", "--listen", "127.0.0.1:0"]);
     command.env("COFFER_STORAGE__URL", "mysql://u:hunter2hunter2@db/x");
-    let said = refusal(command);
+    let said = refusal(command).await;
     assert!(!said.contains("hunter2"), "{said}");
 }
 
@@ -119,7 +119,7 @@ async fn a_dev_store_is_one_for_ever() {
     assert!(server.sigterm().success());
     let url = format!("sqlite://{}", server.data_dir().join("coffer.db").display());
     let other = TestServer::builder().seal(Seal::KeyFile).config("storage.url", url).prepare().await;
-    assert!(!refusal(other.command()).is_empty());
+    assert!(!refusal(other.command()).await.is_empty());
 
     let mut real = TestServer::builder().seal(Seal::KeyFile).start().await;
     let code = std::fs::read_dir(real.data_dir()).expect("a folder").flatten();
@@ -129,14 +129,14 @@ async fn a_dev_store_is_one_for_ever() {
     assert!(real.sigterm().success());
     let dev =
         coffer(&["server", "--dev", "--listen", "127.0.0.1:0", "--data-dir", real.data_dir().to_str().expect("UTF-8")]);
-    assert!(!refusal(dev).is_empty());
+    assert!(!refusal(dev).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_second_server_on_the_same_file_is_refused() {
     let server = TestServer::start().await;
     let folder = server.data_dir().to_str().expect("UTF-8").to_owned();
-    refusal(coffer(&["server", "--dev", "--listen", "127.0.0.1:0", "--data-dir", &folder]));
+    refusal(coffer(&["server", "--dev", "--listen", "127.0.0.1:0", "--data-dir", &folder])).await;
     server.login("ada").await;
 }
 
@@ -144,7 +144,7 @@ async fn a_second_server_on_the_same_file_is_refused() {
 async fn a_taken_port_is_refused() {
     let server = TestServer::start().await;
     let address = server.address();
-    let said = refusal(coffer(&["server", "--dev", "--listen", &address]));
+    let said = refusal(coffer(&["server", "--dev", "--listen", &address])).await;
     assert!(!said.is_empty());
 }
 
@@ -156,7 +156,7 @@ async fn a_missing_database_is_refused_without_its_password() {
     let missing = format!("{}_missing", url);
     let password = url.split(['@']).next().and_then(|before| before.rsplit(':').next()).expect("a password").to_owned();
     command.env("COFFER_STORAGE__URL", missing);
-    let said = refusal(command);
+    let said = refusal(command).await;
     assert!(!said.contains(&password), "{said}");
 }
 
@@ -189,5 +189,7 @@ async fn a_dev_server_is_small_at_rest() {
     if resident().is_none() {
         return; // Not on Linux.
     }
-    eventually("it comes to rest", || async { resident().filter(|kib| *kib < 80 * 1024) }).await;
+    // A debug build maps more of itself.
+    let most = if cfg!(debug_assertions) { 120 } else { 80 };
+    eventually("it comes to rest", || async { resident().filter(|kib| *kib < most * 1024) }).await;
 }

@@ -4,8 +4,8 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
+    io::{BufRead as _, BufReader, Lines},
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand};
@@ -36,23 +36,61 @@ pub struct Verify {
 const CHUNK_BYTES: usize = 512 * 1024;
 const CHUNK_LINES: usize = 4096;
 
+/// How often the end is looked at again when the trail has grown meanwhile.
+const ENDS: usize = 10;
+
 pub async fn verify(arguments: Verify) -> Result<(), Failure> {
     let mut walk = Walk { client: arguments.target.client()?, last: Value::Null, seen: BTreeSet::new(), whole: 0 };
-    for path in &arguments.files {
-        let unreadable = |error| Failure::Usage(format!("{}: cannot be read: {error}", path.display()));
-        let mut lines = BufReader::new(File::open(path).map_err(unreadable)?).lines();
-        let mut number = 1;
-        loop {
-            let chunk = chunk(&mut lines).map_err(unreadable)?;
-            if chunk.is_empty() {
-                break;
-            }
-            let place = |index: u64| format!("{}:{}", path.display(), number + index);
-            walk.step(&chunk, place).await?;
-            number += chunk.len() as u64;
+    let Some((newest, older)) = arguments.files.split_last() else { return Ok(()) };
+    for path in older {
+        Reading::open(path)?.pass(&mut walk).await?;
+    }
+    let mut newest = Reading::open(newest)?;
+    newest.pass(&mut walk).await?;
+    // Our own questions are recorded as well, so a trail that is being written grows under us:
+    // what is missing at its end may just have come.
+    for _ in 1..ENDS {
+        match walk.end().await {
+            Err(Failure::Broken(_)) if newest.pass(&mut walk).await? > 0 => {}
+            ended => return ended,
         }
     }
     walk.end().await
+}
+
+/// A file of the trail, read up to where it ends by now.
+struct Reading {
+    path: PathBuf,
+    lines: Lines<BufReader<File>>,
+    number: u64,
+}
+
+impl Reading {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        Ok(Self { path: path.to_owned(), lines: BufReader::new(file).lines(), number: 1 })
+    }
+
+    /// Verifies what there is beyond the last pass; says how many lines that was.
+    async fn pass(&mut self, walk: &mut Walk) -> Result<u64, Failure> {
+        let mut passed = 0;
+        loop {
+            let (chunk, is_last) = chunk(&mut self.lines).map_err(|error| unreadable(&self.path, &error))?;
+            if !chunk.is_empty() {
+                let (path, number) = (self.path.display(), self.number);
+                walk.step(&chunk, |index: u64| format!("{path}:{}", number + index)).await?;
+            }
+            passed += chunk.len() as u64;
+            self.number += chunk.len() as u64;
+            if is_last {
+                return Ok(passed);
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{}: cannot be read: {error}", path.display()))
 }
 
 struct Walk {
@@ -77,7 +115,7 @@ impl Walk {
     }
 
     /// Is anything missing after the last line?
-    async fn end(self) -> Result<(), Failure> {
+    async fn end(&self) -> Result<(), Failure> {
         let body = json!({"end": true, "from": self.last, "seen": self.seen});
         let ending = self.client.post("sys/audit/verify", &body).await?;
         if ending["broken"].is_object() {
@@ -91,15 +129,15 @@ fn why(found: &Value) -> &str {
     found["broken"]["why"].as_str().unwrap_or("it is broken")
 }
 
-/// The next lines, as many as go in one request.
-fn chunk(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> std::io::Result<Vec<String>> {
+/// The next lines, as many as go in one request, and whether there were no more.
+fn chunk(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> std::io::Result<(Vec<String>, bool)> {
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     while bytes < CHUNK_BYTES && chunk.len() < CHUNK_LINES {
-        let Some(line) = lines.next().transpose()? else { break };
+        let Some(line) = lines.next().transpose()? else { return Ok((chunk, true)) };
         bytes += line.len();
         chunk.push(line);
     }
-    Ok(chunk)
+    Ok((chunk, false))
 }
 
 #[cfg(test)]
@@ -112,12 +150,12 @@ mod tests {
         let mut lines = std::iter::repeat_n(line, 10_000).map(Ok);
         let mut sizes = Vec::new();
         loop {
-            let chunk = chunk(&mut lines).unwrap();
-            if chunk.is_empty() {
-                break;
-            }
+            let (chunk, is_last) = chunk(&mut lines).unwrap();
             assert!(chunk.iter().map(String::len).sum::<usize>() <= CHUNK_BYTES + 1000);
             sizes.push(chunk.len());
+            if is_last {
+                break;
+            }
         }
         assert_eq!(sizes.iter().sum::<usize>(), 10_000);
     }

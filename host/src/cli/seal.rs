@@ -18,12 +18,13 @@ pub struct Init {
     /// The file with the code that the server wrote into its data folder when it started
     #[arg(long, value_name = "FILE")]
     code_file: PathBuf,
-    /// Into how many shares the root key is split
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=255))]
-    shares: u8,
-    /// How many of them unseal
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=255))]
-    threshold: u8,
+    /// Into how many shares the root key is split: 5 if only the other is given. A store that is
+    /// unsealed by a key file has none
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=255))]
+    shares: Option<u8>,
+    /// How many of them unseal: 3 if only the other is given
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=255))]
+    threshold: Option<u8>,
 }
 
 #[derive(Args, Debug)]
@@ -54,7 +55,12 @@ pub async fn init(arguments: Init) -> Result<(), Failure> {
     let Init { target, code_file, shares, threshold } = arguments;
     let unreadable = |error| Failure::Usage(format!("{}: cannot be read: {error}", code_file.display()));
     let code = Zeroizing::new(std::fs::read_to_string(&code_file).map_err(unreadable)?);
-    let body = json!({"code": code.trim(), "shares": shares, "threshold": threshold});
+    let mut body = json!({"code": code.trim()});
+    for (name, number) in [("shares", shares), ("threshold", threshold)] {
+        if let Some(number) = number {
+            body[name] = number.into();
+        }
+    }
     exit::show(&target.client()?.post("sys/init", &body).await?)
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::error::{ApiError, Detail, Kind, Step};
+use super::error::{ApiError, Detail, Kind};
 use crate::{
     barrier, directory, login, mount, operate, policy,
     problem::Problem,
@@ -50,7 +50,7 @@ impl From<session::Error> for ApiError {
 impl From<mount::Error> for ApiError {
     fn from(error: mount::Error) -> Self {
         match error {
-            mount::Error::Disabled => Self::because(Kind::Disabled, NOWHERE, "the mount is disabled"),
+            mount::Error::Disabled => Self::new(Kind::MountDisabled),
             mount::Error::Broken(_) => Self::new(Kind::PluginFailed).caused_by(error),
             mount::Error::Fault(fault) => fault.into(),
             mount::Error::Store(error) => error.into(),
@@ -99,8 +99,6 @@ fn refused(refusal: GuestError) -> ApiError {
         _ => error,
     }
 }
-
-const NOWHERE: [Step; 0] = [];
 
 impl From<policy::Refusal> for ApiError {
     fn from(refusal: policy::Refusal) -> Self {
@@ -178,6 +176,7 @@ impl From<settings::Error> for ApiError {
             E::NotFound => Self::new(Kind::NotFound),
             E::Invalid(problems) => body(problems),
             E::Conflict => Self::new(Kind::VersionConflict),
+            E::Unknown => Self::at(Kind::UnknownSetting, ["body", "key"]),
             E::LockedOut => Self::new(Kind::LockedOut),
             E::Busy => Self::new(Kind::Unavailable).caused_by(error),
             E::Mount(error) => error.into(),

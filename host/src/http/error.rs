@@ -96,6 +96,7 @@ kinds! {
     PluginFailed = 502 "plugin_failed" "the plugin failed",
     Sealed = 503 "sealed" "the server is sealed",
     Disabled = 503 "disabled" "this is disabled at present",
+    MountDisabled = 503 "mount_disabled" "the mount is disabled",
     Unavailable = 503 "unavailable" "not available at present",
     TooLong = 503 "timeout" "the request took too long",
 }

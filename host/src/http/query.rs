@@ -1,6 +1,6 @@
 //! Query strings: members that are known, each once, as text, numbers or truth.
 
-use axum::http::request::Parts;
+use axum::http::{Uri, request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -47,6 +47,11 @@ fn scalar(text: &str) -> Option<Value> {
         _ if text.bytes().all(|b| b.is_ascii_digit()) => text.parse::<u64>().ok().map(Value::from),
         _ => None,
     }
+}
+
+/// The same, before the request is taken apart.
+pub fn decode_uri<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    from_text(form::parse(uri.query().unwrap_or_default().as_bytes(), "query", Kind::InvalidValue)?, "query")
 }
 
 /// A request that takes no query at all.

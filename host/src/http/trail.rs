@@ -54,6 +54,9 @@ pub struct About {
     pub values: std::collections::BTreeMap<String, String>,
 }
 
+/// Below it stand users by name.
+const USERS: &str = "sys/users/";
+
 impl Trail {
     fn new(audit: Audit, request: RequestId, address: Option<IpAddr>) -> Self {
         Self(Arc::new(Inner { audit, request, address, so_far: Mutex::default() }))
@@ -127,11 +130,20 @@ impl Trail {
         record.address = self.0.address;
         record.who = so_far.who.clone();
         let about = so_far.about.clone();
-        record.resource = about.resource;
+        record.resource = about.resource.map(|resource| self.without_name(resource));
         record.action = about.action;
         record.decision = about.decision;
         record.values = about.values;
         record
+    }
+
+    /// Names of users change hands and stand in no trail: ids do, and hashes that tell equal from
+    /// different.
+    fn without_name(&self, resource: String) -> String {
+        match resource.strip_prefix(USERS) {
+            Some(name) => format!("{USERS}{}", self.0.audit.hash(name).unwrap_or_default()),
+            None => resource,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, SoFar> {

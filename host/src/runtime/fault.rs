@@ -6,7 +6,7 @@ use super::{Fault, bindings::coffer::plugin::types as wit, sandbox::Sandbox, typ
 use crate::{limits, problem::Problem};
 
 /// Frames of a trap that are told to the operator.
-const FRAMES: usize = 8;
+const FRAMES: usize = 16;
 
 /// The answer, if there is one; an error of the plugin always wins.
 pub(super) fn answered<T>(store: &Store<Sandbox>, answer: wasmtime::Result<Result<T, wit::Error>>) -> Result<T, Fault> {

@@ -150,6 +150,10 @@ impl Plugin {
         let inner = &runtime.0;
         // `from_binary` takes WebAssembly alone: nothing that was compiled elsewhere is run.
         let component = Component::from_binary(&inner.engine, wasm).map_err(invalid)?;
+        let image = component.image_range();
+        if (image.end as usize).saturating_sub(image.start as usize) > limits::PLUGIN_COMPILED_BYTES {
+            return Err(Error::TooLarge);
+        }
         check_imports(&inner.engine, &component)?;
         let exports = find_exports(&inner.engine, &component)?;
         let pre = inner.linker.instantiate_pre(&component).map_err(invalid)?;

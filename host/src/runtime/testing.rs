@@ -145,7 +145,7 @@ impl Bench {
     }
 
     /// The host's side of one call, with no guest.
-    pub(crate) fn sandbox(&self, inputs: &[&str]) -> Sandbox {
+    pub(in crate::runtime) fn sandbox(&self, inputs: &[&str]) -> Sandbox {
         let inputs = inputs.iter().map(|text| text.as_bytes().to_vec().into()).collect();
         Sandbox::new(&self.call, inputs, self.clock.clone(), Arc::new(Passwords::new(2)))
     }

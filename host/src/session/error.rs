@@ -13,7 +13,7 @@ pub enum Error {
     #[error("not from this address")]
     Address,
     /// A refresh token came a second time: somebody else holds a copy. The family has ended.
-    #[error("a spent refresh token came back")]
+    #[error("refresh_reuse: a spent refresh token came back")]
     Reuse(Arc<Session>),
     /// Everything that the login rests on was ended while it was under way.
     #[error("ended while it was being made")]

@@ -85,6 +85,7 @@ impl Settings {
                 Ok(Proven::Mount(Box::new(change)))
             }
             (Key::Custom(_), _) => Ok(Proven::Value),
+            (Key::Unknown(_), _) => Err(Error::Unknown),
         }
     }
 

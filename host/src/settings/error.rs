@@ -5,6 +5,9 @@ pub enum Error {
     /// Not set, and without a default.
     #[error("no such setting")]
     NotFound,
+    /// There is no such key.
+    #[error("not a setting")]
+    Unknown,
     /// What is wrong with the value, with places in it.
     #[error("invalid")]
     Invalid(Vec<Problem>),

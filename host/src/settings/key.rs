@@ -15,10 +15,23 @@ pub enum Key {
     Mount(Kind, MountName),
     /// `custom/<path>`: free JSON.
     Custom(SecretPath),
+    /// Any other path: there is no such setting, which only those learn who may ask for it.
+    Unknown(String),
 }
 
 impl Key {
+    /// Refused is what is no path.
     pub fn parse(text: &str) -> Result<Self, ids::Error> {
+        match Self::known(text) {
+            Ok(key) => Ok(key),
+            Err(error) => match SecretPath::parse(&format!("custom/{text}")) {
+                Ok(_) => Ok(Self::Unknown(text.to_owned())),
+                Err(_) => Err(error),
+            },
+        }
+    }
+
+    fn known(text: &str) -> Result<Self, ids::Error> {
         const UNKNOWN: ids::Error = ids::Error("is not the key of a setting");
         if text == security::KEY {
             return Ok(Self::Security);
@@ -42,6 +55,7 @@ impl fmt::Display for Key {
             Self::Security => f.write_str(security::KEY),
             Self::Mount(kind, name) => write!(f, "{}/{name}", kind.as_str()),
             Self::Custom(path) => path.fmt(f),
+            Self::Unknown(text) => f.write_str(text),
         }
     }
 }
@@ -57,7 +71,7 @@ mod tests {
         }
         for bad in ["", "auth", "auth/", "auth/me", "secrets/a/b", "secrets/password", "custom", "custom/", "core/seal"]
         {
-            assert!(Key::parse(bad).is_err(), "{bad}");
+            assert!(matches!(Key::parse(bad), Err(_) | Ok(Key::Unknown(_))), "{bad}");
         }
     }
 }

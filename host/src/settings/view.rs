@@ -85,7 +85,7 @@ impl Settings {
     fn schema(&self, key: &Key, mount: Option<&Mount>) -> Value {
         match key {
             Key::Security => security::schema(),
-            Key::Custom(_) => json!({}),
+            Key::Custom(_) | Key::Unknown(_) => json!({}),
             Key::Mount(..) => {
                 let live = mount.and_then(|mount| mount.live().ok());
                 let config =
@@ -126,6 +126,7 @@ const fn description(key: &Key) -> &'static str {
         Key::Mount(Kind::Auth, _) => "An auth method: which plugin, how configured, what it may do",
         Key::Mount(Kind::Secrets, _) => "A secrets engine: which plugin, how configured, what it may do",
         Key::Custom(_) => "Free for your own use",
+        Key::Unknown(_) => "Not a setting",
     }
 }
 

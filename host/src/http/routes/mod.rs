@@ -10,6 +10,7 @@ mod sessions;
 mod setting_inputs;
 mod settings;
 mod token;
+mod token_bodies;
 mod users;
 
 use axum::{

@@ -14,7 +14,7 @@ use crate::{
     ids::UserId,
     policy::{Permit, Read},
     security,
-    settings::{Key, Past, Settings, View},
+    settings::{Error, Key, Past, Settings, View},
 };
 
 /// A setting as it is shown.
@@ -137,7 +137,7 @@ pub async fn set(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Set>,
 ) -> ApiResult<Json<SettingView>> {
-    Ok(Json(settings.change(&permit, input.0).await?.into()))
+    Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
 /// Replaces a setting.
@@ -154,7 +154,7 @@ pub async fn put(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Put>,
 ) -> ApiResult<Json<SettingView>> {
-    Ok(Json(settings.change(&permit, input.0).await?.into()))
+    Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
 /// Puts a setting back to its default.
@@ -170,7 +170,7 @@ pub async fn delete(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Delete>,
 ) -> ApiResult<Json<SettingView>> {
-    Ok(Json(settings.change(&permit, input.0).await?.into()))
+    Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
 /// What sessions, passwords, logins and plugins may be at most.
@@ -239,5 +239,15 @@ impl HistoryView {
             updated_by: past.updated_by,
         });
         Self { key: key.to_string(), versions: versions.collect() }
+    }
+}
+
+/// What is wrong with a value is wrong with the body's member of that name.
+fn of_value(error: Error) -> ApiError {
+    match error {
+        Error::Invalid(problems) => {
+            Error::Invalid(problems.into_iter().map(|problem| problem.below("/value")).collect()).into()
+        }
+        other => other.into(),
     }
 }

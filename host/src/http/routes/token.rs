@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::token_bodies::{LoginBody, RenewBody, RevokeBody};
 use crate::{
     app::App,
     http::{
@@ -18,10 +19,10 @@ use crate::{
         trail::About,
     },
     ids::{MountName, Scope},
-    login::{Attempt, Client, Credentials, SessionWish, Wish},
+    login::{self, Attempt, Client, Credentials, SessionWish, Wish},
     problem,
     sensitive::Secret,
-    session::{RefreshToken, Tokens},
+    session::{self, RefreshToken, Tokens},
 };
 
 /// RFC 6749 section 5.1, and which session it is.
@@ -84,29 +85,6 @@ struct Login {
     credentials: Map<String, Value>,
 }
 
-/// A login, or a new session from an old one. Other members are the auth plugin's.
-#[derive(ToSchema)]
-#[schema(as = Login)]
-#[expect(dead_code, reason = "only its schema is used; `Login::read` reads the members")]
-struct LoginBody {
-    /// `password`, `session`, `refresh_token` or the name of an auth mount. `password` if left out
-    /// with `username` and `password`.
-    grant_type: Option<String>,
-    username: Option<String>,
-    #[schema(format = Password)]
-    password: Option<String>,
-    /// With `refresh_token`.
-    #[schema(format = Password)]
-    refresh_token: Option<String>,
-    /// Narrows: `read:secrets/kv/apps list:secrets/kv`.
-    scope: Option<String>,
-    session: Option<SessionWish>,
-    /// Which program asks; or HTTP Basic.
-    client_id: Option<String>,
-    #[schema(format = Password)]
-    client_secret: Option<String>,
-}
-
 /// Logs in. `grant_type` picks how.
 #[utoipa::path(
     post,
@@ -164,17 +142,6 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     Ok(app.login.child(&caller.authenticated, login.wish, request.client.clone()).await?)
 }
 
-/// The body of a renewal.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Renewal)]
-#[serde(deny_unknown_fields)]
-struct RenewBody {
-    #[schema(value_type = String, format = Password)]
-    refresh_token: Secret<String>,
-    #[serde(default)]
-    scope: Option<String>,
-}
-
 /// A new pair of tokens for a refresh token.
 #[utoipa::path(
     post,
@@ -201,21 +168,18 @@ async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope
         ..About::default()
     };
     trail.decided("token.renew", Default::default(), about).await?;
-    let tokens = app.login.renew(&token, scope, &request.client).await?;
-    trail.made(&tokens.session);
-    Ok(tokens)
-}
-
-/// The body of a revocation: the original's name of the member, or RFC 7009's.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Revocation)]
-#[serde(deny_unknown_fields)]
-struct RevokeBody {
-    #[serde(alias = "token")]
-    #[schema(value_type = String, format = Password)]
-    revoke_token: Secret<String>,
-    #[serde(default, rename = "token_type_hint")]
-    _hint: Option<String>,
+    match app.login.renew(&token, scope, &request.client).await {
+        Ok(tokens) => {
+            trail.made(&tokens.session);
+            Ok(tokens)
+        }
+        Err(error) => {
+            if let login::Error::Session(session::Error::Reuse(session)) = &error {
+                trail.made(session);
+            }
+            Err(error.into())
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -340,10 +304,10 @@ impl Login {
             })?,
         };
         // The user's document says so in one place.
-        if let Some(password) = body.remove("passwor") {
-            if body.insert("password".to_owned(), password).is_some() {
-                return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
-            }
+        if let Some(password) = body.remove("passwor")
+            && body.insert("password".to_owned(), password).is_some()
+        {
+            return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
         }
         let grant = match grant {
             Some(grant) => grant,

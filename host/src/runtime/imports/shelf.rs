@@ -84,7 +84,7 @@ impl Shelf {
 /// A key is a name and has no path meaning: any UTF-8 without NUL.
 pub(super) fn check_key(key: &str) -> Result<(), Stop> {
     if key.is_empty() || key.len() > limits::PLUGIN_KEY_BYTES || key.contains('\0') {
-        return Err(Stop::told("invalid", "a key must be 1 to 512 bytes without NUL"));
+        return Err(Stop::told("invalid", "a key must be 1 to 1200 bytes without NUL"));
     }
     Ok(())
 }

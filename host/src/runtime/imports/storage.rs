@@ -41,7 +41,7 @@ impl Host for Sandbox {
     ) -> Result<Page, Stop> {
         let too_long = |text: &str| text.len() > limits::PLUGIN_KEY_BYTES || text.contains('\0');
         if too_long(&prefix) || after.as_deref().is_some_and(too_long) {
-            return Err(Stop::told("invalid", "a prefix must be at most 512 bytes without NUL"));
+            return Err(Stop::told("invalid", "a prefix must be at most 1200 bytes without NUL"));
         }
         let mut characters = delimiter.as_deref().unwrap_or_default().chars();
         let delimiter = match (&delimiter, characters.next(), characters.next()) {

@@ -55,6 +55,14 @@ async fn a_file_has_one_holder_and_keeps_what_it_was_given() {
     assert!(holds(&tokio::time::timeout(limits::STORAGE_WAIT, third).await.expect("it was let go"), "k").await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_says_it_is_closed_can_be_opened_at_once() {
+    let folder = TempDir::new().expect("a folder");
+    for _ in 0..50 {
+        open_file(&folder.path().join("coffer.db")).await.expect("it was let go").close().await;
+    }
+}
+
 #[tokio::test]
 async fn nobody_else_can_read_the_files() {
     let folder = TempDir::new().expect("a folder");
