@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::openapi::{ObjectBuilder, RefOr, Type, schema::SchemaType};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Span(Duration);
@@ -55,6 +56,21 @@ impl fmt::Display for Span {
         write!(f, "{}{name}", seconds / unit)
     }
 }
+
+impl utoipa::PartialSchema for Span {
+    fn schema() -> RefOr<utoipa::openapi::Schema> {
+        let types = SchemaType::from_iter([Type::String, Type::Integer]);
+        ObjectBuilder::new()
+            .schema_type(types)
+            .description(Some("Seconds as a whole number, or a whole number and one unit."))
+            .pattern(Some("^[0-9]+[smhd]$"))
+            .minimum(Some(0))
+            .examples(["90s", "15m", "24h", "7d"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Span {}
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

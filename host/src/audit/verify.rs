@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Audit, Error,
@@ -9,7 +10,8 @@ use super::{
 use crate::{barrier, clock::Timestamp, limits};
 
 /// Where a verification stands: after this line. Carried from chunk to chunk.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditLink)]
 pub struct Link {
     pub chain: String,
     pub seq: u64,
@@ -22,40 +24,49 @@ pub struct Link {
 }
 
 /// What a chunk was found to be.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = AuditVerified)]
 pub struct Verified {
     /// Lines that are as they were written, from the first.
     pub whole: u64,
+    #[schema(required)]
     pub broken: Option<Broken>,
     /// For the next chunk. After a break: where it was last whole.
+    #[schema(required)]
     pub last: Option<Link>,
     /// Chains that these lines belong to.
     pub chains: BTreeSet<String>,
 }
 
 /// Where the trail is not as it was written.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = AuditBreak)]
 pub struct Broken {
     /// Which of the lines given, from 0. At the end: how many there were in the last chunk.
     pub index: usize,
     /// What the line says it is.
+    #[schema(required)]
     pub seq: Option<u64>,
     pub why: String,
 }
 
 /// What the end of a trail was found to be.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = AuditEnding)]
 pub struct Ending {
+    #[schema(required)]
     pub broken: Option<Broken>,
     /// Chains with a sealed head of which no line was given: other nodes' and other files', or
     /// files that are missing.
     pub elsewhere: Vec<Elsewhere>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = AuditElsewhere)]
 pub struct Elsewhere {
     pub chain: String,
     pub seq: u64,
+    #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
 }
 

@@ -1,8 +1,9 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
     ids::{MountName, RequestId, Scope},
@@ -37,17 +38,19 @@ pub struct Wish {
 }
 
 /// The member `session` of a login.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionWish {
     pub bind: Option<Bind>,
+    /// Networks, as `10.0.0.0/8`.
+    #[schema(value_type = Option<Vec<String>>)]
     pub addresses: Option<Vec<IpNet>>,
     pub max_uses: Option<u32>,
     pub one_time: bool,
     pub ttl: Option<Span>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bind {
     None,

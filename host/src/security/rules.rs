@@ -2,12 +2,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 pub use crate::problem::Problem;
 use crate::span::Span;
 
 /// The whole document. A member that is left out has its default.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = Security)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
     pub sessions: Sessions,
@@ -18,7 +20,8 @@ pub struct Rules {
     pub mounts: Mounts,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SessionRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sessions {
     pub idle: Span,
@@ -33,7 +36,7 @@ pub struct Sessions {
     pub one_time_ttl: Span,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverLimit {
     EndOldest,
@@ -41,7 +44,8 @@ pub enum OverLimit {
 }
 
 /// To which addresses a session is bound that asks for nothing else.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = BindDefault)]
 #[serde(rename_all = "snake_case")]
 pub enum Bind {
     None,
@@ -49,7 +53,8 @@ pub enum Bind {
     List,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = PasswordRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Passwords {
     pub min_length: u32,
@@ -58,7 +63,8 @@ pub struct Passwords {
     pub argon2: Argon2,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Argon2Cost)]
 #[serde(default, deny_unknown_fields)]
 pub struct Argon2 {
     pub memory_kib: u32,
@@ -66,7 +72,8 @@ pub struct Argon2 {
     pub parallelism: u32,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = LoginRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logins {
     pub failures: u32,
@@ -76,14 +83,16 @@ pub struct Logins {
     pub roles: BTreeMap<String, Vec<String>>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StepUpRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct StepUp {
     pub max_age: Span,
     pub operations: Vec<String>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = PluginRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plugins {
     pub require_signature: bool,
@@ -93,7 +102,8 @@ pub struct Plugins {
     pub max_wall_ms: u32,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = MountRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mounts {
     pub keep_removed: Span,

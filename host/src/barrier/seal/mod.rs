@@ -35,7 +35,7 @@ pub(super) use unseal::Progress;
 use record::SealRecord;
 
 /// How the root key is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SealKind {
     /// In shares, with people.

@@ -1,11 +1,16 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
+mod openapi;
 mod seal;
 mod secret_inputs;
+mod secret_shapes;
+mod secret_verbs;
 mod secrets;
 mod sessions;
+mod setting_inputs;
 mod settings;
 mod token;
+mod token_bodies;
 mod users;
 
 use axum::{
@@ -44,6 +49,7 @@ pub fn routes() -> Router<App> {
         (&["/sys/seal-status"], get(seal::status)),
         (&["/sys/health"], get(seal::health)),
         (&["/sys/audit/verify"], post(seal::verify_audit)),
+        (&["/openapi.json"], get(openapi::openapi)),
     ];
     table.into_iter().fold(Router::new(), |router, (paths, methods)| {
         // Not nested: handlers read the path that the client sent.

@@ -6,11 +6,11 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    audit::Link,
+    audit::{Ending, Link, Verified},
     barrier::{SealKind, SealStatus},
     http::{
         body::{self, Takes},
@@ -26,10 +26,12 @@ use crate::{
 };
 
 /// How the store is locked.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SealStatus)]
 pub struct StatusView {
     initialized: bool,
     sealed: bool,
+    #[schema(required)]
     kind: Option<SealKind>,
     shares: u8,
     threshold: u8,
@@ -50,40 +52,87 @@ impl From<SealStatus> for StatusView {
     }
 }
 
+/// Is the store locked?
+#[utoipa::path(
+    get,
+    path = "/api/v1/sys/seal-status",
+    operation_id = "seal_status",
+    tag = "system",
+    responses((status = 200, description = "How the store is locked.", body = StatusView)),
+    security(())
+)]
 pub async fn status(State(operate): State<Operate>, request: Request) -> ApiResult<Json<StatusView>> {
     public(&request)?;
     Ok(Json(operate.status().await?.into()))
 }
 
-/// 200 where requests can be served, 503 where they cannot: what load balancers go by.
-pub async fn health(State(operate): State<Operate>, request: Request) -> ApiResult<(StatusCode, Json<Value>)> {
+/// Whether this server can serve.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+pub struct HealthView {
+    initialized: bool,
+    sealed: bool,
+    ready: bool,
+    /// The same as `X-Request-Id`.
+    request_id: Option<String>,
+}
+
+/// Can requests be served? What load balancers go by.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sys/health",
+    operation_id = "health",
+    tag = "system",
+    responses(
+        (status = 200, description = "They can.", body = HealthView),
+        (status = 503, description = "They cannot.", body = HealthView)
+    ),
+    security(())
+)]
+pub async fn health(State(operate): State<Operate>, request: Request) -> ApiResult<(StatusCode, Json<HealthView>)> {
     public(&request)?;
     let health = operate.health().await;
     let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let id = request.extensions().get::<RequestId>();
-    let answer = json!({
-        "initialized": health.initialised,
-        "sealed": health.sealed,
-        "ready": health.ready,
-        "request_id": id,
-    });
+    let answer = HealthView {
+        initialized: health.initialised,
+        sealed: health.sealed,
+        ready: health.ready,
+        request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
+    };
     Ok((status, Json(answer)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Init)]
 #[serde(deny_unknown_fields)]
 struct InitBody {
+    /// What the server wrote into its data folder when it started.
+    #[schema(value_type = String, format = Password)]
     code: Secret<String>,
+    /// 5 if left out. Only where shares unseal.
     shares: Option<u8>,
+    /// 3 if left out.
     threshold: Option<u8>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Initialized)]
 pub struct InitView {
+    /// Shown once. None where a key file or the environment unseals.
     shares: Vec<String>,
     root_token: String,
 }
 
+/// Makes the store, once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sys/init",
+    operation_id = "init",
+    tag = "system",
+    request_body = InitBody,
+    responses((status = 200, description = "The store is made and unsealed.", body = InitView)),
+    security(())
+)]
 pub async fn init(State(operate): State<Operate>, request: Request) -> ApiResult<Json<InitView>> {
     let InitBody { code, shares, threshold } = anonymous(request, "sys.init").await?;
     let shares = match (shares, threshold) {
@@ -95,19 +144,31 @@ pub async fn init(State(operate): State<Operate>, request: Request) -> ApiResult
     Ok(Json(InitView { shares, root_token: made.root_token.reveal().clone() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Unseal)]
 #[serde(deny_unknown_fields)]
 struct UnsealBody {
+    #[schema(value_type = String, format = Password)]
     share: Secret<String>,
 }
 
+/// Gives one share.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sys/unseal",
+    operation_id = "unseal",
+    tag = "system",
+    request_body = UnsealBody,
+    responses((status = 200, description = "The share is right.", body = StatusView)),
+    security(())
+)]
 pub async fn unseal(State(operate): State<Operate>, request: Request) -> ApiResult<Json<StatusView>> {
     let UnsealBody { share } = anonymous(request, "sys.unseal").await?;
     Ok(Json(operate.unseal(&share).await?.into()))
 }
 
 /// `POST /sys/seal`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
     /// This node alone, until it is unsealed or started anew.
@@ -134,6 +195,15 @@ impl Input for Seal {
     }
 }
 
+/// Locks the store, or this node alone.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sys/seal",
+    operation_id = "seal",
+    tag = "system",
+    request_body = Seal,
+    responses((status = 200, description = "It is locked.", body = StatusView))
+)]
 pub async fn seal(
     State(operate): State<Operate>,
     Permitted(permit, input, _): Permitted<Seal>,
@@ -144,7 +214,7 @@ pub async fn seal(
 
 /// `POST /sys/audit/verify`: lines of a trail and where those before them ended, or `end` and
 /// the chains of all of them.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyAudit {
     #[serde(default)]
@@ -173,20 +243,36 @@ impl Input for VerifyAudit {
     }
 }
 
+/// What was found: of lines, or with `end` of where they end.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AuditFound {
+    Lines(Verified),
+    End(Ending),
+}
+
+/// Verifies lines of an audit trail, chunk by chunk.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sys/audit/verify",
+    operation_id = "verify_audit",
+    tag = "system",
+    request_body = VerifyAudit,
+    responses((status = 200, description = "What was found.", body = AuditFound))
+)]
 pub async fn verify_audit(
     State(operate): State<Operate>,
     Permitted(permit, input, _): Permitted<VerifyAudit>,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<AuditFound>> {
     let VerifyAudit { lines, from, end, seen } = input;
-    let answer = match end {
-        true => serde_json::to_value(operate.verify_end(&permit, from, &seen).await?),
-        false => serde_json::to_value(operate.verify(&permit, &lines, from).await?),
-    };
-    Ok(Json(answer.map_err(ApiError::internal)?))
+    Ok(Json(match end {
+        true => AuditFound::End(operate.verify_end(&permit, from, &seen).await?),
+        false => AuditFound::Lines(operate.verify(&permit, &lines, from).await?),
+    }))
 }
 
 /// Nobody is asked who they are, and nothing is recorded of it.
-fn public(request: &Request) -> ApiResult<()> {
+pub(super) fn public(request: &Request) -> ApiResult<()> {
     query::decode_uri::<query::Nothing>(request.uri())?;
     if let Some(trail) = request.extensions().get::<crate::http::trail::Trail>() {
         trail.public();

@@ -6,8 +6,12 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
-use super::secret_inputs::{Create, Delete, List, ListAll, Patch, Put, Read, VerbByGet, VerbByPost};
+use super::{
+    secret_inputs::{Create, Delete, List, ListAll, Patch, Put, Read, VerbByGet, VerbByPost},
+    secret_shapes::{ChangedSecret, DeletedSecret, ListedSecret, NewSecret, PatchSecret, PutSecret, Secret},
+};
 use crate::{
     app::App,
     http::{
@@ -35,6 +39,15 @@ pub async fn verb(State(app): State<App>, request: Request) -> Response {
     verb_by_post.call(request, app).await
 }
 
+/// Makes a secret that is not there yet.
+#[utoipa::path(
+    post,
+    path = "/api/v1/secrets/create",
+    operation_id = "create_secret",
+    tag = "secrets",
+    request_body = NewSecret,
+    responses((status = 200, description = "Its first version.", body = ChangedSecret))
+)]
 pub async fn create(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Create>) -> Object {
     match secrets.handle(&permit, input.operation, &caller.asker()).await {
         // Mount and secret are named in the body here, not in the URL.
@@ -46,19 +59,57 @@ pub async fn create(State(secrets): State<Secrets>, Permitted(permit, input, cal
     }
 }
 
+/// A new version, or the first.
+#[utoipa::path(
+    put,
+    path = "/api/v1/secrets/{secret_id}",
+    operation_id = "put_secret",
+    tag = "secrets",
+    params(("secret_id" = String, Path, description = "Percent-encoded: `kv%2Fapps%2Fdb`.")),
+    request_body = PutSecret,
+    responses((status = 200, description = "The version that it made.", body = ChangedSecret))
+)]
 pub async fn put(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Put>) -> Object {
     Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await?))
 }
 
+/// Merges into the newest version (RFC 7396).
+#[utoipa::path(
+    patch,
+    path = "/api/v1/secrets/{secret_id}",
+    operation_id = "patch_secret",
+    tag = "secrets",
+    params(("secret_id" = String, Path, description = "Percent-encoded: `kv%2Fapps%2Fdb`.")),
+    request_body(content((PatchSecret = "application/json"), (PatchSecret = "application/merge-patch+json"))),
+    responses((status = 200, description = "The newest version.", body = ChangedSecret))
+)]
 pub async fn patch(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Patch>) -> Object {
     Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await?))
 }
 
+/// Marks the newest version deleted: it can be brought back.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/secrets/{secret_id}",
+    operation_id = "delete_secret",
+    tag = "secrets",
+    params(("secret_id" = String, Path, description = "Percent-encoded: `kv%2Fapps%2Fdb`."), ("expected_version" = Option<u64>, Query, description = "If the newest version is another: 409.")),
+    responses((status = 200, description = "It is deleted.", body = DeletedSecret))
+)]
 pub async fn delete(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Delete>) -> Object {
     Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
 }
 
-async fn read(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Read>) -> Object {
+/// The newest version, or an older one.
+#[utoipa::path(
+    get,
+    path = "/api/v1/secrets/{secret_id}",
+    operation_id = "read_secret",
+    tag = "secrets",
+    params(("secret_id" = String, Path, description = "Percent-encoded: `kv%2Fapps%2Fdb`."), ("version" = Option<u64>, Query, description = "The newest if left out.")),
+    responses((status = 200, description = "The secret.", body = Secret))
+)]
+pub async fn read(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Read>) -> Object {
     Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
 }
 
@@ -83,14 +134,25 @@ fn of_query(error: Error) -> ApiError {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ListedSecrets {
+    #[schema(value_type = Vec<ListedSecret>)]
     secrets: Vec<Map<String, Value>>,
     folders: Vec<String>,
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
-async fn list(
+/// What lies below a folder; without `prefix`, everything that the caller may list.
+#[utoipa::path(
+    get,
+    path = "/api/v1/secrets",
+    operation_id = "list_secrets",
+    tag = "secrets",
+    params(ListQuery),
+    responses((status = 200, description = "A page of it.", body = ListedSecrets))
+)]
+pub async fn list(
     State(secrets): State<Secrets>,
     Permitted(permit, input, caller): Permitted<List>,
 ) -> ApiResult<Json<ListedSecrets>> {
@@ -109,13 +171,16 @@ impl From<Listing> for ListedSecrets {
 }
 
 /// The query of a listing.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub struct ListQuery {
     #[serde(rename = "prefix")]
+    /// A folder: `kv/apps/`.
     pub(super) _prefix: Option<String>,
     #[serde(default)]
     pub(super) recursive: bool,
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     pub(super) limit: Option<usize>,
     pub(super) cursor: Option<String>,
 }

@@ -1,5 +1,6 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
@@ -15,19 +16,28 @@ use crate::{
 };
 
 /// A session as its user sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionView {
     session_id: String,
     current: bool,
     device: String,
+    #[schema(required)]
     address: Option<String>,
     method: String,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     last_used_at: String,
+    #[schema(format = DateTime)]
     expires_at: String,
+    #[schema(required, value_type = Option<String>)]
     scope: Option<Scope>,
+    #[schema(required)]
     max_uses: Option<u32>,
+    #[schema(required)]
     uses_left: Option<u32>,
+    #[schema(required)]
     parent: Option<String>,
 }
 
@@ -50,9 +60,10 @@ impl SessionView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ListedSessions {
     sessions: Vec<SessionView>,
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -67,6 +78,14 @@ impl OwnInput for List {
     }
 }
 
+/// The caller's sessions.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions",
+    operation_id = "list_sessions",
+    tag = "sessions",
+    responses((status = 200, description = "All of them.", body = ListedSessions))
+)]
 pub async fn list(State(app): State<App>, Own(_, caller): Own<List>) -> ApiResult<Json<ListedSessions>> {
     let current = &caller.authenticated.session.id;
     let found = app.sessions.list(&caller.authenticated.user.id).await?;
@@ -85,6 +104,14 @@ impl OwnInput for Current {
     }
 }
 
+/// The session of the token that asks.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions/current",
+    operation_id = "current_session",
+    tag = "sessions",
+    responses((status = 200, description = "This session.", body = SessionView))
+)]
 pub async fn current(Own(_, caller): Own<Current>) -> Json<SessionView> {
     let session = &caller.authenticated.session;
     Json(SessionView::new(Summary::from(&**session), &session.id))
@@ -105,11 +132,21 @@ impl OwnInput for Revoke {
     }
 }
 
-#[derive(Serialize)]
+/// How many sessions have ended.
+#[derive(Serialize, ToSchema)]
 pub struct Ended {
     ended: usize,
 }
 
+/// Ends one of the caller's sessions.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions/{session_id}/revoke",
+    operation_id = "revoke_session",
+    tag = "sessions",
+    params(("session_id" = String, Path)),
+    responses((status = 200, description = "It has ended.", body = Ended))
+)]
 pub async fn revoke(State(app): State<App>, Own(input, caller): Own<Revoke>) -> ApiResult<Json<Ended>> {
     let own = app.sessions.list(&caller.authenticated.user.id).await?;
     // Somebody else's session is as good as none.
@@ -121,9 +158,11 @@ pub async fn revoke(State(app): State<App>, Own(input, caller): Own<Revoke>) -> 
 }
 
 /// `POST /sessions/revoke` with `{"others": true}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RevokeSessions)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeMany {
+    /// Must be true.
     others: bool,
 }
 
@@ -141,6 +180,15 @@ impl OwnInput for RevokeMany {
     }
 }
 
+/// Ends all of the caller's sessions but the one that asks.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions/revoke",
+    operation_id = "revoke_sessions",
+    tag = "sessions",
+    request_body = RevokeMany,
+    responses((status = 200, description = "They have ended.", body = Ended))
+)]
 pub async fn revoke_many(State(app): State<App>, Own(_, caller): Own<RevokeMany>) -> ApiResult<Json<Ended>> {
     let current = &caller.authenticated.session.id;
     let others = app.sessions.list(&caller.authenticated.user.id).await?;

@@ -1,59 +1,84 @@
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::setting_inputs::{
+    Delete, DeleteQuery, Get, GetSecurity, List, ListQuery, Put, PutBody, Set, SetBody, SetSecurity,
+};
 use crate::{
-    app::App,
     http::{
-        body::Takes,
-        error::{ApiError, ApiResult, Kind},
-        form,
-        permitted::{Caller, Input, Permitted, Raw},
-        query,
+        error::{ApiError, ApiResult},
+        permitted::Permitted,
     },
     ids::UserId,
-    limits, policy,
-    settings::{AllSettings, Change, Edit, Error, Key, Past, Settings, View},
+    policy::{Permit, Read},
+    security,
+    settings::{Error, Key, Past, Settings, View},
 };
 
 /// A setting as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Setting)]
 pub struct SettingView {
     key: String,
     value: Value,
     default: Value,
     description: &'static str,
+    /// JSON Schema.
+    #[schema(value_type = Object)]
     schema: Value,
+    /// 0: never set, or back at its default.
     version: u64,
+    #[schema(required, format = DateTime)]
     updated_at: Option<String>,
+    #[schema(required, value_type = Option<String>)]
     updated_by: Option<UserId>,
+    /// JSON Pointers into the value, of what is never shown.
     secret_members: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
     state: Option<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ListedSettings {
     settings: Vec<SettingView>,
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
 /// What a setting has been.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SettingHistory)]
 pub struct HistoryView {
     key: String,
     versions: Vec<PastView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PastSetting)]
 struct PastView {
     version: u64,
+    /// Null: it was deleted.
+    #[schema(required)]
     value: Option<Value>,
     deleted: bool,
+    #[schema(format = DateTime)]
     updated_at: String,
+    #[schema(required, value_type = Option<String>)]
     updated_by: Option<UserId>,
 }
 
+/// All settings.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sys/settings",
+    operation_id = "list_settings",
+    tag = "settings",
+    params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = ListedSettings))
+)]
 pub async fn list(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<List>,
@@ -67,12 +92,47 @@ pub async fn get(
     Permitted(permit, input, _): Permitted<Get>,
 ) -> ApiResult<Json<Value>> {
     let answer = match input.history {
-        true => serde_json::to_value(HistoryView::new(permit.resource(), settings.history(&permit).await?)),
-        false => serde_json::to_value(SettingView::from(settings.get(&permit).await?)),
+        true => serde_json::to_value(history(&settings, &permit).await?),
+        false => serde_json::to_value(show(&settings, &permit).await?),
     };
     Ok(Json(answer.map_err(ApiError::internal)?))
 }
 
+/// One setting.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sys/setting/{key}",
+    operation_id = "get_setting",
+    tag = "settings",
+    params(("key" = String, Path, description = "Percent-encoded: `custom%2Fapps`.")),
+    responses((status = 200, description = "The setting.", body = SettingView))
+)]
+pub async fn show(settings: &Settings, permit: &Permit<Read, Key>) -> ApiResult<SettingView> {
+    Ok(settings.get(permit).await?.into())
+}
+
+/// What a setting has been.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sys/setting/{key}:history",
+    operation_id = "get_setting_history",
+    tag = "settings",
+    params(("key" = String, Path, description = "Percent-encoded: `custom%2Fapps`.")),
+    responses((status = 200, description = "The newest first.", body = HistoryView))
+)]
+pub async fn history(settings: &Settings, permit: &Permit<Read, Key>) -> ApiResult<HistoryView> {
+    Ok(HistoryView::new(permit.resource(), settings.history(permit).await?))
+}
+
+/// Merges into a setting (RFC 7396).
+#[utoipa::path(
+    post,
+    path = "/api/v1/sys/setting",
+    operation_id = "set_setting",
+    tag = "settings",
+    request_body = SetBody,
+    responses((status = 200, description = "The setting as it is now.", body = SettingView))
+)]
 pub async fn set(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Set>,
@@ -80,6 +140,16 @@ pub async fn set(
     Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
+/// Replaces a setting.
+#[utoipa::path(
+    put,
+    path = "/api/v1/sys/setting/{key}",
+    operation_id = "put_setting",
+    tag = "settings",
+    params(("key" = String, Path, description = "Percent-encoded: `custom%2Fapps`.")),
+    request_body = PutBody,
+    responses((status = 200, description = "The setting as it is now.", body = SettingView))
+)]
 pub async fn put(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Put>,
@@ -87,6 +157,15 @@ pub async fn put(
     Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
+/// Puts a setting back to its default.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sys/setting/{key}",
+    operation_id = "delete_setting",
+    tag = "settings",
+    params(("key" = String, Path, description = "Percent-encoded: `custom%2Fapps`."), DeleteQuery),
+    responses((status = 200, description = "The setting as it is now.", body = SettingView))
+)]
 pub async fn delete(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<Delete>,
@@ -94,6 +173,14 @@ pub async fn delete(
     Ok(Json(settings.change(&permit, input.0).await.map_err(of_value)?.into()))
 }
 
+/// What sessions, passwords, logins and plugins may be at most.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sys/security",
+    operation_id = "get_security",
+    tag = "settings",
+    responses((status = 200, description = "All of it.", body = security::Rules))
+)]
 pub async fn security(
     State(settings): State<Settings>,
     Permitted(permit, _, _): Permitted<GetSecurity>,
@@ -101,6 +188,31 @@ pub async fn security(
     Ok(Json(settings.get(&permit).await?.value))
 }
 
+/// Members to merge (RFC 7396): null is the default.
+#[derive(ToSchema)]
+#[schema(as = SetSecurity)]
+#[expect(dead_code, reason = "only its schema is used; the setting reads the members")]
+struct SecurityBody {
+    sessions: Option<security::Sessions>,
+    passwords: Option<security::Passwords>,
+    logins: Option<security::Logins>,
+    step_up: Option<security::StepUp>,
+    plugins: Option<security::Plugins>,
+    mounts: Option<security::Mounts>,
+    /// Also if no enabled login can give `admin` then.
+    #[schema(nullable = false)]
+    force: Option<bool>,
+}
+
+/// Merges into it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sys/security",
+    operation_id = "set_security",
+    tag = "settings",
+    request_body = SecurityBody,
+    responses((status = 200, description = "All of it, as it is now.", body = security::Rules))
+)]
 pub async fn set_security(
     State(settings): State<Settings>,
     Permitted(permit, input, _): Permitted<SetSecurity>,
@@ -130,215 +242,6 @@ impl HistoryView {
     }
 }
 
-/// `GET /sys/settings`.
-pub struct List {
-    cursor: Option<String>,
-    limit: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
-
-impl Input for List {
-    type Action = policy::List;
-    type Resource = AllSettings;
-
-    const OPERATION: &'static str = "settings.list";
-
-    fn target(_: &Raw, _: &Caller, _: &App) -> Result<(policy::List, AllSettings), ApiError> {
-        Ok((policy::List, AllSettings))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        let ListQuery { limit, cursor } = query::decode(&raw.parts)?;
-        let limit = limit.unwrap_or(limits::LIST_DEFAULT);
-        match (1..=limits::LIST_MOST).contains(&limit) {
-            true => Ok(Self { cursor, limit }),
-            false => Err(ApiError::because(Kind::OutOfRange, ["query", "limit"], "must be between 1 and 1000")),
-        }
-    }
-}
-
-/// `GET /sys/setting/{key}` and `GET /sys/setting/{key}:history`.
-pub struct Get {
-    history: bool,
-}
-
-impl Input for Get {
-    type Action = policy::Read;
-    type Resource = Key;
-
-    const OPERATION: &'static str = "settings.get";
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Read, Key), ApiError> {
-        let text = in_path(raw)?;
-        let key = text.strip_suffix(HISTORY).unwrap_or(&text);
-        // A key that cannot be is a thing that is not there.
-        Key::parse(key).map(|key| (policy::Read, key)).map_err(|_| ApiError::new(Kind::NotFound))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        Ok(Self { history: in_path(&raw)?.ends_with(HISTORY) })
-    }
-}
-
-/// `POST /sys/setting`.
-pub struct Set(Change);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetBody {
-    #[serde(rename = "key")]
-    _key: String,
-    value: Value,
-    expected_version: Option<u64>,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    force: bool,
-}
-
-impl Input for Set {
-    type Action = policy::Update;
-    type Resource = Key;
-
-    const OPERATION: &'static str = "settings.set";
-    const TAKES: Takes = Takes::Object;
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Update, Key), ApiError> {
-        match raw.body.get("key") {
-            Some(Value::String(key)) => Ok((policy::Update, parse(key, ["body", "key"])?)),
-            Some(_) => Err(ApiError::at(Kind::WrongType, ["body", "key"])),
-            None => Err(ApiError::at(Kind::Missing, ["body", "key"])),
-        }
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        let SetBody { value, expected_version, dry_run, force, .. } = raw.body.decode()?;
-        Ok(Self(Change { edit: Edit::Merge(value), expected: expected_version, dry_run, force }))
-    }
-}
-
-/// `PUT /sys/setting/{key}`.
-pub struct Put(Change);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PutBody {
-    value: Value,
-    expected_version: Option<u64>,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    force: bool,
-}
-
-impl Input for Put {
-    type Action = policy::Update;
-    type Resource = Key;
-
-    const OPERATION: &'static str = "settings.put";
-    const TAKES: Takes = Takes::Object;
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Update, Key), ApiError> {
-        Ok((policy::Update, parse(&in_path(raw)?, ["path", "key"])?))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        let PutBody { value, expected_version, dry_run, force } = raw.body.decode()?;
-        Ok(Self(Change { edit: Edit::Replace(value), expected: expected_version, dry_run, force }))
-    }
-}
-
-/// `DELETE /sys/setting/{key}`.
-pub struct Delete(Change);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeleteQuery {
-    expected_version: Option<u64>,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    force: bool,
-}
-
-impl Input for Delete {
-    type Action = policy::Delete;
-    type Resource = Key;
-
-    const OPERATION: &'static str = "settings.delete";
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Delete, Key), ApiError> {
-        let key = Key::parse(&in_path(raw)?).map_err(|_| ApiError::new(Kind::NotFound))?;
-        Ok((policy::Delete, key))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        let DeleteQuery { expected_version, dry_run, force } = query::decode(&raw.parts)?;
-        Ok(Self(Change { edit: Edit::Delete, expected: expected_version, dry_run, force }))
-    }
-}
-
-/// `GET /sys/security`.
-pub struct GetSecurity;
-
-impl Input for GetSecurity {
-    type Action = policy::Read;
-    type Resource = Key;
-
-    const OPERATION: &'static str = "security.get";
-
-    fn target(_: &Raw, _: &Caller, _: &App) -> Result<(policy::Read, Key), ApiError> {
-        Ok((policy::Read, Key::Security))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts).map(|()| Self)
-    }
-}
-
-/// `POST /sys/security`: the document itself is the body, and `force` beside it.
-pub struct SetSecurity(Change);
-
-impl Input for SetSecurity {
-    type Action = policy::Update;
-    type Resource = Key;
-
-    const OPERATION: &'static str = "security.set";
-    const TAKES: Takes = Takes::Object;
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(_: &Raw, _: &Caller, _: &App) -> Result<(policy::Update, Key), ApiError> {
-        Ok((policy::Update, Key::Security))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        let Value::Object(mut body) = raw.body.into_value() else { return Err(ApiError::at(Kind::Missing, ["body"])) };
-        let force = match body.remove("force") {
-            None => false,
-            Some(Value::Bool(force)) => force,
-            Some(_) => return Err(ApiError::at(Kind::WrongType, ["body", "force"])),
-        };
-        Ok(Self(Change { edit: Edit::Merge(Value::Object(body)), expected: None, dry_run: false, force }))
-    }
-}
-
 /// What is wrong with a value is wrong with the body's member of that name.
 fn of_value(error: Error) -> ApiError {
     match error {
@@ -347,15 +250,4 @@ fn of_value(error: Error) -> ApiError {
         }
         other => other.into(),
     }
-}
-
-const HISTORY: &str = ":history";
-
-fn in_path(raw: &Raw) -> Result<String, ApiError> {
-    let rest = raw.parts.uri.path().strip_prefix("/api/v1/sys/setting/").unwrap_or_default();
-    form::decode(rest.as_bytes(), false).map_err(|_| ApiError::at(Kind::InvalidValue, ["path", "key"]))
-}
-
-fn parse(text: &str, place: [&'static str; 2]) -> Result<Key, ApiError> {
-    Key::parse(text).map_err(|_| ApiError::at(Kind::UnknownSetting, place))
 }

@@ -5,7 +5,9 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use super::token_bodies::{LoginBody, RenewBody, RevokeBody};
 use crate::{
     app::App,
     http::{
@@ -24,13 +26,21 @@ use crate::{
 };
 
 /// RFC 6749 section 5.1, and which session it is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub struct TokenView {
     access_token: String,
+    /// `Bearer`.
     token_type: &'static str,
+    /// Seconds.
     expires_in: u64,
+    /// Null for limited and child sessions.
+    #[schema(required)]
     refresh_token: Option<String>,
+    /// Seconds.
+    #[schema(required)]
     refresh_expires_in: Option<u64>,
+    #[schema(required, value_type = Option<String>)]
     scope: Option<Scope>,
     session_id: String,
 }
@@ -75,6 +85,16 @@ struct Login {
     credentials: Map<String, Value>,
 }
 
+/// Logs in. `grant_type` picks how.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/token/create",
+    operation_id = "create_token",
+    tag = "tokens",
+    request_body(content((LoginBody = "application/json"), (LoginBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "A session.", body = TokenView)),
+    security((), ("bearer" = []))
+)]
 pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
     let login = Login::read(&request)?;
     let tokens = match login.grant.as_str() {
@@ -122,15 +142,16 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     Ok(app.login.child(&caller.authenticated, login.wish, request.client.clone()).await?)
 }
 
-/// The body of a renewal.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RenewBody {
-    refresh_token: Secret<String>,
-    #[serde(default)]
-    scope: Option<String>,
-}
-
+/// A new pair of tokens for a refresh token.
+#[utoipa::path(
+    post,
+    path = "/api/v1/token/renew",
+    operation_id = "renew_token",
+    tag = "tokens",
+    request_body(content((RenewBody = "application/json"), (RenewBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "The new pair.", body = TokenView)),
+    security(())
+)]
 pub async fn renew(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
     let RenewBody { refresh_token, scope } = request.body.clone().decode()?;
     let scope = scope.filter(|scope| !scope.is_empty()).map(|scope| parse_scope(&scope)).transpose()?;
@@ -161,22 +182,23 @@ async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope
     }
 }
 
-/// The body of a revocation: the original's name of the member, or RFC 7009's.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RevokeBody {
-    #[serde(alias = "token")]
-    revoke_token: Secret<String>,
-    #[serde(default, rename = "token_type_hint")]
-    _hint: Option<String>,
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Revoked {
     revoked: bool,
 }
 
+/// Ends the session of a token.
+///
 /// 200 for whatever token: who asks learns nothing of it (RFC 7009 section 2.2).
+#[utoipa::path(
+    post,
+    path = "/api/v1/token/revoke",
+    operation_id = "revoke_token",
+    tag = "tokens",
+    request_body(content((RevokeBody = "application/json"), (RevokeBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "The token is good no more.", body = Revoked)),
+    security(())
+)]
 pub async fn revoke(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<Revoked>> {
     let RevokeBody { revoke_token, .. } = request.body.clone().decode()?;
     let trail = permitted::trail(&request.parts)?;
@@ -189,9 +211,11 @@ pub async fn revoke(State(app): State<App>, request: TokenRequest) -> ApiResult<
 }
 
 /// `POST /token/introspect`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Introspection)]
 #[serde(deny_unknown_fields)]
 pub struct Introspect {
+    #[schema(value_type = String, format = Password)]
     token: Secret<String>,
     #[serde(default, rename = "token_type_hint")]
     _hint: Option<String>,
@@ -208,27 +232,45 @@ impl OwnInput for Introspect {
 }
 
 /// RFC 7662. Somebody else's token is as good as none.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, ToSchema)]
+#[schema(as = Introspected)]
 pub struct IntrospectView {
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
     scope: Option<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sub: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     exp: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     iat: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     session_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     uses_left: Option<u32>,
 }
 
+/// What a token is (RFC 7662).
+#[utoipa::path(
+    post,
+    path = "/api/v1/token/introspect",
+    operation_id = "introspect_token",
+    tag = "tokens",
+    request_body(content((Introspect = "application/json"), (Introspect = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "What it is.", body = IntrospectView))
+)]
 pub async fn introspect(
     State(app): State<App>,
     Own(input, caller): Own<Introspect>,

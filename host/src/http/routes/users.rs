@@ -1,5 +1,6 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
@@ -18,15 +19,27 @@ use crate::{
 };
 
 /// A user as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserView {
     id: String,
     username: String,
+    #[schema(required)]
     email: Option<String>,
     role: String,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
+/// Makes a user.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/create",
+    operation_id = "create_user",
+    tag = "users",
+    request_body = Create,
+    responses((status = 200, description = "The new user.", body = UserView))
+)]
 pub async fn create(
     State(users): State<Users>,
     Permitted(permit, input, caller): Permitted<Create>,
@@ -35,6 +48,15 @@ pub async fn create(
     Ok(Json(users.create(permit, new).await?.into()))
 }
 
+/// Removes a user and ends its sessions.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{username}/delete",
+    operation_id = "delete_user",
+    tag = "users",
+    params(("username" = String, Path)),
+    responses((status = 200, description = "It is gone.", body = Deleted))
+)]
 pub async fn delete(
     State(users): State<Users>,
     Permitted(permit, _, caller): Permitted<Delete>,
@@ -49,13 +71,23 @@ pub async fn delete_named(
     users.delete(permit, caller.client.request).await.map(|username| Json(Deleted { username })).map_err(Into::into)
 }
 
+/// The caller.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/me",
+    operation_id = "current_user",
+    tag = "users",
+    responses((status = 200, description = "The caller.", body = UserView))
+)]
 pub async fn me(Own(_, caller): Own<Me>) -> Json<UserView> {
     Json(caller.authenticated.user.into())
 }
 
 /// Who is no more.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedUser)]
 pub struct Deleted {
+    #[schema(value_type = String)]
     username: Username,
 }
 
@@ -71,14 +103,19 @@ impl From<User> for UserView {
     }
 }
 
-/// The body of `users/create`, less the name.
-#[derive(Deserialize)]
+/// A user to be made.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewUser)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
     #[serde(rename = "username")]
+    #[schema(value_type = String)]
     _username: Username,
+    #[schema(value_type = String, format = Email)]
     email: Email,
+    #[schema(value_type = String)]
     role: RoleName,
+    #[schema(value_type = String, format = Password)]
     password: Secret<String>,
 }
 

@@ -1,0 +1,93 @@
+use std::sync::LazyLock;
+
+use axum::{
+    body::Bytes,
+    extract::Request,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use utoipa::{Modify, OpenApi, openapi::RefOr};
+
+use super::{seal, secret_verbs, secrets, sessions, settings, token, users};
+use crate::http::{error::ApiResult, openapi as shared};
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        token::create,
+        token::renew,
+        token::revoke,
+        token::introspect,
+        sessions::list,
+        sessions::current,
+        sessions::revoke,
+        sessions::revoke_many,
+        users::create,
+        users::delete,
+        users::me,
+        secrets::list,
+        secrets::create,
+        secrets::read,
+        secrets::put,
+        secrets::patch,
+        secrets::delete,
+        settings::list,
+        settings::set,
+        settings::show,
+        settings::put,
+        settings::delete,
+        settings::history,
+        settings::security,
+        settings::set_security,
+        seal::init,
+        seal::unseal,
+        seal::seal,
+        seal::status,
+        seal::health,
+        seal::verify_audit,
+        openapi,
+    ),
+    tags(
+        (name = "tokens", description = "Logging in, and what comes of it."),
+        (name = "sessions", description = "Where a user is logged in."),
+        (name = "users", description = "Who may log in."),
+        (name = "secrets", description = "Secrets, and the verbs of their engines."),
+        (name = "settings", description = "What rules the server, its plugins among it."),
+        (name = "system", description = "The server itself."),
+    ),
+    modifiers(&Routes)
+)]
+struct Routes;
+
+/// Bodies that may be left out; a body that may be null would be something else.
+impl Modify for Routes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let item = document.paths.paths.get_mut("/api/v1/sys/seal");
+        if let Some(RefOr::T(body)) = item.and_then(|item| item.post.as_mut()?.request_body.as_mut()) {
+            body.required = None;
+        }
+    }
+}
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = shared::document(Routes::openapi());
+    let mut document = serde_json::to_value(document).expect("our own document serialises");
+    for (path, item) in secret_verbs::paths() {
+        document["paths"][path] = item;
+    }
+    document.to_string().into()
+});
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    operation_id = "openapi",
+    tag = "system",
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
+    security(())
+)]
+pub async fn openapi(request: Request) -> ApiResult<Response> {
+    seal::public(&request)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response())
+}
