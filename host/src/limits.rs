@@ -122,6 +122,8 @@ pub const HEADER_COUNT_RAW: usize = 4 * HEADER_COUNT;
 pub const HEADER_BYTES_RAW: usize = 2 * HEADER_BYTES;
 /// How long a connection may take to close once it is told to.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// The same for an idle connection when the server stops.
+pub const STOP_WAIT: Duration = Duration::from_millis(250);
 /// How long accepting pauses when the system is out of descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the certificate's files are looked at.

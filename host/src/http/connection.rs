@@ -45,6 +45,8 @@ pub struct Deadlines {
     pub idle: Duration,
     /// How long one that is told to close may take.
     pub close: Duration,
+    /// The same when the server stops: nothing is under way on it, and the client has been told.
+    pub stop: Duration,
     /// How long requests in flight may take when the server stops.
     pub drain: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Deadlines {
             body: limits::BODY_WAIT,
             idle: limits::IDLE_WAIT,
             close: limits::CLOSE_WAIT,
+            stop: limits::STOP_WAIT,
             drain: limits::DRAIN_WAIT,
         }
     }
@@ -161,6 +164,10 @@ impl Host {
         let mut is_closing = false;
         loop {
             let state = *watch.borrow_and_update();
+            let wait = match shared.stop.is_cancelled() {
+                true => shared.deadlines.stop,
+                false => shared.deadlines.waits(state, is_http2, is_closing),
+            };
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -174,7 +181,7 @@ impl Host {
                     is_closing = true;
                 }
                 _ = watch.changed() => {}
-                () = tokio::time::sleep(shared.deadlines.waits(state, is_http2, is_closing)), if state.in_flight == 0 => {
+                () = tokio::time::sleep(wait), if state.in_flight == 0 => {
                     // The head of a request that does not end cannot be waited for politely.
                     if is_closing || (state.is_reading && !is_http2) || !state.has_served {
                         return;
