@@ -203,3 +203,7 @@ pub const ROOT_TOKEN_SECONDS: u64 = 24 * 3600;
 pub const AUDIT_CAUSE: usize = 500;
 /// Characters of a program's own name for itself that a session keeps.
 pub const DEVICE_CHARS: usize = 200;
+/// Networks that a session may be bound to.
+pub const SESSION_ADDRESSES: usize = 64;
+/// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
+pub const ANSWER_WRAPPING: usize = 4;

@@ -132,3 +132,15 @@ async fn what_a_listing_cannot_be_asked_is_named() {
     ada.get("/secrets?prefix=kv/~/&colour=red").await.expect_at(422, ["query", "colour"]);
     server.admin().await.get("/secrets?prefix=nowhere/").await.expect(404);
 }
+
+#[tokio::test]
+async fn what_is_stored_at_the_greatest_depth_can_still_be_listed() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    // The body's own object is the first of 32 levels.
+    let metadata = (0..30).fold(json!({ "end": 1 }), |inner, _| json!({ "m": inner }));
+    let body = json!({ "secret_id": "kv/~/deep", "value": canary("deep"), "metadata": metadata });
+    ada.post("/secrets/create", body).await.expect(200);
+    let listed = ada.get("/secrets?prefix=kv/~/").await.expect(200);
+    assert_eq!(listed["secrets"][0]["metadata"], metadata);
+}

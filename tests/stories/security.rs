@@ -111,3 +111,23 @@ async fn a_common_password_is_refused() {
     }
     admin.post("/users/create", user(&canary("good"))).await.expect(200);
 }
+
+#[tokio::test]
+async fn not_even_by_making_every_session_a_limited_one() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let limited = json!({ "sessions": { "default_max_uses": 100 } });
+    admin.post("/sys/security", limited).await.expect_type(422, "locked_out");
+}
+
+#[tokio::test]
+async fn a_bound_on_plugins_holds_for_those_that_run_already() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    ada.post("/secrets/create", json!({ "secret_id": "kv/~/x", "value": canary("x") })).await.expect(200);
+    admin.post("/sys/security", json!({ "plugins": { "max_memory": "1MiB" } })).await.expect(200);
+    // Its own memory is larger than that to begin with.
+    ada.get("/secrets/kv/~/x").await.expect(502);
+    admin.post("/sys/security", json!({ "plugins": { "max_memory": "64MiB" } })).await.expect(200);
+    ada.get("/secrets/kv/~/x").await.expect(200);
+}

@@ -182,3 +182,28 @@ async fn a_redis_that_was_emptied_logs_everyone_out_and_harms_nothing_else() {
     eventually("the session is gone", || async { (ada.get("/users/me").await.status == 401).then_some(()) }).await;
     server.login("ada").await.get("/secrets/kv/~/x").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_narrowed_session_neither_sees_nor_ends_the_others_of_its_user() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    let scoped = ada.with_session(ada.child(Some("read:secrets/kv/users"), json!({})).await.expect(200));
+    scoped.get("/sessions").await.expect_forbidden();
+    scoped.post("/sessions/revoke", json!({ "others": true })).await.expect_forbidden();
+    scoped.post(&format!("/sessions/{}/revoke", ada.session_id()), json!({})).await.expect_forbidden();
+    let once = ada.with_session(ada.child(None, json!({ "max_uses": 9 })).await.expect(200));
+    once.post("/sessions/revoke", json!({ "others": true })).await.expect_forbidden();
+    ada.get("/sessions").await.expect(200);
+    // It may end itself.
+    scoped.post("/token/revoke", json!({ "token": scoped.token() })).await.expect(200);
+    scoped.get("/sessions/current").await.expect_unauthorized();
+}
+
+#[tokio::test]
+async fn more_addresses_than_a_session_can_hold_are_refused() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    let many = vec!["10.0.0.0/8"; 65];
+    let body = json!({ "username": "ada", "password": ada.password, "session": { "bind": "list", "addresses": many } });
+    server.anonymous().post("/token/create", body).await.expect_at(422, ["body", "session", "addresses"]);
+}

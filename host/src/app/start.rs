@@ -79,6 +79,7 @@ impl App {
             documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),
+            policies: policies.clone(),
             security: security.clone(),
             sessions: sessions.clone(),
         });

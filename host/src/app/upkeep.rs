@@ -45,6 +45,9 @@ impl App {
                 Ok(swept) => tracing::debug!(swept, "expired entries are gone"),
                 Err(error) => tracing::warn!(%error, "expired entries are not swept"),
             }
+            if let Err(error) = self.operate.sweep_removed().await {
+                tracing::warn!(%error, "what removed mounts have left is not swept");
+            }
         }
     }
 

@@ -193,7 +193,7 @@ impl From<operate::Error> for ApiError {
             E::Code => Self::at(Kind::InvalidValue, ["body", "code"]),
             E::Shares(why) => Self::because(Kind::InvalidValue, ["body", "shares"], why),
             E::Initialised => Self::new(Kind::AlreadyInitialised),
-            E::Shipped(_) | E::Key(_) => Self::internal(error),
+            E::Shipped(_) | E::Key(_) | E::Ended => Self::internal(error),
             E::Audit(_) => Self::new(Kind::Unavailable).caused_by(error),
             E::Session(error) => error.into(),
             E::Directory(error) => error.into(),

@@ -105,7 +105,7 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
         if I::POWERFUL && session.max_uses.is_some() {
             return Err(ApiError::new(Kind::LimitedSession));
         }
-        if I::STEP_UP {
+        if I::STEP_UP || app.login.asks_step_up(I::OPERATION) {
             app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let decision = Some(format!("allowed: {}", permit.reason()));
@@ -123,9 +123,15 @@ pub struct Own<I: OwnInput>(pub I, pub Caller);
 pub trait OwnInput: Sized + Send + 'static {
     const OPERATION: &'static str;
     const TAKES: Takes = Takes::Nothing;
-    const POWERFUL: bool = false;
+    /// It concerns all that the user has: not for a session that is narrowed or limited.
+    const WHOLE: bool = false;
 
     fn read(raw: Raw) -> Result<Self, ApiError>;
+
+    /// What of the caller's it is about, for the trail.
+    fn resource(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<I: OwnInput> FromRequest<App> for Own<I> {
@@ -138,11 +144,15 @@ impl<I: OwnInput> FromRequest<App> for Own<I> {
         trail.known(I::OPERATION, who(&caller.authenticated));
         let body = body::read(&parts, body, I::TAKES).await?;
         let session = &caller.authenticated.session;
-        if I::POWERFUL && session.max_uses.is_some() {
+        if I::WHOLE && session.max_uses.is_some() {
             return Err(ApiError::new(Kind::LimitedSession));
         }
+        if I::WHOLE && session.scope.is_some() {
+            return Err(ApiError::new(Kind::Forbidden));
+        }
         let input = I::read(Raw { parts, body })?;
-        let about = About { decision: Some("allowed: own".to_owned()), ..About::default() };
+        let decision = Some("allowed: own".to_owned());
+        let about = About { resource: input.resource(), decision, ..About::default() };
         trail.decided(I::OPERATION, who(&caller.authenticated), about).await?;
         app.login.spend(session).await?;
         Ok(Self(input, caller))

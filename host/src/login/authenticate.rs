@@ -42,6 +42,11 @@ impl Login {
         Ok(self.sessions.spend(session).await?)
     }
 
+    /// Operations that the rules add to those which always need a recent login.
+    pub fn asks_step_up(&self, operation: &str) -> bool {
+        self.security.rules().step_up.operations.iter().any(|asked| asked == operation)
+    }
+
     /// Was the login recent enough for what rules others? Otherwise: how recent it must be.
     pub fn recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
         let max_age = self.security.rules().step_up.max_age.duration();

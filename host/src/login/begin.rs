@@ -13,7 +13,7 @@ use crate::{
         self, Facts, Fault,
         types::{Identity, Step},
     },
-    session::{EpochsOf, NewSession, Tokens},
+    session::{self, EpochsOf, NewSession, Tokens},
 };
 
 impl Login {
@@ -60,7 +60,11 @@ impl Login {
             login_at: now,
             per_user: Some(self.per_user()),
         };
-        Ok(self.sessions.create(new).await?)
+        match self.sessions.create(new).await {
+            // Overtaken by an ending: the credential is no longer what it was.
+            Err(session::Error::Ended) => Err(Error::Denied("ended while it was being made".to_owned())),
+            made => Ok(made?),
+        }
     }
 
     /// The user whom the credentials name, where the plugin says which field does. A user who is
@@ -73,7 +77,12 @@ impl Login {
             None => return Err(invalid(field, "missing", "is required")),
         };
         let Ok(name) = Username::parse(name) else { return Ok(None) };
-        Ok(self.directory.by_name(&name).await?.filter(|user| !user.disabled))
+        let found = self.directory.by_name(&name).await?;
+        if found.is_none() {
+            // As many reads as for a name that is known.
+            self.directory.user(&UserId::new()).await?;
+        }
+        Ok(found.filter(|user| !user.disabled))
     }
 
     /// Has the plugin look at the credentials, and stores what it wrote meanwhile.

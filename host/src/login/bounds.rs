@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{Bind, Client, Error, Wish};
 use crate::{
+    limits,
     problem::Problem,
     runtime::types::SessionLimits,
     security::{self, Rules},
@@ -59,6 +60,9 @@ fn uses(rules: &Rules, identity: &SessionLimits, wish: &Wish) -> Result<Option<u
 
 fn wished(rules: &Rules, wish: &Wish, client: &Client) -> Result<Option<Vec<IpNet>>, Error> {
     let bind_all = rules.sessions.bind == security::Bind::Caller;
+    if wish.session.addresses.as_ref().is_some_and(|list| list.len() > limits::SESSION_ADDRESSES) {
+        return Err(invalid("/session/addresses", "too_many", "must be at most 64 networks"));
+    }
     let own = || caller(rules, client);
     match (wish.session.bind, &wish.session.addresses) {
         (Some(Bind::List), None) => Err(invalid("/session/addresses", "missing", "is required to bind to a list")),
@@ -92,7 +96,12 @@ pub(super) fn intersect(one: &[IpNet], other: &[IpNet]) -> Vec<IpNet> {
         (_, true) => Some(a.trunc()),
         _ => None,
     };
-    one.iter().flat_map(|a| other.iter().filter_map(move |b| narrower(a, b))).collect()
+    let mut both: Vec<IpNet> = one.iter().flat_map(|a| other.iter().filter_map(move |b| narrower(a, b))).collect();
+    both.sort_unstable();
+    both.dedup();
+    // Fewer networks only take away.
+    both.truncate(limits::SESSION_ADDRESSES);
+    both
 }
 
 fn invalid(at: &str, code: &'static str, message: &'static str) -> Error {
@@ -140,6 +149,16 @@ mod tests {
         let elsewhere = bounds(&rules, json!({"bind": "list", "addresses": ["10.0.0.0/8"]})).unwrap();
         assert_eq!(elsewhere.addresses, Some(vec![]));
         assert!(bounds(&rules, json!({"ttl": "33d"})).is_err() && bounds(&rules, json!({"ttl": 0})).is_err());
+    }
+
+    #[test]
+    fn lists_of_addresses_are_bounded_however_often_they_meet() {
+        let many = vec!["10.0.0.0/8"; 65];
+        assert!(bounds(&Rules::default(), json!({"bind": "list", "addresses": many})).is_err());
+        let ranges: Vec<IpNet> = (0..64).map(|at| format!("10.{at}.0.0/16").parse().unwrap()).collect();
+        let same = intersect(&ranges, &ranges);
+        assert_eq!(same, ranges);
+        assert_eq!(intersect(&vec!["10.0.0.0/8".parse().unwrap(); 64], &ranges), ranges);
     }
 
     #[test]

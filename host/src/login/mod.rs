@@ -66,10 +66,12 @@ impl Login {
         if self.barrier.is_sealed() {
             return Err(barrier::Error::Sealed.into());
         }
-        match self.fence.is_fresh() {
-            true => Ok(()),
-            false => Ok(self.fence.ask().await?),
+        if !self.fence.is_fresh() {
+            self.fence.ask().await?;
         }
+        // Each is one comparison where nothing has changed.
+        self.security.refresh().await?;
+        Ok(self.mounts.refresh().await?)
     }
 
     /// How many sessions a user may have, and what becomes of one too many.

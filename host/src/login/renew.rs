@@ -6,7 +6,7 @@ use crate::{
     directory::User,
     ids::{Action, Scope, SessionId},
     runtime::{self, types::Bytes},
-    session::{AccessToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
+    session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
 };
 use std::sync::Arc;
 
@@ -56,12 +56,8 @@ impl Login {
 
     /// What a token stands for, if it is the asker's own, or the asker may read sessions.
     pub async fn introspect(&self, token: &str, asker: &Authenticated) -> Result<Option<(Arc<Session>, User)>, Error> {
-        let Ok(token) = AccessToken::parse(token) else { return Ok(None) };
-        let session = match self.sessions.find(&token, asker.caller.address).await {
-            Ok(session) => session,
-            Err(SessionError::Unknown | SessionError::Address) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Ok(token) = AnyToken::parse(token) else { return Ok(None) };
+        let Some(session) = self.sessions.introspect(&token).await? else { return Ok(None) };
         let own = session.user == asker.user.id;
         if !own && !self.policies.allows(&asker.caller, Action::Read, "sys/sessions") {
             return Ok(None);

@@ -11,7 +11,7 @@ use crate::{
     barrier::{self, Barrier, Writes, layout::Prefix},
     clock::Clock,
     limits,
-    runtime::{Argon2Cost, Call, Facts, Fault, Input, Outcome},
+    runtime::{Argon2Cost, Bounds, Call, Facts, Fault, Input, Outcome},
 };
 
 /// Fair queues for what conflicts: a call that has lost once waits for its turn, so that a hot
@@ -54,7 +54,7 @@ impl Attempts {
         mount: &Mount,
         live: &Arc<Live>,
         (facts, place): (Facts, &str),
-        passwords: Argon2Cost,
+        (bounds, passwords): (Bounds, Argon2Cost),
     ) -> Self {
         let queue = queues.of((mount.id.as_str(), place));
         let call = Call {
@@ -63,7 +63,7 @@ impl Attempts {
             keys: barrier.view(Prefix::Key(mount.id.clone())),
             config: live.config.clone(),
             grant: live.grant.clone(),
-            bounds: live.bounds,
+            bounds,
             passwords,
             read_only: false,
         };
@@ -80,7 +80,10 @@ impl Attempts {
     /// Runs in a fresh sandbox; again, if it failed over what is no longer so.
     pub async fn run<I: Input + Clone>(&mut self, input: I) -> Result<Outcome<I::Answer>, Error> {
         loop {
-            match self.live.plugin.attempt(input.clone(), &self.call).await {
+            // The deadline is the whole call's, however often it runs.
+            let mut call = self.call.clone();
+            call.bounds.wall = self.left()?;
+            match self.live.plugin.attempt(input.clone(), &call).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(failure) if failure.stale && failure.may_rerun => self.line_up().await?,
                 Err(failure) => return Err(Error::Fault(failure.fault)),
@@ -98,13 +101,17 @@ impl Attempts {
         }
     }
 
+    fn left(&self) -> Result<Duration, Error> {
+        let spent = self.clock.monotonic().saturating_sub(self.began);
+        match self.call.bounds.wall.saturating_sub(spent) {
+            Duration::ZERO => Err(Error::Fault(Fault::Busy)),
+            left => Ok(left),
+        }
+    }
+
     /// From the second run on, one at a time for each place.
     async fn line_up(&mut self) -> Result<(), Error> {
-        let spent = self.clock.monotonic().saturating_sub(self.began);
-        let left = self.call.bounds.wall.saturating_sub(spent);
-        if left.is_zero() {
-            return Err(Error::Fault(Fault::Busy));
-        }
+        let left = self.left()?;
         if self.turn.is_none() {
             let turn = tokio::time::timeout(left, self.queue.clone().lock_owned()).await;
             self.turn = Some(turn.map_err(|_| Error::Fault(Fault::Busy))?);

@@ -7,6 +7,7 @@
 mod attempts;
 mod error;
 mod prepare;
+mod removed;
 mod spec;
 mod table;
 
@@ -27,7 +28,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName, PluginName},
-    runtime::{Argon2Cost, Bounds, Facts, Grant, Plugin, Runtime},
+    runtime::{Argon2Cost, Facts, Grant, Plugin, Runtime},
     security::Security,
 };
 
@@ -81,7 +82,6 @@ pub struct Live {
     pub component: Arc<Component>,
     config: Arc<[u8]>,
     grant: Arc<Grant>,
-    bounds: Bounds,
 }
 
 /// What the store keeps of a mount besides its setting.
@@ -107,6 +107,8 @@ struct Inner {
     catalog: Catalog,
     runtime: Runtime,
     table: ArcSwap<table::Table>,
+    /// One at a time reads it anew: an older reading must not replace a newer one.
+    refreshing: tokio::sync::Mutex<()>,
     compiled: table::Compiled,
     queues: attempts::Queues,
 }
@@ -155,6 +157,7 @@ impl Mounts {
             catalog,
             runtime,
             table: ArcSwap::default(),
+            refreshing: tokio::sync::Mutex::default(),
             compiled: table::Compiled::default(),
             queues: attempts::Queues::default(),
         }))
@@ -179,7 +182,9 @@ impl Mounts {
         let live = mount.live()?;
         let inner = &self.0;
         let parts = (&inner.barrier, &inner.clock, &inner.queues);
-        Ok(Attempts::new(parts, mount, live, (facts, place), self.passwords()))
+        // By the rules of this moment, not of when the mount came up.
+        let bounds = self.bounds(live.manifest());
+        Ok(Attempts::new(parts, mount, live, (facts, place), (bounds, self.passwords())))
     }
 
     fn passwords(&self) -> Argon2Cost {

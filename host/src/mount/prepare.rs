@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
+use super::removed;
 use super::{Attempts, Error, Kind, Mount, MountId, MountName, Mounts, Record, Refusal, Spec, State};
 use crate::{
     barrier::{Stored, Writes},
@@ -66,7 +67,7 @@ impl Mounts {
             }
             (None, Some(record)) => {
                 view.delete(to, &key);
-                view.put(to, &format!("removed/{}", record.id), &self.0.clock.now(), None);
+                view.put(to, &removed::key(&record.id), &self.0.clock.now(), None);
                 Some(record.id)
             }
             _ => None,
@@ -124,7 +125,8 @@ impl Mounts {
         let facts = Facts { mount_path: name.to_string(), ..Facts::default() };
         let inner = &self.0;
         let parts = (&inner.barrier, &inner.clock, &inner.queues);
-        let mut attempts = Attempts::new(parts, &mount, &live, (facts, ""), self.passwords());
+        let mut attempts =
+            Attempts::new(parts, &mount, &live, (facts, ""), (self.bounds(live.manifest()), self.passwords()));
         match attempts.run(Check).await {
             Ok(outcome) => Ok(outcome.value),
             Err(Error::Fault(Fault::Refused(error))) => Err(refused(error)),

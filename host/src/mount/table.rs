@@ -40,6 +40,13 @@ impl Table {
 #[derive(Debug, Default)]
 pub(super) struct Compiled(Mutex<HashMap<Digest, Plugin>>);
 
+impl Mount {
+    /// Made from this very setting, and not broken by what may have passed.
+    fn is_as(&self, document: &Document, record: &Record) -> bool {
+        self.number == document.number && self.id == record.id && !matches!(self.state, State::Broken(_))
+    }
+}
+
 impl Inner {
     pub(super) async fn compile(&self, found: &Found) -> Result<Plugin, runtime::Error> {
         let digest = &found.component.digest;
@@ -63,6 +70,10 @@ impl Mounts {
 
     /// Reads the table anew if a mount has changed since the last time.
     pub async fn refresh(&self) -> Result<(), barrier::Error> {
+        if self.is_current() {
+            return Ok(());
+        }
+        let _one = self.0.refreshing.lock().await;
         let generation = self.0.fence.generation(Counter::Mounts);
         let old = self.0.table.load_full();
         if old.generation == Some(generation) {
@@ -74,14 +85,22 @@ impl Mounts {
                 let Some(name) = Kind::of_key(&key).and_then(|(_, name)| MountName::parse(name).ok()) else { continue };
                 let Some(record) = self.record(kind, &name).await? else { continue };
                 let mount = match old.get(kind, &name) {
-                    Some(mount) if mount.number == document.number && mount.id == record.value.id => mount,
+                    Some(mount) if mount.is_as(&document, &record.value) => mount,
                     _ => Arc::new(self.build(kind, name.clone(), &document, record.value).await),
                 };
                 mounts.insert((kind, name), mount);
             }
         }
         self.0.table.store(Arc::new(Table { generation: Some(generation), mounts }));
+        // Sealed meanwhile: what was read is to be forgotten.
+        if self.0.barrier.is_sealed() {
+            self.clear();
+        }
         Ok(())
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.table.load().generation == Some(self.0.fence.generation(Counter::Mounts))
     }
 
     pub(super) async fn record(
@@ -113,7 +132,6 @@ impl Mounts {
     pub(super) async fn bring_up(&self, kind: Kind, spec: &Spec) -> Result<Live, super::Refusal> {
         let Valid { found, config, grant } = self.validate(kind, spec)?;
         let plugin = self.0.compile(&found).await.map_err(|error| super::Error::Broken(error.to_string()))?;
-        let bounds = self.bounds(&found.component.manifest);
-        Ok(Live { plugin, component: found.component, config, grant, bounds })
+        Ok(Live { plugin, component: found.component, config, grant })
     }
 }

@@ -7,6 +7,8 @@ pub enum Error {
     Code,
     #[error("initialised already")]
     Initialised,
+    #[error("ended early")]
+    Ended,
     #[error("shares: {0}")]
     Shares(&'static str),
     /// The key file or the key in the environment.

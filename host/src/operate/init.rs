@@ -16,7 +16,8 @@ pub struct Shares {
 #[derive(Debug)]
 pub struct Initialised {
     pub shares: Vec<Secret<String>>,
-    pub root_token: Secret<String>,
+    /// None: the store is made and the token is not. Shares will make another, once they can.
+    pub root_token: Option<Secret<String>>,
 }
 
 impl Operate {
@@ -34,7 +35,9 @@ impl Operate {
             (_, Some(_)) => return Err(Error::Shares("goes with the seal kind shamir only")),
             (_, None) => Init::KeyFile(self.key()?),
         };
-        let made = self.make(how).await?;
+        // In a task of its own: whoever hangs up now must not leave a store without shares.
+        let operate = self.clone();
+        let made = tokio::spawn(async move { operate.make(how).await }).await.map_err(|_| Error::Ended)??;
         if let Some(code) = code.take()
             && let Err(error) = code.remove()
         {
@@ -61,8 +64,13 @@ impl Operate {
 
     async fn make(&self, how: Init) -> Result<Initialised, Error> {
         let made = self.0.barrier.init(how).await?;
-        self.finish().await?;
-        Ok(Initialised { shares: made.shares, root_token: self.root_token().await? })
+        // From here on there are shares that nobody else knows: they are told, whatever fails.
+        let rest = async {
+            self.finish().await?;
+            self.root_token().await
+        };
+        let told = rest.await.inspect_err(|error| tracing::error!(%error, "the store is made, its root token is not"));
+        Ok(Initialised { shares: made.shares, root_token: told.ok() })
     }
 
     /// Mounts what is shipped, if a kill came between, and reads what access rests on.

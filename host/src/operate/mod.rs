@@ -7,6 +7,7 @@
 mod bring_up;
 mod error;
 mod init;
+mod removed;
 mod root;
 mod trail;
 

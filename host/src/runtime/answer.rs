@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::de::IgnoredAny;
-
 use super::{
     Fault,
     bindings::{coffer::plugin::types as wit, exports::coffer::plugin::auth},
@@ -131,10 +129,13 @@ fn json(bytes: Vec<u8>, most: usize, opening: u8) -> Result<Bytes, Fault> {
         return Ok(bytes);
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| invalid("its answer is not UTF-8"))?;
-    if text.trim_ascii_start().as_bytes().first() != Some(&opening) || depth(text) > limits::JSON_DEPTH {
+    if text.trim_ascii_start().as_bytes().first() != Some(&opening)
+        || depth(text) > limits::JSON_DEPTH + limits::ANSWER_WRAPPING
+    {
         return Err(invalid("its answer is not JSON of the shape that is asked for"));
     }
-    serde_json::from_str::<IgnoredAny>(text).map_err(|_| invalid("its answer is not JSON"))?;
+    // As it will be read: a number beyond all bounds, or half a surrogate pair, is no answer.
+    serde_json::from_str::<serde_json::Value>(text).map_err(|_| invalid("its answer is not JSON"))?;
     Ok(bytes)
 }
 

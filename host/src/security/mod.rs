@@ -28,12 +28,14 @@ pub struct Security {
     documents: Documents,
     fence: Fence,
     live: Arc<ArcSwap<(u64, Arc<Rules>)>>,
+    /// One at a time reads it anew: an older reading must not replace a newer one.
+    refreshing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Security {
     pub fn new(documents: Documents, fence: Fence) -> Self {
         let live = Arc::new(ArcSwap::from_pointee((u64::MAX, Arc::new(Rules::default()))));
-        Self { documents, fence, live }
+        Self { documents, fence, live, refreshing: Arc::default() }
     }
 
     pub fn rules(&self) -> Arc<Rules> {
@@ -42,6 +44,10 @@ impl Security {
 
     /// Reads the document anew if any setting has changed since the last time.
     pub async fn refresh(&self) -> Result<(), barrier::Error> {
+        if self.live.load().0 == self.fence.generation(Counter::Settings) {
+            return Ok(());
+        }
+        let _one = self.refreshing.lock().await;
         let generation = self.fence.generation(Counter::Settings);
         if self.live.load().0 == generation {
             return Ok(());

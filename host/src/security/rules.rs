@@ -223,6 +223,9 @@ impl Rules {
             found.push(Problem::new("/sessions/bind", "invalid_value", "must be none or caller"));
         }
         range(&mut found, "/passwords/min_length", passwords.min_length, 8, 128, "must be between 8 and 128");
+        if passwords.min_length > passwords.max_length {
+            found.push(Problem::new("/passwords/min_length", "out_of_range", "must not be more than max_length"));
+        }
         range(&mut found, "/passwords/max_length", passwords.max_length, 64, 4096, "must be between 64 and 4096");
         let cost = &passwords.argon2;
         range(

@@ -51,12 +51,13 @@ impl Settings {
             if change.expected.is_some_and(|expected| expected != current.number()) {
                 return Err(Error::Conflict);
             }
-            let value = edited(key, &current, change.edit.clone())?;
+            let mut value = edited(key, &current, change.edit.clone())?;
+            let ends = ends_sessions(key, value.as_mut())?;
             let proven = self.prove(key, value.as_ref(), change.force).await?;
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));
             }
-            let Some(document) = self.store(key, &current, value, &proven, &author).await? else { continue };
+            let Some(document) = self.store(key, &current, value, (&proven, ends), &author).await? else { continue };
             return Ok(self.view(key, Some(&document).filter(|document| !document.deleted)));
         }
         Err(Error::Busy)
@@ -95,6 +96,8 @@ impl Settings {
         let able = self.mounts.of_kind(Kind::Auth).into_iter().any(|mount| {
             mount.live().is_ok() && without != Some(&mount.name) && rules.may_give(mount.name.as_str(), admin.as_str())
         });
+        // A limited session may change nothing of this kind: if all are, nobody can.
+        let able = able && rules.sessions.default_max_uses.is_none();
         if able || force { Ok(()) } else { Err(Error::LockedOut) }
     }
 
@@ -104,12 +107,11 @@ impl Settings {
         key: &Key,
         current: &Current,
         value: Option<Value>,
-        proven: &Proven,
+        (proven, ends): (&Proven, bool),
         author: &Author,
     ) -> Result<Option<Document>, Error> {
         let mut writes = Writes::default();
         let by = (author.clone(), self.clock.now());
-        let ends = value.as_ref().is_some_and(|value| value["end_sessions"] == Value::Bool(true));
         let document = self.documents.write(&mut writes, &key.to_string(), current, value, by);
         self.fence.raise(&mut writes, Counter::Settings);
         let mut counters = vec![Counter::Settings];
@@ -150,6 +152,17 @@ impl Settings {
             deleted: false,
         });
         self.view(key, document.as_ref())
+    }
+}
+
+/// `end_sessions` in a mount's value is a wish of this change, and no part of the setting: all that
+/// came in by the mount is to end.
+fn ends_sessions(key: &Key, value: Option<&mut Value>) -> Result<bool, Error> {
+    let (Key::Mount(Kind::Auth, _), Some(Value::Object(members))) = (key, value) else { return Ok(false) };
+    match members.remove("end_sessions") {
+        None => Ok(false),
+        Some(Value::Bool(ends)) => Ok(ends),
+        Some(_) => Err(Error::Invalid(vec![Problem::new("/end_sessions", "wrong_type", "has the wrong type")])),
     }
 }
 

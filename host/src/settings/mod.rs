@@ -19,9 +19,9 @@ use crate::{
     clock::Clock,
     document::Documents,
     fence::Fence,
-    ids::UserId,
+    ids::{Action, UserId},
     mount::Mounts,
-    policy::{List, Permit, Read, Resource},
+    policy::{List, Permit, Policies, Read, Resource},
     security::Security,
     session::Sessions,
 };
@@ -34,6 +34,7 @@ pub struct Settings {
     documents: Documents,
     fence: Fence,
     mounts: Mounts,
+    policies: Policies,
     security: Security,
     sessions: Sessions,
 }
@@ -62,20 +63,21 @@ pub struct Parts {
     pub documents: Documents,
     pub fence: Fence,
     pub mounts: Mounts,
+    pub policies: Policies,
     pub security: Security,
     pub sessions: Sessions,
 }
 
 impl Settings {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, clock, documents, fence, mounts, security, sessions } = parts;
-        Self { barrier, clock, documents, fence, mounts, security, sessions }
+        let Parts { barrier, clock, documents, fence, mounts, policies, security, sessions } = parts;
+        Self { barrier, clock, documents, fence, mounts, policies, security, sessions }
     }
 
     /// Every setting, by key; built-in ones stand there with their default.
     pub async fn list(
         &self,
-        _permit: &Permit<List, AllSettings>,
+        permit: &Permit<List, AllSettings>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<View>, Option<String>), Error> {
@@ -88,6 +90,12 @@ impl Settings {
         }
         keys.sort_by(|(one, _), (other, _)| one.cmp(other));
         keys.retain(|(key, _)| after.is_none_or(|after| key.as_str() > after));
+        // What may not be read is not shown.
+        let may_read = |key: &str| {
+            let path = format!("{}/{key}", AllSettings.path());
+            self.policies.allows(permit.caller(), Action::Read, &path)
+        };
+        keys.retain(|(key, _)| may_read(key));
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().filter(|_| more).map(|(key, _)| key.clone());

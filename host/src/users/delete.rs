@@ -4,9 +4,9 @@ use crate::{
     directory,
     ids::{RequestId, Username},
     limits,
-    mount::Kind,
+    mount::{self, Kind},
     policy::{Delete, Permit},
-    runtime::{self, Facts},
+    runtime::{self, Facts, Fault},
     session::EpochOf,
 };
 
@@ -29,7 +29,12 @@ impl Users {
                     Facts { mount_path: mount.name.to_string(), request_id: request.to_string(), ..Facts::default() };
                 let mut attempt = self.mounts.call(&mount, facts, user.id.as_str())?;
                 let remove = runtime::Remove { subject: user.id.to_string(), id: None };
-                writes.merge(attempt.run(remove).await?.writes);
+                match attempt.run(remove).await {
+                    Ok(outcome) => writes.merge(outcome.writes),
+                    Err(mount::Error::Fault(Fault::Store(error))) => return Err(error.into()),
+                    // A plugin that fails keeps nobody from being deleted.
+                    Err(error) => tracing::error!(mount = %mount.name, %error, "credentials of a deleted user stay"),
+                }
             }
             self.sessions.end_all(&mut writes, EpochOf::User(user.id.clone()));
             self.fence.raise(&mut writes, Counter::Users);

@@ -64,10 +64,12 @@ fn an_update_makes_a_version_and_keeps_what_belongs_to_the_secret() {
     let made = host.post::<Kv>("update", "apps/db", json!({"data": {"n": 3}})).unwrap();
     assert_eq!(
         made,
-        json!({"version": 3, "created_at": "2026-01-01T00:15:01.000Z", "expires_at": "2026-01-01T00:16:00.000Z"})
+        json!({"version": 3, "created_at": "2026-01-01T00:15:00.000Z", "expires_at": "2026-01-01T00:16:00.000Z"})
     );
     let read = host.get::<Kv>("read", "apps/db", json!({})).unwrap();
-    assert_eq!((&read["metadata"], &read["created_by"]), (&json!({"owner": "web"}), &json!("usr_bob")));
+    assert_eq!((&read["metadata"], &read["created_by"]), (&json!({"owner": "web"}), &json!("usr_ada")));
+    let history = host.get::<Kv>("history", "apps/db", json!({})).unwrap();
+    assert_eq!(history["versions"][0]["created_by"], "usr_bob");
     let old = host.get::<Kv>("read", "apps/db", json!({"version": "1"})).unwrap();
     assert_eq!((&old["data"], &old["created_by"]), (&json!({"user": "x"}), &json!("usr_ada")));
     let made = host.post::<Kv>("update", "apps/db", json!({"data": {}, "ttl": null, "metadata": {}})).unwrap();

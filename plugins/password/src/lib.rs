@@ -51,7 +51,8 @@ impl Auth for Password {
 
     fn login(&self, login: Login) -> Result<Step> {
         let user = context::login_user();
-        let stored = user.as_deref().map(find).transpose()?.flatten();
+        // Nobody's id: an unknown user costs a look as well.
+        let stored = find(user.as_deref().unwrap_or("-"))?;
         // An unknown user, or one without a password, costs as much as a wrong password.
         let is_right = crypto::password_verify(&login.password, stored.as_ref().map(|stored| stored.phc.as_str()))?;
         let (Some(user), Some(mut stored), true) = (user, stored, is_right) else { return Err(Error::denied()) };

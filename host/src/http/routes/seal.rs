@@ -120,7 +120,7 @@ struct InitBody {
 pub struct InitView {
     /// Shown once. None where a key file or the environment unseals.
     shares: Vec<String>,
-    root_token: String,
+    root_token: Option<String>,
 }
 
 /// Makes the store, once.
@@ -141,7 +141,7 @@ pub async fn init(State(operate): State<Operate>, request: Request) -> ApiResult
     };
     let made = operate.init(code.reveal(), shares).await?;
     let shares = made.shares.iter().map(|share| share.reveal().clone()).collect();
-    Ok(Json(InitView { shares, root_token: made.root_token.reveal().clone() }))
+    Ok(Json(InitView { shares, root_token: made.root_token.map(|token| token.reveal().clone()) }))
 }
 
 #[derive(Deserialize, ToSchema)]

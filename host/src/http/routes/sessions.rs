@@ -72,6 +72,7 @@ pub struct List;
 
 impl OwnInput for List {
     const OPERATION: &'static str = "sessions.list";
+    const WHOLE: bool = true;
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts).map(|()| Self)
@@ -122,6 +123,7 @@ pub struct Revoke(SessionId);
 
 impl OwnInput for Revoke {
     const OPERATION: &'static str = "sessions.revoke";
+    const WHOLE: bool = true;
     const TAKES: Takes = Takes::ObjectOrNothing;
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
@@ -129,6 +131,10 @@ impl OwnInput for Revoke {
         let name = path::name(&raw.parts, "/api/v1/sessions/", "/revoke", "session_id")?;
         raw.body.decode::<query::Nothing>()?;
         SessionId::parse(&name).map(Self).map_err(|_| ApiError::new(Kind::NotFound))
+    }
+
+    fn resource(&self) -> Option<String> {
+        Some(format!("sessions/{}", self.0))
     }
 }
 
@@ -168,6 +174,7 @@ pub struct RevokeMany {
 
 impl OwnInput for RevokeMany {
     const OPERATION: &'static str = "sessions.revoke_others";
+    const WHOLE: bool = true;
     const TAKES: Takes = Takes::Object;
 
     fn read(raw: Raw) -> Result<Self, ApiError> {

@@ -18,7 +18,7 @@ use crate::{
         query,
         trail::About,
     },
-    ids::{MountName, Scope},
+    ids::{MountName, Scope, Username},
     login::{self, Attempt, Client, Credentials, SessionWish, Wish},
     problem,
     sensitive::Secret,
@@ -115,7 +115,10 @@ pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<
 async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tokens> {
     let mount = MountName::parse(&login.grant).map_err(|_| ApiError::new(Kind::UnsupportedGrantType))?;
     let trail = permitted::trail(&request.parts)?;
-    let name = login.credentials.get("username").and_then(Value::as_str).and_then(|name| trail.audit().hash(name));
+    let name = login.credentials.get("username").and_then(Value::as_str);
+    // As the directory has it, so that one user's logins can be told to be one user's.
+    let canonical = |name: &str| Username::parse(name).map_or_else(|_| name.to_owned(), Into::into);
+    let name = name.and_then(|name| trail.audit().hash(&canonical(name)));
     let values = name.map(|name| ("username".to_owned(), name)).into_iter().collect();
     let about = About {
         resource: Some(format!("auth/{mount}")),
@@ -139,7 +142,9 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     let trail = permitted::trail(&request.parts)?;
     let about = About { decision: Some("allowed: own".to_owned()), ..About::default() };
     trail.decided("token.create", permitted::who(&caller.authenticated), about).await?;
-    Ok(app.login.child(&caller.authenticated, login.wish, request.client.clone()).await?)
+    let tokens = app.login.child(&caller.authenticated, login.wish, request.client.clone()).await?;
+    trail.about(format!("sessions/{}", tokens.session.id));
+    Ok(tokens)
 }
 
 /// A new pair of tokens for a refresh token.

@@ -1,0 +1,94 @@
+//! What a removed mount leaves: kept sealed for a while, in case it was a mistake, and then gone.
+
+use std::time::Duration;
+
+use super::Mounts;
+use crate::{
+    barrier::{Barrier, Error, Writes, layout::Prefix},
+    clock::Timestamp,
+    ids::MountId,
+    limits,
+};
+
+/// Where it is noted when a mount was removed.
+pub(super) fn key(id: &MountId) -> String {
+    format!("{REMOVED}{id}")
+}
+
+const REMOVED: &str = "removed/";
+
+impl Mounts {
+    /// Deletes what mounts have left that were removed longer ago than the rules keep it. Says how
+    /// many mounts are gone for good.
+    pub async fn sweep_removed(&self) -> Result<usize, Error> {
+        let keep = self.0.security.rules().mounts.keep_removed.duration();
+        sweep(&self.0.barrier, self.0.clock.now(), keep).await
+    }
+}
+
+async fn sweep(barrier: &Barrier, now: Timestamp, keep: Duration) -> Result<usize, Error> {
+    let mounts = barrier.view(Prefix::Mount);
+    let mut gone = 0;
+    for key in mounts.list(REMOVED, None, None, limits::LIST_MOST).await?.keys {
+        let Some(removed_at) = mounts.get::<Timestamp>(&key).await? else { continue };
+        let Ok(id) = MountId::parse(&key[REMOVED.len()..]) else { continue };
+        if now.since(removed_at.value) < keep {
+            continue;
+        }
+        empty(barrier, Prefix::Data(id.clone())).await?;
+        empty(barrier, Prefix::Key(id)).await?;
+        // Last: a kill in between leaves the note, and it is done again.
+        let mut writes = Writes::default();
+        mounts.delete(&mut writes, &key);
+        barrier.commit(writes).await?;
+        gone += 1;
+    }
+    Ok(gone)
+}
+
+async fn empty(barrier: &Barrier, prefix: Prefix) -> Result<(), Error> {
+    let view = barrier.view(prefix);
+    loop {
+        let page = view.list("", None, None, limits::LIST_MOST).await?;
+        let mut writes = Writes::default();
+        page.keys.iter().for_each(|key| view.delete(&mut writes, key));
+        barrier.commit(writes).await?;
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{clock::Clock, storage::Memory};
+
+    #[tokio::test]
+    async fn what_a_mount_left_is_kept_for_its_time_and_nothing_else_goes() {
+        let start = Timestamp::from_millis(1_000_000);
+        let (clock, hand) = Clock::manual(start);
+        let barrier = Barrier::for_test(Arc::new(Memory::default()), clock.clone());
+        let (removed, other) = (MountId::new(), MountId::new());
+        let (data, others) = (barrier.view(Prefix::Data(removed.clone())), barrier.view(Prefix::Data(other)));
+        let mut writes = Writes::default();
+        for at in 0..2500 {
+            data.put(&mut writes, &format!("k{at}"), &at, None);
+        }
+        others.put(&mut writes, "k", &1, None);
+        barrier.view(Prefix::Mount).put(&mut writes, &key(&removed), &start, None);
+        barrier.commit(writes).await.unwrap();
+
+        let keep = Duration::from_secs(60);
+        hand.advance(Duration::from_secs(59));
+        assert_eq!(sweep(&barrier, clock.now(), keep).await.unwrap(), 0);
+        assert!(data.get::<i32>("k7").await.unwrap().is_some());
+        hand.advance(Duration::from_secs(2));
+        assert_eq!(sweep(&barrier, clock.now(), keep).await.unwrap(), 1);
+        assert!(data.list("", None, None, 1).await.unwrap().keys.is_empty());
+        assert!(others.get::<i32>("k").await.unwrap().is_some());
+        assert_eq!(sweep(&barrier, clock.now(), keep).await.unwrap(), 0);
+    }
+}
