@@ -131,3 +131,23 @@ async fn a_bound_on_plugins_holds_for_those_that_run_already() {
     admin.post("/sys/security", json!({ "plugins": { "max_memory": "64MiB" } })).await.expect(200);
     ada.get("/secrets/kv/~/x").await.expect(200);
 }
+
+#[tokio::test]
+async fn two_admins_at_once_do_not_lock_each_other_out() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    admin.post("/sys/security", json!({ "logins": { "roles": { "other": ["*"] } } })).await.expect(200);
+    let set = async |mount: &str, enabled: bool| {
+        let value = json!({ "plugin": "password", "enabled": enabled });
+        admin.post("/sys/setting", json!({ "key": format!("auth/{mount}"), "value": value })).await
+    };
+    set("other", true).await.expect(200);
+    for _ in 0..10 {
+        let (one, other) = tokio::join!(set("password", false), set("other", false));
+        let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422], "{} {}", one.text, other.text);
+        set("password", true).await.expect(200);
+        set("other", true).await.expect(200);
+    }
+}

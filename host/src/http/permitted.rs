@@ -4,6 +4,8 @@
 //! The order is fixed, so that who may not do a thing learns nothing of it: 401, 415, 413, 400,
 //! 422 (naming), 403, 422 (the rest).
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::{FromRequest, Request},
     http::request::Parts,
@@ -70,6 +72,11 @@ pub trait Input: Sized + Send + 'static {
 
     /// The rest of it.
     fn read(raw: Raw) -> Result<Self, ApiError>;
+
+    /// What of it the trail tells besides: words of ours, never what is secret.
+    fn values(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 }
 
 impl<I: Input> FromRequest<App> for Permitted<I> {
@@ -110,7 +117,8 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
         }
         let decision = Some(format!("allowed: {}", permit.reason()));
         let input = I::read(raw)?;
-        trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, ..asked }).await?;
+        let values = input.values();
+        trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, values, ..asked }).await?;
         app.login.spend(session).await?;
         Ok(Self(permit, input, caller))
     }

@@ -1,8 +1,9 @@
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use super::{Author, Error, Key, Settings, View};
+use super::{Author, Error, Key, Settings, View, view::in_force};
 use crate::{
-    barrier::{self, Writes},
+    barrier::{self, Stored, Writes, layout::Prefix},
     document::{Current, Document},
     fence::Counter,
     ids::{MountName, RoleName},
@@ -35,6 +36,9 @@ pub struct Change {
     pub force: bool,
 }
 
+/// Written by every change of what may log in, so that such changes see each other.
+const LOGINS: &str = "logins";
+
 /// A change that has been tried.
 enum Proven {
     Value,
@@ -47,6 +51,11 @@ impl Settings {
         let author = Some(permit.caller().user.clone());
         let key = permit.resource();
         for _ in 0..limits::CHANGE_ATTEMPTS {
+            // What others have changed is to be seen: whether anybody can log in rests on all of it.
+            let logins = self.barrier.view(Prefix::Boot).get_bytes(LOGINS).await?;
+            self.fence.ask().await?;
+            self.security.refresh().await?;
+            self.mounts.refresh().await?;
             let current = self.documents.read(&key.to_string()).await?;
             if change.expected.is_some_and(|expected| expected != current.number()) {
                 return Err(Error::Conflict);
@@ -57,7 +66,9 @@ impl Settings {
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));
             }
-            let Some(document) = self.store(key, &current, value, (&proven, ends), &author).await? else { continue };
+            let Some(document) = self.store(key, &current, value, (&proven, ends), (&author, logins)).await? else {
+                continue;
+            };
             return Ok(self.view(key, Some(&document).filter(|document| !document.deleted)));
         }
         Err(Error::Busy)
@@ -108,9 +119,15 @@ impl Settings {
         current: &Current,
         value: Option<Value>,
         (proven, ends): (&Proven, bool),
-        author: &Author,
+        (author, logins): (&Author, Option<Stored<Zeroizing<Vec<u8>>>>),
     ) -> Result<Option<Document>, Error> {
         let mut writes = Writes::default();
+        if matches!(key, Key::Security | Key::Mount(Kind::Auth, _)) {
+            // Of two changes at once that each leave the other's login, one is seen by the other.
+            let boot = self.barrier.view(Prefix::Boot);
+            boot.expect_as_read(&mut writes, LOGINS, logins.as_ref());
+            boot.put_bytes(&mut writes, LOGINS, Zeroizing::default(), None);
+        }
         let by = (author.clone(), self.clock.now());
         let document = self.documents.write(&mut writes, &key.to_string(), current, value, by);
         self.fence.raise(&mut writes, Counter::Settings);
@@ -174,7 +191,8 @@ fn edited(key: &Key, current: &Current, edit: Edit) -> Result<Option<Value>, Err
         },
         Edit::Replace(value) => value,
         Edit::Merge(patch) => {
-            let mut value = current.document().map_or(Value::Null, |document| document.value.clone());
+            // Into what is in force: of what was never set, that is the default.
+            let mut value = in_force(key, current.document());
             json_patch::merge(&mut value, &patch);
             value
         }

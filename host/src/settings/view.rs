@@ -44,10 +44,7 @@ impl Settings {
         };
         let secret_members = self.secret_members(key, document.map(|document| &document.value));
         let default = default(key);
-        let mut value = document.map_or_else(|| default.clone(), |document| document.value.clone());
-        if *key == Key::Security {
-            value = whole(&value);
-        }
+        let value = in_force(key, document);
         View {
             key: key.to_string(),
             value: without(value, &secret_members),
@@ -113,6 +110,12 @@ fn default(key: &Key) -> Value {
         Key::Security => serde_json::to_value(Rules::default()).expect("our own document serialises"),
         _ => Value::Null,
     }
+}
+
+/// The value that counts: the document's, with defaults for what it does not say.
+pub(super) fn in_force(key: &Key, document: Option<&Document>) -> Value {
+    let value = document.map_or_else(|| default(key), |document| document.value.clone());
+    if *key == Key::Security { whole(&value) } else { value }
 }
 
 /// Defaults for what an older document does not say.

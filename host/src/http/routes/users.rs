@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -142,6 +144,10 @@ impl Input for Create {
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
         raw.body.decode()
+    }
+
+    fn values(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("role".to_owned(), self.role.to_string())])
     }
 }
 

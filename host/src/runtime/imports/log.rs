@@ -35,8 +35,15 @@ impl Printed {
         kept.extend_from_slice(&bytes[..room]);
     }
 
+    /// Of more than there is room for, the last line is left out: what it was cut from may be a
+    /// secret, which nobody would know by its head.
     fn take(&self) -> Zeroizing<Vec<u8>> {
-        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut taken = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
+        if taken.len() >= self.most {
+            let whole = taken.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+            taken.truncate(whole);
+        }
+        taken
     }
 }
 
@@ -70,6 +77,19 @@ impl Log {
         Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
     }
 
+    /// Filtered, and only then cut to size: the head of a secret would not be known for one.
+    fn shown(&mut self, text: &str) -> Option<String> {
+        let mut text = self.filtered(text)?;
+        text.truncate(text.floor_char_boundary(limits::PLUGIN_LOG_MESSAGE_BYTES));
+        Some(text)
+    }
+
+    fn fields(&mut self, fields: Vec<Field>) -> Option<String> {
+        let some = fields.iter().take(limits::PLUGIN_LOG_FIELDS);
+        let told = some.map(|field| Some(format!("{}={}", self.shown(&field.name)?, self.shown(&field.value)?)));
+        Some(told.collect::<Option<Vec<String>>>()?.join(" "))
+    }
+
     pub(super) fn printed(&self) -> Printed {
         self.printed.clone()
     }
@@ -86,15 +106,14 @@ impl Log {
 
 impl Host for Sandbox {
     fn emit(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
-        let (message, mut fields) = (Zeroizing::new(message), Zeroizing::new(shorten(fields)));
-        let size = message.len() + fields.len();
+        let message = Zeroizing::new(message);
+        let size = fields.iter().fold(message.len(), |size, field| size + field.name.len() + field.value.len());
         self.flush_log();
         if !self.log.spend(size.max(1)) {
             return Ok(());
         }
-        let filtered = self.log.filtered(cut(&message)).zip(self.log.filtered(&fields));
-        let (text, told) = filtered.unwrap_or_else(|| ("[withheld]".to_owned(), String::new()));
-        *fields = told;
+        let filtered = self.log.shown(&message).zip(self.log.fields(fields));
+        let (text, fields) = filtered.unwrap_or_else(|| ("[withheld]".to_owned(), String::new()));
         self.write(level, &text, &fields);
         Ok(())
     }
@@ -114,7 +133,7 @@ impl Sandbox {
 
     fn print_line(&mut self, line: &[u8]) {
         let line = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
-        let text = self.log.filtered(cut(line.trim_end())).unwrap_or_else(|| "[withheld]".to_owned());
+        let text = self.log.shown(line.trim_end()).unwrap_or_else(|| "[withheld]".to_owned());
         if !text.is_empty() {
             self.write(Level::Info, &text, "");
         }
@@ -129,16 +148,6 @@ impl Sandbox {
             Level::Error => tracing::error!(target: "coffer::plugin", mount, request, fields, "{text}"),
         }
     }
-}
-
-fn shorten(fields: Vec<Field>) -> String {
-    let some = fields.iter().take(limits::PLUGIN_LOG_FIELDS);
-    let told: Vec<String> = some.map(|field| format!("{}={}", cut(&field.name), cut(&field.value))).collect();
-    told.join(" ")
-}
-
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(limits::PLUGIN_LOG_MESSAGE_BYTES)]
 }
 
 /// Every string and long number in the inputs. What is not JSON counts as one secret.
