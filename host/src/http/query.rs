@@ -8,7 +8,7 @@ use super::{
     error::{ApiError, Kind},
     form,
 };
-use crate::problem;
+use crate::{limits, problem};
 
 /// The members as text.
 pub fn members(parts: &Parts) -> Result<Value, ApiError> {
@@ -52,6 +52,15 @@ fn scalar(text: &str) -> Option<Value> {
 /// The same, before the request is taken apart.
 pub fn decode_uri<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
     from_text(form::parse(uri.query().unwrap_or_default().as_bytes(), "query", Kind::InvalidValue)?, "query")
+}
+
+/// How much of a list is asked for: `limit`, or the default.
+pub fn limit(asked: Option<usize>) -> Result<usize, ApiError> {
+    let limit = asked.unwrap_or(limits::LIST_DEFAULT);
+    match (1..=limits::LIST_MOST).contains(&limit) {
+        true => Ok(limit),
+        false => Err(ApiError::because(Kind::OutOfRange, ["query", "limit"], "must be between 1 and 1000")),
+    }
 }
 
 /// A request that takes no query at all.

@@ -13,7 +13,7 @@ use crate::{
         query,
     },
     ids::{Folder, MountName, SecretPath},
-    limits, policy,
+    policy,
     secrets::{Method, Operation, Page},
 };
 
@@ -219,11 +219,7 @@ impl OwnInput for ListAll {
 
 fn page(raw: &Raw) -> Result<Page, ApiError> {
     let ListQuery { _prefix: _, recursive, limit, cursor } = query::decode(&raw.parts)?;
-    let limit = limit.unwrap_or(limits::LIST_DEFAULT);
-    match (1..=limits::LIST_MOST).contains(&limit) {
-        true => Ok(Page { recursive, limit, cursor }),
-        false => Err(ApiError::because(Kind::OutOfRange, ["query", "limit"], "must be between 1 and 1000")),
-    }
+    Ok(Page { recursive, limit: query::limit(limit)?, cursor })
 }
 
 /// The secret that the URL names, with the caller's own folder for `~`.

@@ -13,7 +13,7 @@ use crate::{
         permitted::{Caller, Input, Raw},
         query,
     },
-    limits, policy,
+    policy,
     settings::{AllSettings, Change, Edit, Key},
 };
 
@@ -44,11 +44,7 @@ impl Input for List {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         let ListQuery { limit, cursor } = query::decode(&raw.parts)?;
-        let limit = limit.unwrap_or(limits::LIST_DEFAULT);
-        match (1..=limits::LIST_MOST).contains(&limit) {
-            true => Ok(Self { cursor, limit }),
-            false => Err(ApiError::because(Kind::OutOfRange, ["query", "limit"], "must be between 1 and 1000")),
-        }
+        Ok(Self { cursor, limit: query::limit(limit)? })
     }
 }
 
