@@ -193,6 +193,14 @@ pub const SCHEMA_PROBLEMS: usize = 32;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
 pub const REDIS_MISSED: u32 = 3;
+/// Redis: after an attempt to connect that failed, and how often a connection is looked at.
+pub const REDIS_PAUSE: Duration = Duration::from_millis(100);
+pub const REDIS_LOOK: Duration = Duration::from_secs(1);
+/// Redis: what is published and was not heard yet, for each listener.
+pub const REDIS_NEWS: usize = 256;
+/// Redis Cluster: how often a command is sent that a node refuses because its slot is elsewhere.
+pub const REDIS_REDIRECTS: u32 = 8;
+pub const REDIS_REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a change that rests on several things is tried again when one of them has moved.
 pub const CHANGE_ATTEMPTS: usize = 8;
 /// Queues for calls that conflict.
