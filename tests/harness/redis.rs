@@ -36,6 +36,23 @@ impl Server {
         Self::launch(Self::prepare(arguments, false))
     }
 
+    /// A sentinel with these lines of configuration. One without a plain port is not waited for.
+    pub fn sentinel(lines: &[String]) -> Self {
+        let mut server = Self::prepare(lines.to_vec(), true);
+        if lines.iter().any(|line| line == "port 0") {
+            server.port = 0;
+            server.restart();
+            let port = lines.iter().find_map(|line| line.strip_prefix("tls-port ")?.parse().ok()).expect("a port");
+            let listens = (0..500).any(|_| {
+                pause();
+                TcpStream::connect(("127.0.0.1", port)).is_ok()
+            });
+            assert!(listens, "the sentinel does not start: {}", server.log());
+            return server;
+        }
+        Self::launch(server)
+    }
+
     fn prepare(arguments: Vec<String>, is_sentinel: bool) -> Self {
         let at = arguments.iter().position(|argument| argument == "--requirepass");
         let password = at.and_then(|at| arguments.get(at + 1).cloned());
@@ -222,7 +239,7 @@ impl Watched {
             format!("sentinel failover-timeout {SERVICE} 4000"),
         ];
         lines.extend(primary.password.iter().map(|password| format!("sentinel auth-pass {SERVICE} {password}")));
-        let start = |_| Server::launch(Server::prepare(lines.clone(), true));
+        let start = |_| Server::sentinel(&lines);
         let watched = Self { servers: [primary, replica], sentinels: (0..sentinels).map(start).collect() };
         let (others, replicas) = (format!("num-other-sentinels\n{}", sentinels - 1), "num-slaves\n1");
         for sentinel in &watched.sentinels {

@@ -57,6 +57,8 @@ mod openapi;
 mod persistence;
 mod plain_http;
 mod readme;
+mod redis_faults;
+mod redis_kinds;
 mod renew;
 mod revoke;
 mod secrets;

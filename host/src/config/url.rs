@@ -24,11 +24,16 @@ impl Url {
 
     /// Without port and brackets.
     pub fn host(&self) -> Option<&str> {
-        let (_, address, _) = self.parts()?;
-        match address.strip_prefix('[') {
+        self.hosts().next()
+    }
+
+    /// The same where several are named, between commas.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        let addresses = self.parts().map(|(_, addresses, _)| addresses.split(','));
+        addresses.into_iter().flatten().filter_map(|address| match address.strip_prefix('[') {
             Some(v6) => v6.split_once(']').map(|(host, _)| host),
             None => address.split(':').next(),
-        }
+        })
     }
 
     /// Scheme, host with port, path.
@@ -75,6 +80,8 @@ mod tests {
             ("sqlite:///var/lib/coffer/coffer.db", "sqlite:///var/lib/coffer/coffer.db"),
             ("postgres://a:hunter2@x@db/coffer", "postgres://db/coffer"),
             ("postgres://a:hunter2/@db/coffer", "[url]"),
+            ("redis+sentinel://u:hunter2@a,b:1/?service=s&sentinel_password=hunter2", "redis+sentinel://a,b:1/"),
+            ("unix:///run/redis.sock?pass=hunter2", "unix:///run/redis.sock"),
             ("hunter2", "[url]"),
         ];
         for (url, printed) in cases {
@@ -91,5 +98,7 @@ mod tests {
         {
             assert_eq!(Url::new(url).host(), Some(host));
         }
+        let several = Url::new("redis+cluster://u:p@a:1,[::1]:2,b");
+        assert_eq!(several.hosts().collect::<Vec<_>>(), ["a", "::1", "b"]);
     }
 }
