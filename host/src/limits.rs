@@ -126,6 +126,8 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub const STOP_WAIT: Duration = Duration::from_millis(250);
 /// How long accepting pauses when the system is out of descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often what a running server has noticed is written down.
+pub const RUNNING_LOOK: Duration = Duration::from_secs(1);
 /// How often the certificate's files are looked at.
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 /// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
@@ -218,3 +220,7 @@ pub const DEVICE_CHARS: usize = 200;
 pub const SESSION_ADDRESSES: usize = 64;
 /// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
 pub const ANSWER_WRAPPING: usize = 4;
+/// Doctor: a certificate that ends sooner than this, and a disk with less room, are told of.
+pub const CERTIFICATE_SOON: Duration = Duration::from_secs(21 * 24 * 3600);
+pub const DISK_LOW: u64 = 512 * 1024 * 1024;
+pub const DISK_FULL: u64 = 16 * 1024 * 1024;

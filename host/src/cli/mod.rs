@@ -1,7 +1,7 @@
 //! The command line: `coffer server`, and the commands that talk to a server over HTTPS.
 //!
 //! Owns arguments, exit codes and what is printed. Never reaches into a store: everything but
-//! `server` itself is a client like any other. One more command is one more variant here and a
+//! `server` itself and `doctor` is a client like any other. One more command is one more variant here and a
 //! file beside it.
 
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod audit;
 mod client;
+mod doctor;
 mod exit;
 pub mod process;
 mod ready;
@@ -38,6 +39,8 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
+    /// Is everything around the server as it must be? Says what to change
+    Doctor(doctor::Arguments),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments)),
         Command::Audit(audit::Command::Verify(arguments)) => block_on(audit::verify(arguments)),
     });
     match outcome {

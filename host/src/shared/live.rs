@@ -34,17 +34,7 @@ impl Live {
                 told.store(true, Ordering::Release);
             }
         };
-        let mut address = None;
-        let connection = match &target.kind {
-            Kind::Single(client) => Connection::one(client, target.near_only, hear).await?,
-            Kind::Sentinel(sentinels) => {
-                let primary = sentinels.primary().await?;
-                let client = sentinels.client(&primary)?;
-                address = Some(primary);
-                Connection::one(&client, target.near_only, hear).await?
-            }
-            Kind::Cluster { client, .. } => Connection::cluster(client).await?,
-        };
+        let (connection, address) = open(target, hear).await?;
         let live = Self { connection, broken, missed: AtomicU32::new(0), address };
         live.is_fit(options).await?;
         Ok(live)
@@ -154,6 +144,22 @@ impl Live {
                 )),
             }
         })
+    }
+}
+
+/// To the server that answers for all, and where sentinels said it is.
+pub(super) async fn open(
+    target: &Target,
+    hear: impl Fn(redis::PushInfo) + Send + Sync + 'static,
+) -> Result<(Connection, Option<Address>), Error> {
+    match &target.kind {
+        Kind::Single(client) => Ok((Connection::one(client, target.near_only, hear).await?, None)),
+        Kind::Sentinel(sentinels) => {
+            let primary = sentinels.primary().await?;
+            let client = sentinels.client(&primary)?;
+            Ok((Connection::one(&client, target.near_only, hear).await?, Some(primary)))
+        }
+        Kind::Cluster { client, .. } => Ok((Connection::cluster(client).await?, None)),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod connection;
 mod error;
+mod examine;
 #[cfg(test)]
 mod kinds;
 mod live;
@@ -18,6 +19,7 @@ mod target;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::{
     fmt,
@@ -31,6 +33,7 @@ use tokio::{
 
 use crate::limits;
 pub use error::Error;
+pub use examine::examine;
 use live::Live;
 pub use news::{Heard, News};
 pub use script::Script;

@@ -7,7 +7,7 @@ use super::{
     connection::{self, Connection},
     target::Access,
 };
-use crate::limits;
+use crate::{finding::Finding, limits};
 
 pub(super) struct Sentinels {
     pub(super) sentinels: Vec<Client>,
@@ -36,6 +36,38 @@ impl Sentinels {
             }
         }
         Err(why)
+    }
+
+    /// Are they there, enough of them, and of one mind?
+    pub(super) async fn examine(&self) -> Finding {
+        const SENTINELS: &str = "redis.sentinels";
+        let (count, mut answering, mut quorum) = (self.sentinels.len(), 0, false);
+        for sentinel in &self.sentinels {
+            let asking = async {
+                let connection = Connection::one(sentinel, self.near_only, |_| {}).await.ok()?;
+                let mut question = Cmd::new();
+                question.arg("SENTINEL").arg("CKQUORUM").arg(&self.service);
+                Some(
+                    matches!(connection.send(&question).await, Ok(Value::SimpleString(text)) if text.starts_with("OK")),
+                )
+            };
+            if let Ok(Some(agreed)) = tokio::time::timeout(limits::REDIS_CONNECT / 3, asking).await {
+                answering += 1;
+                quorum |= agreed;
+            }
+        }
+        let said = format!("{answering} of {count} answer");
+        match (answering, quorum) {
+            (0, _) => Finding::fail(SENTINELS, said, "start them, or mend sessions.url"),
+            (_, false) => Finding::fail(
+                SENTINELS,
+                format!("{said}, and they cannot agree on a failover of this service"),
+                "see that they watch it, reach each other, and are more than half",
+            ),
+            _ if answering < count => Finding::warn(SENTINELS, said, "start the others"),
+            _ if count < 3 => Finding::warn(SENTINELS, said, "name at least three of them"),
+            _ => Finding::ok(SENTINELS, said),
+        }
     }
 
     pub(super) fn client(&self, address: &Address) -> Result<Client, Error> {

@@ -16,6 +16,8 @@ pub(super) struct Target {
     pub(super) kind: Kind,
     /// Not a word goes to another machine in the clear.
     pub(super) near_only: bool,
+    /// It may, and by its URL it does.
+    pub(super) far_and_plain: bool,
     shown: String,
 }
 
@@ -35,6 +37,7 @@ pub(super) struct Access {
     redis: RedisConnectionInfo,
     roots: Option<Vec<u8>>,
     is_encrypted: bool,
+    is_far_and_plain: bool,
 }
 
 const SENTINEL_PORT: u16 = 26379;
@@ -61,7 +64,7 @@ impl Target {
         };
         let near_only = access.near_only(options);
         let client = access.client(info.addr().clone())?;
-        Ok(Self { kind: Kind::Single(client), near_only, shown })
+        Ok(Self { kind: Kind::Single(client), near_only, far_and_plain: access.is_far_and_plain, shown })
     }
 
     fn sentinel(base: &str, parts: &Parts, options: &Options) -> Result<Self, Error> {
@@ -77,7 +80,7 @@ impl Target {
         let service = service.filter(|service| !service.is_empty());
         let service = service.ok_or_else(|| unusable("its URL names no ?service= for the sentinels"))?;
         let mut sentinels = Vec::new();
-        let mut access = None;
+        let (mut access, mut far_and_plain) = (None, false);
         for host in &parts.hosts {
             let (info, of_redis) = read(&parts.url(base, &with_port(host)), options)?;
             // Sentinels have no databases, and users of their own.
@@ -85,12 +88,14 @@ impl Target {
             redis = user.into_iter().fold(redis, |redis, user| redis.set_username(user));
             redis = password.into_iter().fold(redis, |redis, password| redis.set_password(password));
             sentinels.push(Access { redis, ..of_redis.clone() }.client(info.addr().clone())?);
+            far_and_plain |= of_redis.is_far_and_plain;
             access = Some(of_redis);
         }
         let access = access.ok_or_else(|| unusable(KINDS))?;
         let shown = format!("{base}+sentinel://{}/?service={service}", parts.hosts.join(","));
         let near_only = access.near_only(options);
-        Ok(Self { kind: Kind::Sentinel(Sentinels { sentinels, service, access, near_only }), near_only, shown })
+        let kind = Kind::Sentinel(Sentinels { sentinels, service, access, near_only });
+        Ok(Self { kind, near_only, far_and_plain, shown })
     }
 
     fn cluster(base: &str, parts: &Parts, options: &Options) -> Result<Self, Error> {
@@ -120,7 +125,8 @@ impl Target {
         }
         let client = builder.build().map_err(|_| unusable("its nodes do not go together, or its CA is no PEM"))?;
         let shown = format!("{base}+cluster://{}", parts.hosts.join(","));
-        Ok(Self { kind: Kind::Cluster { client, nodes: nodes? }, near_only, shown })
+        let far_and_plain = accesses.iter().any(|access| access.is_far_and_plain);
+        Ok(Self { kind: Kind::Cluster { client, nodes: nodes? }, near_only, far_and_plain, shown })
     }
 }
 
@@ -166,10 +172,11 @@ fn read(url: &str, options: &Options) -> Result<(ConnectionInfo, Access), Error>
         ConnectionAddr::TcpTls { .. } => true,
         _ => false,
     };
+    let is_far_and_plain = matches!(info.addr(), ConnectionAddr::Tcp(host, _) if !near::is_near(host));
     let redis = settings(info.redis_settings().clone());
     let roots = options.root_certificates.clone().filter(|_| is_encrypted);
     let info = info.set_redis_settings(redis.clone());
-    Ok((info, Access { redis, roots, is_encrypted }))
+    Ok((info, Access { redis, roots, is_encrypted, is_far_and_plain }))
 }
 
 fn settings(redis: RedisConnectionInfo) -> RedisConnectionInfo {
