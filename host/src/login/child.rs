@@ -1,7 +1,7 @@
 use super::{Authenticated, Client, Error, Login, Wish, bounds::tightest};
 use crate::{
     runtime::types::SessionLimits,
-    session::{EpochsOf, NewSession, Tokens},
+    session::{EpochsOf, Error as SessionError, NewSession, Tokens},
 };
 
 impl Login {
@@ -13,7 +13,7 @@ impl Login {
             return Err(Error::Limited);
         }
         let scope = match (wish.scope.clone(), session.scope.clone()) {
-            (Some(asked), Some(own)) if !asked.is_within(&own) => return Err(Error::Scope),
+            (Some(asked), Some(own)) if !asked.is_within(&own) => return Err(SessionError::Wider("scope").into()),
             (Some(asked), _) => Some(asked),
             (None, own) => own,
         };

@@ -1,9 +1,10 @@
 //! Logins: credentials become a session, a session becomes a caller, and a session is renewed.
 //!
-//! Owns the order of things in a login: epochs are read before the credential is looked at, the
-//! plugin proves who it is, the directory says which user that is, and the session is refused if
-//! an ending overlapped. Never decides what a caller may do. One more way in is an auth plugin.
+//! Owns the order of things in a login: the guess is counted (`admit`), epochs are read before the
+//! credential is looked at, the plugin proves who it is, the directory says which user that is, and
+//! the session is refused if an ending overlapped. Never decides what a caller may do. One more way in is an auth plugin.
 
+mod admit;
 mod authenticate;
 mod begin;
 mod bounds;
@@ -12,6 +13,7 @@ mod error;
 mod renew;
 mod request;
 
+pub use admit::Admitted;
 pub use authenticate::Authenticated;
 pub use error::Error;
 pub use request::{Attempt, Bind, Client, Credentials, SessionWish, Wish};
@@ -25,6 +27,7 @@ use crate::{
     policy::Policies,
     security::{OverLimit, Security},
     session::{self, PerUser, Sessions},
+    throttle::Throttle,
 };
 
 /// The use case: a cheap handle.
@@ -35,6 +38,7 @@ pub struct Login {
     directory: Directory,
     sessions: Sessions,
     security: Security,
+    throttle: Throttle,
     policies: Policies,
     fence: Fence,
     clock: Clock,
@@ -48,6 +52,7 @@ pub struct Parts {
     pub directory: Directory,
     pub sessions: Sessions,
     pub security: Security,
+    pub throttle: Throttle,
     pub policies: Policies,
     pub fence: Fence,
     pub clock: Clock,
@@ -55,8 +60,8 @@ pub struct Parts {
 
 impl Login {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, mounts, directory, sessions, security, policies, fence, clock } = parts;
-        Self { barrier, mounts, directory, sessions, security, policies, fence, clock }
+        let Parts { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock } = parts;
+        Self { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock }
     }
 
     /// Whoever has not heard of changes for too long uses nothing that it remembers: it asks, or it
