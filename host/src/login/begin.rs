@@ -28,6 +28,7 @@ impl Login {
                 guess.right().await;
                 self.open(attempt, (&mount, &live), proven).await
             }
+            Err(Error::Denied(_)) if admitted.guess.is_slowed() => Err(slowed()),
             Err(error @ Error::Denied(_)) => Err(error),
             // Nobody has looked whether it was right.
             Err(error) => {
@@ -120,7 +121,7 @@ impl Login {
             let outcome = attempts.run(login).await.map_err(refused)?;
             let identity = match outcome.value {
                 // Whatever the plugin says: it may know subjects of its own by that name.
-                _ if guess.is_slowed() => return Err(Error::Denied("slowed: the name has failed too often".to_owned())),
+                _ if guess.is_slowed() => return Err(slowed()),
                 Step::Identity(identity) => identity,
                 Step::Challenge(_) => return Err(fault("a challenge from a mount that may not ask one")),
             };
@@ -172,6 +173,11 @@ pub(super) fn refused(error: crate::mount::Error) -> Error {
         },
         other => Error::Mount(other),
     }
+}
+
+/// For the trail: to the client it is a wrong password.
+fn slowed() -> Error {
+    Error::Denied("slowed: the name has failed too often".to_owned())
 }
 
 fn fault(why: &str) -> Error {
