@@ -50,6 +50,7 @@ impl Login {
             client: None,
         };
         let epochs = self.sessions.epochs(&of).await?;
+        self.takes_logins(&mount.id).await?;
         let (identity, user) = self.prove(admitted, attempt, named.as_ref()).await?;
         // Whom an identity leads to is only known now: that user's epoch is read before the user is.
         let of = EpochsOf { user: Some(user.clone()), ..EpochsOf::default() };
@@ -87,7 +88,10 @@ impl Login {
         };
         match self.sessions.create(new).await {
             // Overtaken by an ending: the credential is no longer what it was.
-            Err(session::Error::Ended) => Err(Error::Denied("ended while it was being made".to_owned())),
+            Err(session::Error::Ended) => {
+                self.takes_logins(&mount.id).await?;
+                Err(Error::Denied("ended while it was being made".to_owned()))
+            }
             made => Ok(made?),
         }
     }

@@ -23,7 +23,8 @@ use crate::{
     clock::Clock,
     directory::Directory,
     fence::Fence,
-    mount::Mounts,
+    ids::MountId,
+    mount::{self, Mounts},
     policy::Policies,
     security::{OverLimit, Security},
     session::{self, PerUser, Sessions},
@@ -77,6 +78,16 @@ impl Login {
         // Each is one comparison where nothing has changed.
         self.security.refresh().await?;
         Ok(self.mounts.refresh().await?)
+    }
+
+    /// Does this mount take logins? As of now, not of a while ago: to be asked once the epochs have
+    /// been read, after which a mount that stops is noticed by them.
+    async fn takes_logins(&self, mount: &MountId) -> Result<(), Error> {
+        self.fence.ask().await?;
+        self.mounts.refresh().await?;
+        let mount = self.mounts.by_id(mount).ok_or(Error::Mount(mount::Error::Disabled))?;
+        mount.live()?;
+        Ok(())
     }
 
     /// How many sessions a user may have, and what becomes of one too many.

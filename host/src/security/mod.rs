@@ -82,7 +82,8 @@ impl Security {
 /// not among them: what was set by mistake once must not be spent on every refusal for ever.
 fn earlier(present: &Argon2, past: &[Document]) -> Vec<Argon2> {
     let work = |cost: &Argon2| u64::from(cost.memory_kib) * u64::from(cost.iterations);
-    let cost = |document: &Document| Rules::parse(&document.value).map_or_else(|_| Argon2::default(), |r| r.passwords.argon2);
+    let cost =
+        |document: &Document| Rules::parse(&document.value).map_or_else(|_| Argon2::default(), |r| r.passwords.argon2);
     // Before the first change, and after a deletion, it was the default.
     let costs = past.iter().map(cost).chain([Argon2::default()]);
     let mut found: Vec<Argon2> = Vec::new();

@@ -41,14 +41,31 @@ mod tests {
     #[test]
     fn what_may_be_taken_for_one_name_is_one_name() {
         let same = [
-            "ada", "ADA", "Ada", " ada", "ada ", "a da", "ada\0", "ada\u{200b}", "\u{feff}ada", "a\u{301}da", "ádà",
-            "\u{ff41}\u{ff44}\u{ff41}", "a\u{ad}d\u{2060}a", "ada\t\n", "\u{a0}ada\u{3000}", "\u{24d0}da", "ªda",
-            "ada\u{e0041}", "\u{1d41a}da",
+            "ada",
+            "ADA",
+            "Ada",
+            " ada",
+            "ada ",
+            "a da",
+            "ada\0",
+            "ada\u{200b}",
+            "\u{feff}ada",
+            "a\u{301}da",
+            "ádà",
+            "\u{ff41}\u{ff44}\u{ff41}",
+            "a\u{ad}d\u{2060}a",
+            "ada\t\n",
+            "\u{a0}ada\u{3000}",
+            "\u{24d0}da",
+            "ªda",
+            "ada\u{e0041}",
+            "\u{1d41a}da",
         ];
         for name in same {
             assert_eq!(canonical(name), "ada", "{name:?}");
         }
-        for (one, other) in [("ſam", "SAM"), ("Kim", "\u{212a}im"), ("ıda", "IDA"), ("İda", "ida"), ("weiß", "WEISS")] {
+        for (one, other) in [("ſam", "SAM"), ("Kim", "\u{212a}im"), ("ıda", "IDA"), ("İda", "ida"), ("weiß", "WEISS")]
+        {
             assert_eq!(canonical(one), canonical(other));
         }
         assert_ne!(canonical("ada"), canonical("adb"));

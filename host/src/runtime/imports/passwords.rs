@@ -146,7 +146,8 @@ mod tests {
         let cost = |memory_kib| Argon2Cost { memory_kib, passes: 1, lanes: 1 };
         let costs = PasswordCosts { present: cost(300), earlier: [cost(200), cost(100)].into() };
         let spent = |compared: Option<Argon2Cost>| {
-            let mut spent: Vec<u32> = compared.into_iter().chain(owed(compared, &costs)).map(|c| c.memory_kib).collect();
+            let mut spent: Vec<u32> =
+                compared.into_iter().chain(owed(compared, &costs)).map(|c| c.memory_kib).collect();
             spent.sort_unstable();
             spent
         };
