@@ -103,6 +103,20 @@ pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 
+/// What one function of `crypto` is given at most.
+pub const PLUGIN_CRYPTO_BYTES: usize = 1024 * 1024;
+/// Keys that take long to make (RSA), in one call.
+pub const PLUGIN_SLOW_KEYS: usize = 4;
+/// The breaker of a mount: instances in a row that cannot be made, and how long it then stays open.
+pub const PLUGIN_BREAK_FAILURES: u32 = 5;
+pub const PLUGIN_BREAK_FIRST: Duration = Duration::from_secs(1);
+pub const PLUGIN_BREAK_LONGEST: Duration = Duration::from_secs(30);
+/// Of each mount's plugin: failures and lines of its log that the operator is shown.
+pub const PLUGIN_FAILURES_KEPT: usize = 16;
+pub const PLUGIN_LINES_KEPT: usize = 64;
+/// Compiled code on the disk, in all.
+pub const PLUGIN_CACHE_BYTES: u64 = 512 * 1024 * 1024;
+
 /// Settings: how many past values of a key are kept.
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.

@@ -136,6 +136,9 @@ pub enum Fault {
     /// Too many calls wait for this plugin already.
     #[error("too many calls of this plugin")]
     Busy,
+    /// Its instances cannot be made: for so long it is not called at all.
+    #[error("the plugin's instances cannot be made at present")]
+    Resting(Duration),
     /// The plugin did or answered what the contract forbids.
     #[error("the plugin broke the contract: {0}")]
     Invalid(String),

@@ -10,10 +10,12 @@ use crate::{
     clock::{Clock, Hand, Timestamp},
     ids::MountId,
     runtime::{
-        Bounds, Call, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
+        Bounds, Call, Egress, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
         imports::Passwords,
-        sandbox::Sandbox,
+        sandbox::{Sandbox, Shared},
+        stats::Tally,
         types::{Request, Response},
+        workers::Workers,
     },
     storage::Memory,
 };
@@ -113,6 +115,8 @@ pub(crate) struct Bench {
     pub(crate) clock: Clock,
     pub(crate) hand: Hand,
     pub(crate) memory: Arc<Memory>,
+    /// Of sandboxes without a guest.
+    pub(crate) egress: Option<Egress>,
 }
 
 impl Bench {
@@ -137,7 +141,7 @@ impl Bench {
             passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 },
             read_only: false,
         };
-        Self { runtime: Runtime::new(clock.clone(), options).unwrap(), view, call, clock, hand, memory }
+        Self { runtime: Runtime::new(clock.clone(), options).unwrap(), view, call, clock, hand, memory, egress: None }
     }
 
     pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Plugin {
@@ -147,7 +151,14 @@ impl Bench {
     /// The host's side of one call, with no guest.
     pub(in crate::runtime) fn sandbox(&self, inputs: &[&str]) -> Sandbox {
         let inputs = inputs.iter().map(|text| text.as_bytes().to_vec().into()).collect();
-        Sandbox::new(&self.call, inputs, self.clock.clone(), Arc::new(Passwords::new(2)))
+        let shared = Shared {
+            clock: self.clock.clone(),
+            passwords: Arc::new(Passwords::new(2)),
+            makers: Arc::new(Workers::new(1)),
+            egress: self.egress.clone(),
+            tally: Tally::default(),
+        };
+        Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
     }
 
     /// Calls `handle` once.
