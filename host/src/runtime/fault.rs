@@ -155,3 +155,53 @@ pub(super) fn shortened(text: &str) -> String {
     let cut = &text[..text.floor_char_boundary(limits::PLUGIN_TEXT_BYTES)];
     cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(input: &str) -> Log {
+        Log::new(1 << 10, vec![input.as_bytes().to_vec().into()])
+    }
+
+    fn error(code: &str, message: &str, problems: &[(&str, &str, &str)]) -> wit::Error {
+        let problem = |(at, code, message): &(&str, &str, &str)| wit::Problem {
+            at: (*at).to_owned(),
+            code: (*code).to_owned(),
+            message: (*message).to_owned(),
+        };
+        wit::Error {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            problems: problems.iter().map(problem).collect(),
+            retry_after_ms: None,
+        }
+    }
+
+    #[test]
+    fn an_error_tells_none_of_its_calls_secrets_wherever_they_are_put() {
+        let mut log = log(r#"{"password":"swordfish","data":{"conflict":"conflict"}}"#);
+        let problems = [("/data/swordfish", "swordfish", "swordfish is bad"), ("/password", "too_short", "is short")];
+        let long = format!("{}swordfish", "x".repeat(limits::PLUGIN_TEXT_BYTES - 4));
+        let told = refusal(&mut log, error("swordfish", &long, &problems));
+        let text = format!("{told:?}");
+        assert!(!text.contains("swordf") && !text.contains("xswor"), "{text}");
+        assert_eq!(told.code, "internal");
+        assert_eq!((told.problems[0].at.as_str(), &*told.problems[0].code), ("", "invalid_value"));
+        assert_eq!((told.problems[1].at.as_str(), &*told.problems[1].code), ("/password", "too_short"));
+        // A word of the contract is no secret, even if somebody's secret is that word.
+        assert_eq!(refusal(&mut log, error("conflict", "", &[])).code, "conflict");
+        assert_eq!(refusal(&mut log, error("acme-limit", "", &[])).code, "acme-limit");
+    }
+
+    #[test]
+    fn what_cannot_be_filtered_is_not_told() {
+        let many: Vec<String> = (0..300).map(|i| format!("\"secret-{i}\"")).collect();
+        let mut many = log(&format!("[{}]", many.join(",")));
+        let told = refusal(&mut many, error("invalid", "secret-7", &[("/7", "bad", "secret-7")]));
+        assert_eq!((told.code.as_str(), told.message.as_str()), ("invalid", ""));
+        assert_eq!(&*told.problems[0].message, "is not valid");
+        let told = refusal(&mut log("{}"), error("invalid", &"x".repeat(1 << 20), &[]));
+        assert_eq!(told.message, "");
+    }
+}

@@ -79,3 +79,23 @@ fn of_thread() -> u64 {
     let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
     u64::try_from(nanos).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spin(span: Duration) {
+        let begun = of_thread();
+        while Duration::from_nanos(of_thread() - begun) < span {}
+    }
+
+    #[tokio::test]
+    async fn what_the_host_computes_counts_in_full_and_a_guests_stretch_only_so_far() {
+        let meter = Meter::default();
+        meter.measure(async { spin(Duration::from_millis(30)) }).await;
+        assert!(meter.spent() <= limits::PLUGIN_TICK * 4);
+        meter.measure(async { meter.compute(|| spin(Duration::from_millis(30))) }).await;
+        assert!(meter.spent() >= Duration::from_millis(30) && meter.computed() >= Duration::from_millis(30));
+        assert!(meter.spent() < Duration::from_millis(70), "{:?}", meter.spent());
+    }
+}

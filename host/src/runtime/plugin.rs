@@ -118,6 +118,11 @@ impl Plugin {
         self.seat.shared.tally.read(self.seat.breaker.is_open())
     }
 
+    #[cfg(test)]
+    pub(super) fn blocks_known(&self) -> usize {
+        self.seat.shares.as_ref().map_or(0, Shares::known)
+    }
+
     /// Runs one call in a fresh sandbox.
     pub async fn call<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Fault> {
         self.attempt(input, call).await.map_err(|failure| failure.fault)

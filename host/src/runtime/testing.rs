@@ -89,7 +89,23 @@ const WORLD: &str = "package test:guest; world wasi {
     include coffer:plugin/secrets-engine@1.0.0;
     import wasi:clocks/monotonic-clock@0.2.6;
     import wasi:cli/exit@0.2.6;
+}
+world wasi-auth {
+    include coffer:plugin/auth-method@1.0.0;
+    import wasi:clocks/monotonic-clock@0.2.6;
 }";
+
+/// An auth method that refuses everybody, after `login`.
+pub(crate) fn auth(imports: &str, login: &str) -> Vec<u8> {
+    let steps = [("login", "i32 i32"), ("resume", "i32 i32 i32 i32"), ("refresh", "i32 i32")];
+    let exports = steps.map(|(name, params)| {
+        let body = if name == "login" { login } else { "" };
+        format!(
+            r#"(func (export "coffer:plugin/auth@1.0.0#{name}") (param {params}) (result i32) {body} (call $refuse))"#
+        )
+    });
+    world("wasi-auth", &format!("{imports} {COMMON} {REALLOC} {}", exports.join(" ")))
+}
 
 /// A world of the contract, or `wasi`: an engine that may import some of WASI.
 pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
@@ -101,7 +117,7 @@ pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
         resolve.push_str("wasi.wit", text).unwrap();
     }
     let own = resolve.push_str("world.wit", WORLD).unwrap();
-    let of = if world == "wasi" { own } else { package };
+    let of = if world.starts_with("wasi") { own } else { package };
     let world = resolve.select_world(&[of], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
