@@ -3,12 +3,7 @@
 use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError};
 
 use super::{
-    Fault,
-    bindings::coffer::plugin::types as wit,
-    imports::Log,
-    sandbox::Sandbox,
-    stats::Trapped,
-    types::GuestError,
+    Fault, bindings::coffer::plugin::types as wit, imports::Log, sandbox::Sandbox, stats::Trapped, types::GuestError,
 };
 use crate::{limits, problem::Problem};
 

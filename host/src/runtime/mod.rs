@@ -12,7 +12,7 @@ mod breaker;
 mod cache;
 mod call;
 mod component;
-mod egress;
+pub mod egress;
 mod engine;
 mod error;
 mod fault;
@@ -36,8 +36,8 @@ pub mod types;
 mod workers;
 
 pub use cache::Cache;
-pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome};
-pub use egress::Egress;
+pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Outcome};
+pub use egress::{Egress, HostGrant};
 pub use error::Error;
 pub use imports::is_offered;
 pub use input::{

@@ -5,15 +5,8 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::{
-    Call, Failure, Fault, Input, Outcome, Plugin,
-    breaker::Pass,
-    fault::stopped,
-    imports::Shelf,
-    invoke::Guest,
-    meter::Meter,
-    sandbox::Sandbox,
-    stats::Timing,
-    types::Bytes,
+    Call, Failure, Fault, Input, Outcome, Plugin, breaker::Pass, fault::stopped, imports::Shelf, invoke::Guest,
+    meter::Meter, sandbox::Sandbox, stats::Timing, types::Bytes,
 };
 use crate::{barrier::Writes, limits};
 

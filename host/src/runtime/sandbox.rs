@@ -35,6 +35,8 @@ pub(super) struct Sandbox {
     /// Keys made that take long to make.
     pub(super) slow_keys: usize,
     pub(super) trapped: Option<Trapped>,
+    /// Sent to other hosts, or tried to.
+    pub(super) requests: u32,
 }
 
 /// What the sandboxes of all calls of a mount have in common.
@@ -66,6 +68,7 @@ impl Sandbox {
             acted: false,
             slow_keys: 0,
             trapped: None,
+            requests: 0,
             call: call.clone(),
         }
     }

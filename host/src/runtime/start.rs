@@ -74,12 +74,7 @@ impl Runtime {
         Self::with(clock, options, None, None)
     }
 
-    pub fn with(
-        clock: Clock,
-        options: Options,
-        cache: Option<Cache>,
-        egress: Option<Egress>,
-    ) -> Result<Self, Error> {
+    pub fn with(clock: Clock, options: Options, cache: Option<Cache>, egress: Option<Egress>) -> Result<Self, Error> {
         let engine = engine::start(&options)?;
         Ok(Self(Arc::new(Inner {
             linker: imports::link(&engine)?,

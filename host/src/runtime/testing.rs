@@ -126,6 +126,7 @@ pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
 /// A runtime and one mount in a store of its own.
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
+    pub(crate) barrier: Barrier,
     pub(crate) view: View,
     pub(crate) call: Call,
     pub(crate) clock: Clock,
@@ -152,12 +153,22 @@ impl Bench {
             keys: barrier.view(Prefix::Key(mount)),
             config: Arc::from(&b"{}"[..]),
             grant: Arc::new(Grant::default()),
+            credentials: Arc::default(),
             // Generous where a busy machine would matter.
             bounds: Bounds { wall: Duration::from_secs(20), ..Bounds::default() },
             passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 },
             read_only: false,
         };
-        Self { runtime: Runtime::new(clock.clone(), options).unwrap(), view, call, clock, hand, memory, egress: None }
+        Self {
+            runtime: Runtime::new(clock.clone(), options).unwrap(),
+            barrier,
+            view,
+            call,
+            clock,
+            hand,
+            memory,
+            egress: None,
+        }
     }
 
     pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Plugin {

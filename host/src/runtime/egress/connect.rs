@@ -1,5 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -8,7 +9,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    Egress, HostGrant, Refusal,
+    Egress, Refusal,
     address::{is_permitted, unwrapped},
     refusal,
     target::{Host, Target},
@@ -25,7 +26,7 @@ const FORBIDDEN: Refusal = refusal("denied", "the host is at an address that plu
 
 impl Egress {
     /// To the host of the target, at an address that was checked.
-    pub(super) async fn connect(&self, target: &Target, grant: &HostGrant) -> Result<Box<dyn Stream>, Refusal> {
+    pub(super) async fn connect(&self, target: &Target, networks: &[IpNet]) -> Result<Box<dyn Stream>, Refusal> {
         let found = match &target.host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.addresses(name).await.ok_or(UNREACHABLE)?,
@@ -35,8 +36,7 @@ impl Egress {
         }
         let services = self.services_on(target.port).await;
         let reachable = |address: &IpAddr| {
-            is_permitted(*address, &grant.networks, self.0.options.loopback)
-                && !services.contains(&unwrapped(*address))
+            is_permitted(*address, networks, self.0.options.loopback) && !services.contains(&unwrapped(*address))
         };
         let permitted: Vec<IpAddr> = found.into_iter().filter(reachable).collect();
         if permitted.is_empty() {

@@ -5,8 +5,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use super::{Answer, Refusal, refusal, target::Target};
-use crate::sensitive::Secret;
+use super::{Answer, Refusal, exchange::OURS, refusal, target::Target};
+use crate::{limits, sensitive::Secret};
 
 /// By name, as the guest knows them: `{"$credential": "name"}` in its configuration.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +59,9 @@ impl Credentials {
             }
             Place::Header(header) => {
                 let header = HeaderName::try_from(header.as_str()).map_err(|_| unusable())?;
+                if OURS.contains(&header.as_str()) {
+                    return Err(unusable());
+                }
                 put(headers, header, value)
             }
             Place::Form(field) => add_field(headers, body, field, value),
@@ -73,7 +76,7 @@ impl Credentials {
         let escaped = Zeroizing::new(utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
         let holds = |bytes: &[u8]| {
             let forms = [value.as_bytes(), encoded.as_bytes(), escaped.as_bytes()];
-            forms.iter().any(|form| !form.is_empty() && contains(bytes, form))
+            forms.iter().any(|form| form.len() >= limits::EGRESS_CREDENTIAL_BYTES && contains(bytes, form))
         };
         match holds(&answer.body) || answer.headers.iter().any(|(_, value)| holds(value.as_bytes())) {
             true => Err(refusal("denied", "the host sent the credential back")),

@@ -15,7 +15,7 @@ use crate::limits;
 
 /// The connection's, and so the host's: a guest that could set them could say one thing to us and
 /// another to whoever reads it.
-const OURS: [&str; 12] = [
+pub(super) const OURS: [&str; 12] = [
     "host",
     "connection",
     "content-length",
@@ -87,14 +87,18 @@ async fn read(response: Response<Incoming>) -> Result<Answer, Refusal> {
     if head.status.is_informational() {
         return Err(BROKEN);
     }
+    // hyper's own bound is on what it buffers, and gives way to what arrives at once.
+    let size = head.headers.iter().fold(0, |size, (name, value)| size + name.as_str().len() + value.len());
+    if size > limits::HEADER_BYTES_RAW {
+        return Err(TOO_LARGE);
+    }
     let read = Limited::new(body, limits::EGRESS_ANSWER_BYTES).collect().await;
     let body = read.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
         true => TOO_LARGE,
         false => BROKEN,
     })?;
-    let text = |(name, value): (&HeaderName, &HeaderValue)| {
-        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-    };
+    let text =
+        |(name, value): (&HeaderName, &HeaderValue)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()));
     let headers = head.headers.iter().filter_map(text).collect();
     Ok(Answer { status: head.status.as_u16(), headers, body: body.to_bytes().to_vec() })
 }

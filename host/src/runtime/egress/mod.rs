@@ -15,6 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
@@ -155,7 +156,7 @@ impl Egress {
         Self(Arc::new(Inner { options, trail, resolver, tls: OnceLock::new(), at_once }))
     }
 
-    pub(super) async fn send(&self, order: Order<'_>) -> Result<Answer, Refusal> {
+    pub(super) async fn send(&self, order: &Order<'_>) -> Result<Answer, Refusal> {
         let target = Target::parse(&order.wanted.url);
         let to = target.as_ref().map_or_else(|_| String::new(), Target::to_string);
         let mut deed = Deed {
@@ -167,7 +168,7 @@ impl Egress {
             stage: Stage::Begun,
         };
         let ended = match target {
-            Ok(target) => self.permitted(&order, &target, &mut deed).await,
+            Ok(target) => self.permitted(order, &target, &mut deed).await,
             Err(refusal) => Err(refusal),
         };
         deed.stage = match &ended {
@@ -184,14 +185,13 @@ impl Egress {
         target: &Target,
         deed: &mut Deed<'a>,
     ) -> Result<Answer, Refusal> {
-        let found = order.grants.iter().find(|grant| grant.matches(target));
-        let grant = found.ok_or(refusal("denied", "the grant does not name this host"))?;
+        let networks = networks(order.grants, target).ok_or(refusal("denied", "the grant does not name this host"))?;
         let request = exchange::request(&order.wanted, target, order.credentials)?;
         deed.credential = order.wanted.credential.as_deref();
         let wait = order.wanted.timeout.unwrap_or(limits::EGRESS_WAIT).min(limits::EGRESS_WAIT).min(order.left);
         let work = async {
             let _room = self.0.at_once.acquire().await.map_err(|_| SLOW)?;
-            let stream = self.connect(target, grant).await?;
+            let stream = self.connect(target, &networks).await?;
             self.record(deed).await?;
             if !matches!(order.wanted.method.as_str(), "GET" | "HEAD") {
                 order.acted.store(true, Relaxed);
@@ -217,6 +217,12 @@ impl Egress {
         let tls = tls::config(self.0.options.extra_ca.as_deref())?;
         Ok(self.0.tls.get_or_init(|| tls).clone())
     }
+}
+
+/// Private networks that come with a host; none at all if no grant names it.
+fn networks(grants: &[HostGrant], target: &Target) -> Option<Vec<IpNet>> {
+    let naming: Vec<&HostGrant> = grants.iter().filter(|grant| grant.matches(target)).collect();
+    (!naming.is_empty()).then(|| naming.iter().flat_map(|grant| grant.networks.iter().copied()).collect())
 }
 
 /// Those that a plugin may use; also what the trail says in place of whatever it wrote.

@@ -46,7 +46,13 @@ impl Target {
             return Err(refusal("invalid", "a URL with a user in it is not taken"));
         }
         let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("") => if plain { 80 } else { 443 },
+            Some("") => {
+                if plain {
+                    80
+                } else {
+                    443
+                }
+            }
             // `:`, `:99999` and `:0` are nothing.
             Some(_) => authority.port_u16().filter(|port| *port > 0).ok_or(MALFORMED)?,
             None => return Err(MALFORMED),
@@ -71,7 +77,10 @@ impl Host {
         }
         let label = |label: &str| {
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-            (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+            (1..=63).contains(&label.len())
+                && label.bytes().all(plain)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
         (name.len() <= 253 && name.split('.').all(label)).then_some(Self::Name(name))
     }
