@@ -155,6 +155,9 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+/// Roles that somebody made, and the words about one.
+pub const ROLES: usize = 500;
+pub const ROLE_DESCRIPTION_BYTES: usize = 1024;
 
 /// Policies: the text of one document, all of them together, and what is remembered of them.
 pub const POLICY_BYTES: usize = 64 * 1024;

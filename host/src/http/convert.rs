@@ -143,12 +143,25 @@ impl From<users::Error> for ApiError {
         match error {
             E::Invalid(problems) => body(problems),
             E::Forbidden(_) => Self::new(Kind::Forbidden).caused_by(error),
-            E::NotFound => Self::at(Kind::Unknown, ["body", "username"]),
-            E::LastAdmin => Self::new(Kind::LastAdmin),
+            E::NotFound(what) => Self::at(Kind::Unknown, ["body", what]),
+            E::Refused(why) => why.into(),
             E::Busy => Self::new(Kind::Unavailable).caused_by(error),
-            E::Directory(error) => error.into(),
             E::Mount(error) => error.into(),
+            E::Session(error) => error.into(),
             E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<users::Refusal> for ApiError {
+    fn from(refusal: users::Refusal) -> Self {
+        use users::Refusal as R;
+        let none: [&'static str; 0] = [];
+        match refusal {
+            R::LastAdmin => Self::new(Kind::LastAdmin),
+            R::BuiltIn => Self::new(Kind::BuiltIn),
+            R::InUse(by) => Self::because(Kind::InUse, none, by),
+            R::TooMany(_) => Self::new(Kind::TooMany).caused_by(refusal),
         }
     }
 }

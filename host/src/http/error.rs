@@ -86,6 +86,8 @@ kinds! {
     Unknown = 422 "not_found" "does not exist",
     UnknownRole = 422 "unknown_role" "is not a role",
     UnknownSetting = 422 "unknown_setting" "is not a setting",
+    BuiltIn = 422 "built_in" "is built in and cannot be changed",
+    InUse = 422 "in_use" "is in use",
     LastAdmin = 422 "last_admin" "is the last admin, who cannot be removed",
     AlreadyInitialised = 422 "already_initialized" "the store is initialised already",
     LockedOut = 422 "locked_out" "would leave no login that can give the role admin",

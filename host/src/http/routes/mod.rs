@@ -6,11 +6,13 @@ mod secret_inputs;
 mod secret_shapes;
 mod secret_verbs;
 mod secrets;
+mod session_inputs;
 mod sessions;
 mod setting_inputs;
 mod settings;
 mod token;
 mod token_bodies;
+mod user_inputs;
 mod users;
 
 use axum::{
@@ -33,7 +35,11 @@ pub fn routes() -> Router<App> {
         (&["/users/create"], post(users::create)),
         (&["/users/{username}/delete"], post(users::delete)),
         (&["/users/delete"], post(users::delete_named)),
+        (&["/users"], get(users::list)),
         (&["/users/me"], get(users::me)),
+        (&["/users/{username}"], get(users::get)),
+        (&["/users/{username}/update"], post(users::update)),
+        (&["/users/{username}/password"], post(users::password)),
         (&["/secrets/create"], post(secrets::create)),
         (
             &["/secrets", "/secrets/{*rest}"],
