@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{clock::Timestamp, ids::Email, storage::Memory};
+use crate::{
+    clock::Timestamp,
+    ids::{Email, RoleName},
+    storage::Memory,
+};
 
 struct Town {
     directory: Directory,

@@ -95,12 +95,7 @@ impl Users {
     }
 
     /// The rules of `sys/security` on passwords, which hold whatever plugin keeps them.
-    pub(super) fn check_password(
-        &self,
-        at: &str,
-        password: &Secret<String>,
-        username: &Username,
-    ) -> Result<(), Error> {
+    pub(super) fn check_password(&self, at: &str, password: &Secret<String>, username: &Username) -> Result<(), Error> {
         let rules = self.security.rules();
         let (least, most) = (rules.passwords.min_length as usize, rules.passwords.max_length as usize);
         let length = password.reveal().chars().count();

@@ -114,9 +114,7 @@ impl Users {
         after: Option<&Username>,
         limit: usize,
     ) -> Result<(Vec<User>, Option<Username>), Error> {
-        let may = |name: &Username| {
-            self.policies.allows(permit.caller(), Action::List, &UserPath(name.clone()).path())
-        };
+        let may = |name: &Username| self.policies.allows(permit.caller(), Action::List, &UserPath(name.clone()).path());
         let shown = |user: &User| user.username.as_str() != ROOT && may(&user.username);
         Ok(self.directory.page(after, limit, shown).await?)
     }

@@ -27,6 +27,10 @@ impl Users {
     /// that one lives on.
     pub async fn change_own_password(&self, session: &Session, change: OwnPassword) -> Result<bool, Error> {
         let mount = self.passwords()?;
+        let wrong = || Error::invalid("/current", "invalid_value", "is not the password");
+        if change.current.reveal().len() > limits::PASSWORD_BYTES {
+            return Err(wrong());
+        }
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
@@ -35,7 +39,7 @@ impl Users {
             let verify = runtime::Verify { subject: subject.clone(), credential: credential(&change.current) };
             let proof = attempt.run(verify).await.map_err(|error| refused(error, "/current"))?;
             if !proof.value {
-                return Err(Error::invalid("/current", "invalid_value", "is not the password"));
+                return Err(wrong());
             }
             // After the proof: who does not know the password learns nothing of what it may be.
             self.check_password("/new", &change.new, &user.username)?;

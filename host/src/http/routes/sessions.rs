@@ -161,7 +161,9 @@ pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<J
 )]
 pub async fn revoke_many(State(app): State<App>, whose: Whose<RevokeOwn>) -> ApiResult<Json<Ended>> {
     let ended = match whose {
-        Whose::Own(Own(RevokeOwn::Others, caller)) => app.users.end_other_sessions(&caller.authenticated.session).await?,
+        Whose::Own(Own(RevokeOwn::Others, caller)) => {
+            app.users.end_other_sessions(&caller.authenticated.session).await?
+        }
         Whose::Own(Own(RevokeOwn::All, caller)) => app.users.end_own_sessions(&caller.authenticated.user).await?,
         Whose::Other(Permitted(permit, ..)) => app.users.end_sessions(&permit).await?,
     };

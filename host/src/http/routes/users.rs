@@ -2,9 +2,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::user_inputs::{
-    ChangePassword, Create, Delete, DeleteNamed, Get, List, ListQuery, Me, OwnChange, Update,
-};
+use super::user_inputs::{ChangePassword, Create, Delete, DeleteNamed, Get, List, ListQuery, Me, OwnChange, Update};
 use crate::{
     app::App,
     directory::{Kind as UserKind, User},
