@@ -161,7 +161,11 @@ pub const ROLE_DESCRIPTION_BYTES: usize = 1024;
 
 /// Policies: the text of one document, all of them together, and what is remembered of them.
 pub const POLICY_BYTES: usize = 64 * 1024;
+pub const POLICY_TEXTS: usize = 500;
+pub const POLICY_TEXTS_BYTES: usize = 4 * 1024 * 1024;
 pub const POLICIES: usize = 10_000;
+/// Principals that are looked at to say who may do something.
+pub const POLICY_PRINCIPALS: usize = 1000;
 pub const DECISIONS: u64 = 4096;
 pub const SLICED_POLICIES: u64 = 20_000;
 /// Sessions: digests of refresh tokens that a family remembers having given out, and how often

@@ -67,6 +67,17 @@ fn for_admins() -> Vec<Endpoint> {
         endpoint(Method::DELETE, "/sys/setting/custom/x", Value::Null),
         endpoint(Method::GET, "/sys/security", Value::Null),
         endpoint(Method::POST, "/sys/security", json!({ "sessions": { "idle": "1h" } })),
+        endpoint(Method::GET, "/sys/roles", Value::Null),
+        endpoint(Method::GET, "/sys/roles/user", Value::Null),
+        endpoint(Method::GET, "/sys/roles/none", Value::Null),
+        endpoint(Method::PUT, "/sys/roles/ops", json!({})),
+        endpoint(Method::DELETE, "/sys/roles/none", Value::Null),
+        endpoint(Method::GET, "/sys/policies", Value::Null),
+        endpoint(Method::GET, "/sys/policies/coffer", Value::Null),
+        endpoint(Method::GET, "/sys/policies/none", Value::Null),
+        endpoint(Method::PUT, "/sys/policies/x", json!({ "text": "no policy at all" })),
+        endpoint(Method::DELETE, "/sys/policies/none", Value::Null),
+        endpoint(Method::POST, "/sys/policies/explain", json!({ "action": "read", "path": "secrets" })),
         endpoint(Method::POST, "/sys/seal", json!({})),
     ]
 }

@@ -89,6 +89,7 @@ kinds! {
     BuiltIn = 422 "built_in" "is built in and cannot be changed",
     InUse = 422 "in_use" "is in use",
     LastAdmin = 422 "last_admin" "is the last admin, who cannot be removed",
+    InvalidPolicy = 422 "invalid_policy" "is not a policy that can be put in force",
     AlreadyInitialised = 422 "already_initialized" "the store is initialised already",
     LockedOut = 422 "locked_out" "would leave no login that can give the role admin",
     MountHoldsData = 422 "mount_holds_data" "holds the data of another plugin",

@@ -8,7 +8,9 @@ mod common;
 mod create;
 mod delete;
 mod error;
+mod explain;
 mod password;
+mod roles;
 mod sessions;
 mod update;
 
@@ -18,12 +20,17 @@ use zeroize::Zeroizing;
 
 pub use create::NewUser;
 pub use error::{Error, Refusal};
+pub use explain::{ExplainPath, Explanation, Question, Who};
 pub use password::OwnPassword;
+pub use roles::AllRoles;
 pub use sessions::SessionsPath;
 
 use crate::{
+    audit::Audit,
     barrier::{Barrier, Error as Store, Writes},
+    clock::Clock,
     directory::{Directory, User},
+    document::Documents,
     fence::{Counter, Fence},
     ids::{Action, MountName, RequestId, RoleName, Username},
     mount::{self, Attempts, Kind, Mount, Mounts},
@@ -37,8 +44,11 @@ use crate::{
 /// The use case: a cheap handle.
 #[derive(Clone, Debug)]
 pub struct Users {
+    audit: Audit,
     barrier: Barrier,
+    clock: Clock,
     directory: Directory,
+    documents: Documents,
     fence: Fence,
     mounts: Mounts,
     policies: Policies,
@@ -90,8 +100,11 @@ impl Resource for RolePath {
 /// What the use case is made of.
 #[derive(Clone, Debug)]
 pub struct Parts {
+    pub audit: Audit,
     pub barrier: Barrier,
+    pub clock: Clock,
     pub directory: Directory,
+    pub documents: Documents,
     pub fence: Fence,
     pub mounts: Mounts,
     pub policies: Policies,
@@ -103,8 +116,9 @@ pub struct Parts {
 
 impl Users {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, directory, fence, mounts, policies, security, sessions, dev } = parts;
-        Self { barrier, directory, fence, mounts, policies, security, sessions, dev }
+        let Parts { audit, barrier, clock, directory, documents, fence, mounts, policies, security, sessions, dev } =
+            parts;
+        Self { audit, barrier, clock, directory, documents, fence, mounts, policies, security, sessions, dev }
     }
 
     /// Those whom the caller may list one by one, in byte order of their names, and where to go on.

@@ -1,6 +1,9 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
 mod openapi;
+mod policies;
+mod policy_inputs;
+mod roles;
 mod seal;
 mod secret_inputs;
 mod secret_shapes;
@@ -49,6 +52,11 @@ pub fn routes() -> Router<App> {
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),
         (&["/sys/security"], get(settings::security).post(settings::set_security)),
+        (&["/sys/roles"], get(roles::list)),
+        (&["/sys/roles/{name}"], get(roles::get).put(roles::put).delete(roles::delete)),
+        (&["/sys/policies"], get(policies::list)),
+        (&["/sys/policies/explain"], post(policies::explain)),
+        (&["/sys/policies/{name}"], get(policies::get).put(policies::put).delete(policies::delete)),
         (&["/sys/init"], post(seal::init)),
         (&["/sys/unseal"], post(seal::unseal)),
         (&["/sys/seal"], post(seal::seal)),

@@ -320,7 +320,7 @@ fn in_body(raw: &Raw) -> Result<Username, ApiError> {
     }
 }
 
-fn username(text: &str, place: [&'static str; 2]) -> Result<Username, ApiError> {
+pub fn username(text: &str, place: [&'static str; 2]) -> Result<Username, ApiError> {
     Username::parse(text).map_err(|error| ApiError::because(Kind::InvalidValue, place, error.0))
 }
 
