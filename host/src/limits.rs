@@ -155,6 +155,11 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+/// Credentials: the id of one, and those of deleted users that are asked about again at a time, and how
+/// seldom at the least.
+pub const CREDENTIAL_ID_BYTES: usize = 255;
+pub const LEAVINGS_AT_ONCE: usize = 100;
+pub const LEAVINGS_WAIT: Duration = Duration::from_secs(3600);
 /// Roles that somebody made, and the words about one.
 pub const ROLES: usize = 500;
 pub const ROLE_DESCRIPTION_BYTES: usize = 1024;

@@ -3,9 +3,7 @@ use crate::{
     barrier::Writes,
     ids::{RequestId, Username},
     limits,
-    mount::{self, Kind},
     policy::{Delete, Permit},
-    runtime::{self, Fault},
 };
 
 impl Users {
@@ -17,21 +15,7 @@ impl Users {
             let user = self.hold(&mut writes, name).await?;
             self.may_manage(permit.caller(), &user.role)?;
             self.directory.delete(&mut writes, &user.id).await?;
-            for mount in self.mounts.of_kind(Kind::Auth) {
-                // A mount that is disabled or broken keeps what it has: no id is ever used twice.
-                let Ok(live) = mount.live() else { continue };
-                if !live.plugin.exports().credentials {
-                    continue;
-                }
-                let mut attempt = self.about(&mount, &user, &request)?;
-                let remove = runtime::Remove { subject: user.id.to_string(), id: None };
-                match attempt.run(remove).await {
-                    Ok(outcome) => writes.merge(outcome.writes),
-                    Err(mount::Error::Fault(Fault::Store(error))) => return Err(error.into()),
-                    // A plugin that fails keeps nobody from being deleted.
-                    Err(error) => tracing::error!(mount = %mount.name, %error, "credentials of a deleted user stay"),
-                }
-            }
+            self.forget(&mut writes, &user, &request).await?;
             self.end_all_of(&mut writes, &user);
             self.fence.raise(&mut writes, Counter::Users);
             if self.commit(writes, &[Counter::Users, Counter::Epochs]).await? {

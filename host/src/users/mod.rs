@@ -6,9 +6,11 @@
 
 mod common;
 mod create;
+mod credentials;
 mod delete;
 mod error;
 mod explain;
+mod leaving;
 mod password;
 mod roles;
 mod sessions;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use create::NewUser;
+pub use credentials::{CredentialsPath, NewCredential, Told};
 pub use error::{Error, Refusal};
 pub use explain::{ExplainPath, Explanation, Question, Who};
 pub use password::OwnPassword;

@@ -4,7 +4,7 @@ use crate::{
     directory::{Change, Kind, User},
     limits,
     policy::{Permit, Update},
-    session::EpochOf,
+    session::{EpochOf, Raised},
 };
 
 impl Users {
@@ -38,10 +38,10 @@ impl Users {
     }
 
     /// Every session that the user has or, as a program, asked for.
-    pub(super) fn end_all_of(&self, to: &mut Writes, user: &User) {
-        self.sessions.end_all(to, EpochOf::User(user.id.clone()));
+    pub(super) fn end_all_of(&self, to: &mut Writes, user: &User) -> Raised {
         if user.kind == Kind::Machine {
             self.sessions.end_all(to, EpochOf::Client(user.id.clone()));
         }
+        self.sessions.end_all(to, EpochOf::User(user.id.clone()))
     }
 }

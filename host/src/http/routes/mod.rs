@@ -1,5 +1,6 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
+mod credentials;
 mod openapi;
 mod policies;
 mod policy_inputs;
@@ -20,7 +21,7 @@ mod users;
 
 use axum::{
     Router,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 
 use crate::app::App;
@@ -36,6 +37,8 @@ pub fn routes() -> Router<App> {
         (&["/sessions/revoke"], post(sessions::revoke_many)),
         (&["/sessions/{session_id}/revoke"], post(sessions::revoke)),
         (&["/users/create"], post(users::create)),
+        (&["/users/{username}/credentials/{mount}"], get(credentials::list).post(credentials::enroll)),
+        (&["/users/{username}/credentials/{mount}/{id}"], delete(credentials::remove)),
         (&["/users/{username}/delete"], post(users::delete)),
         (&["/users/delete"], post(users::delete_named)),
         (&["/users"], get(users::list)),

@@ -8,7 +8,7 @@ use axum::{
 };
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
-use super::{policies, roles, seal, secret_verbs, secrets, sessions, settings, token, users};
+use super::{credentials, policies, roles, seal, secret_verbs, secrets, sessions, settings, token, users};
 use crate::http::{error::ApiResult, openapi as shared};
 
 #[derive(OpenApi)]
@@ -29,6 +29,9 @@ use crate::http::{error::ApiResult, openapi as shared};
         users::get,
         users::update,
         users::password,
+        credentials::list,
+        credentials::enroll,
+        credentials::remove,
         secrets::list,
         secrets::create,
         secrets::read,

@@ -149,7 +149,7 @@ impl Input for Put {
     type Resource = RolePath;
 
     const OPERATION: &'static str = "roles.put";
-    const TAKES: Takes = Takes::ObjectOrNothing;
+    const TAKES: Takes = Takes::Object;
 
     fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Put, RolePath), ApiError> {
         Ok((policy::Put::Either, in_path(raw)?))
