@@ -85,6 +85,8 @@ fn for_admins() -> Vec<Endpoint> {
         endpoint(Method::DELETE, "/sys/policies/none", Value::Null),
         endpoint(Method::POST, "/sys/policies/explain", json!({ "action": "read", "path": "secrets" })),
         endpoint(Method::POST, "/sys/seal", json!({})),
+        endpoint(Method::POST, "/sys/rotate", json!({})),
+        endpoint(Method::POST, "/sys/rekey", json!({ "share": "x" })),
     ]
 }
 

@@ -30,6 +30,7 @@ pub mod serve;
 mod slots;
 mod state;
 mod trail;
+mod unasked;
 mod whose;
 
 #[cfg(test)]
