@@ -26,6 +26,7 @@ pub mod security;
 
 pub mod directory;
 pub mod mount;
+pub mod throttle;
 
 pub mod session;
 

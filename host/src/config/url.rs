@@ -36,6 +36,11 @@ impl Url {
         })
     }
 
+    pub fn port(&self) -> Option<u16> {
+        let (_, address, _) = self.parts()?;
+        address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+    }
+
     /// Scheme, host with port, path.
     fn parts(&self) -> Option<(&str, &str, &str)> {
         let (scheme, rest) = self.reveal().split_once("://")?;
@@ -100,5 +105,9 @@ mod tests {
         }
         let several = Url::new("redis+cluster://u:p@a:1,[::1]:2,b");
         assert_eq!(several.hosts().collect::<Vec<_>>(), ["a", "::1", "b"]);
+        for (url, port) in [("redis://a:b@[::1]:6379", Some(6379)), ("postgres://h/db", None), ("redis://[::1]", None)]
+        {
+            assert_eq!(Url::new(url).port(), port);
+        }
     }
 }
