@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 /// What a user of Redis' needs for Coffer, in a cluster too: the line of README.
 pub const RIGHTS: &str = "~coffer:* &coffer:* -@all +hello +ping +role +info +publish +subscribe +eval +evalsha \
-                          +exists +hset +hmget +pexpireat +unlink +zadd +zrange +zrem +zremrangebyscore \
-                          +cluster|slots +cluster|myid +asking";
+                          +exists +unlink +pexpire +pexpireat +pttl +hset +hget +hmget +hgetall +hdel +hlen +zadd \
+                          +zrange +zrem +zremrangebyscore +cluster|slots +asking";
 
 /// One `redis-server`. Persists nothing, and evicts nothing, unless told otherwise.
 pub struct Server {

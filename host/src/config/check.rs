@@ -118,7 +118,7 @@ fn sessions(written: written::Sessions) -> Result<Sessions, Error> {
         Some(url) => SessionStore::Redis(url),
     };
     if let SessionStore::Redis(url) = &store {
-        let is_near = url.hosts().all(|host| {
+        let is_near = url.hosts().all(|(host, _)| {
             host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
         });
         match url.scheme() {

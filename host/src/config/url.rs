@@ -24,21 +24,19 @@ impl Url {
 
     /// Without port and brackets.
     pub fn host(&self) -> Option<&str> {
-        self.hosts().next()
+        self.hosts().next().map(|(host, _)| host)
     }
 
-    /// The same where several are named, between commas.
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+    /// Each with its port, where several are named between commas.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, Option<u16>)> {
         let addresses = self.parts().map(|(_, addresses, _)| addresses.split(','));
-        addresses.into_iter().flatten().filter_map(|address| match address.strip_prefix('[') {
-            Some(v6) => v6.split_once(']').map(|(host, _)| host),
-            None => address.split(':').next(),
+        addresses.into_iter().flatten().filter_map(|address| {
+            let (host, rest) = match address.strip_prefix('[') {
+                Some(v6) => v6.split_once(']')?,
+                None => address.split_at(address.find(':').unwrap_or(address.len())),
+            };
+            Some((host, rest.strip_prefix(':').and_then(|port| port.parse().ok())))
         })
-    }
-
-    pub fn port(&self) -> Option<u16> {
-        let (_, address, _) = self.parts()?;
-        address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
     }
 
     /// Scheme, host with port, path.
@@ -104,10 +102,7 @@ mod tests {
             assert_eq!(Url::new(url).host(), Some(host));
         }
         let several = Url::new("redis+cluster://u:p@a:1,[::1]:2,b");
-        assert_eq!(several.hosts().collect::<Vec<_>>(), ["a", "::1", "b"]);
-        for (url, port) in [("redis://a:b@[::1]:6379", Some(6379)), ("postgres://h/db", None), ("redis://[::1]", None)]
-        {
-            assert_eq!(Url::new(url).port(), port);
-        }
+        assert_eq!(several.hosts().collect::<Vec<_>>(), [("a", Some(1)), ("::1", Some(2)), ("b", None)]);
+        assert_eq!(Url::new("unix:///run/redis.sock").hosts().collect::<Vec<_>>(), [("", None)]);
     }
 }

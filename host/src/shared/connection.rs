@@ -8,7 +8,10 @@ use redis::{
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
 
-use super::{Error, near::Near};
+use super::{
+    Error,
+    near::{self, Near},
+};
 use crate::limits;
 
 #[derive(Clone)]
@@ -116,9 +119,7 @@ pub(super) fn meaning(error: &RedisError) -> Error {
             unusable("it refuses the name or password of its URL")
         }
         (_, Some("NOPERM")) => unusable("its user may not do what is needed there: see README for its rights"),
-        (ErrorKind::InvalidClientConfig, _) => {
-            unusable("it is on another machine, in the clear: use TLS, or allow_plaintext")
-        }
+        _ if near::is_far(error) => unusable("it is on another machine, in the clear: use TLS, or allow_plaintext"),
         (_, code) => Error::Away(code.unwrap_or_else(|| error.category()).to_owned()),
     }
 }

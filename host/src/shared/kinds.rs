@@ -256,3 +256,20 @@ async fn a_user_with_the_least_rights_is_enough_and_one_with_fewer_is_told() {
     let refused = until_open(&url(&server), options).await.unwrap_err();
     assert!(matches!(&refused, Error::Unusable(why) if why.contains("rights")), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_rights_are_enough_in_a_cluster_too() {
+    let mut arguments = vec!["--user", "coffer", "on", ">horse"];
+    arguments.extend(RIGHTS.split_whitespace());
+    let cluster = Cluster::start(2, &arguments);
+    let url = cluster.url().replace("//", "//coffer:horse@");
+    let link = until_open(&url, options("coffer")).await.unwrap();
+    assert!(!format!("{link:?}").contains("horse"));
+    for at in 0..20 {
+        put(&link, &format!("coffer:{{{at}}}"), "x").await.unwrap();
+    }
+    let mut news = link.subscribe("news");
+    until_heard(&link, &mut news, "x").await;
+    let wrong = Link::open(&url.replace("horse", "wronghorse"), options("coffer")).await.unwrap_err();
+    assert!(!format!("{wrong} {wrong:?}").contains("horse"), "{wrong}");
+}

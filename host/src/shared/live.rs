@@ -126,7 +126,9 @@ impl Live {
         let told = match self.connection.send_to_primaries(&command(&[b"INFO", b"memory"])).await {
             Ok(told) => told.into_iter().map(answer).collect(),
             // Not told, as far as it says.
-            Err(error) if error.code().is_some() => vec![Answer::Nil],
+            Err(error) if matches!(error.code(), Some("NOPERM" | "ERR")) => vec![Answer::Nil],
+            // The others serve on without the one that is away; it is looked at when it is back.
+            Err(_) if self.connection.is_cluster() => return Ok(()),
             Err(error) => return Err(self.judge(&error)),
         };
         told.iter().try_for_each(|told| {

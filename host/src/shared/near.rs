@@ -32,4 +32,9 @@ impl AsyncDNSResolver for Near {
     }
 }
 
+/// Ours, and nobody else's error.
+pub(super) fn is_far(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::InvalidClientConfig && error.to_string().contains(FAR)
+}
+
 const FAR: &str = "in the clear, and not on this machine";

@@ -19,12 +19,18 @@ pub(super) async fn rights(connection: &Connection, namespace: &str, now: Timest
     let (family, index) = (format!("{namespace}:{{doctor-{id}}}"), format!("{namespace}:user:doctor-{id}"));
     let end = now.after(TRIAL).millis().to_string();
     let (family, index, channel) = (family.as_str(), index.as_str(), format!("{namespace}:doctor"));
-    let steps: [&[&str]; 13] = [
+    let steps: [&[&str]; 19] = [
         &["ROLE"],
         &["EXISTS", family],
         &["HSET", family, "f", "v"],
         &["PEXPIREAT", family, &end, "NX"],
+        &["PEXPIRE", family, "60000", "XX"],
+        &["PTTL", family],
+        &["HGET", family, "f"],
         &["HMGET", family, "f"],
+        &["HGETALL", family],
+        &["HLEN", family],
+        &["HDEL", family, "g"],
         &["EVAL", "return redis.call('HSET', KEYS[1], 'f', 'w')", "1", family],
         &["EVALSHA", "0000000000000000000000000000000000000000", "1", family],
         &["ZADD", index, "0", "member"],
