@@ -30,7 +30,7 @@ fn expect(kind: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = der.split_first_chunk()?;
     let (len, rest) = match first {
-        0..0x80 => (usize::from(first), rest),
+        0..=0x7F => (usize::from(first), rest),
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7F))?;
             (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)
