@@ -6,17 +6,52 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 
 mod audit;
 mod client;
 mod exit;
+mod input;
+mod output;
 pub mod process;
 mod ready;
+mod saved;
 mod seal;
 mod server;
+mod yaml;
 
 pub use exit::Failure;
+
+/// What every command takes that asks a server: where it is, and how the answer is written.
+/// Flattened once into a group of commands; it holds for all of them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct With {
+    #[command(flatten)]
+    target: client::Target,
+    #[command(flatten)]
+    shape: output::Shape,
+}
+
+impl With {
+    /// Speaks for who is logged in.
+    fn client(&self) -> Result<client::Client, Failure> {
+        self.target.client()
+    }
+
+    /// Speaks for nobody.
+    fn anonymous(&self) -> Result<client::Client, Failure> {
+        self.target.anonymous()
+    }
+
+    fn show(&self, answer: &Value) -> Result<(), Failure> {
+        self.shape.show(answer)
+    }
+
+    fn list(&self, answer: &Value, list: &'static str, names: &'static [&'static str]) -> Result<(), Failure> {
+        self.shape.list(answer, &output::Columns { list, names })
+    }
+}
 
 /// A secrets server: encrypted secrets, sessions that end when you say so, plugins in WebAssembly.
 #[derive(Parser, Debug)]
