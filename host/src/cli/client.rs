@@ -54,11 +54,20 @@ enum Holder {
 impl Target {
     /// Speaks for who is logged in.
     pub fn client(&self) -> Result<Client, Failure> {
+        let given = std::env::var("COFFER_TOKEN").ok().map(|token| token.trim().to_owned());
+        self.client_with(given.filter(|token| !token.is_empty()))
+    }
+
+    /// The same, whatever `COFFER_TOKEN` is.
+    pub fn client_of_saved(&self) -> Result<Client, Failure> {
+        self.client_with(None)
+    }
+
+    fn client_with(&self, given: Option<String>) -> Result<Client, Failure> {
         let saved = self.saved()?;
         let http = self.http(&saved)?;
         let address = saved.address.clone();
-        let given = std::env::var("COFFER_TOKEN").ok().map(|token| token.trim().to_owned());
-        let holder = match given.filter(|token| !token.is_empty()) {
+        let holder = match given {
             Some(token) => Holder::Given(Secret::new(token)),
             None if saved.session.is_some() => Holder::Saved(Box::new(Mutex::new(saved))),
             None => return Err(Failure::nobody(&format!("nobody is logged in at {address}"))),

@@ -11,13 +11,17 @@ use serde_json::Value;
 
 mod audit;
 mod client;
+mod complete;
 mod exit;
 mod input;
+mod login;
 mod output;
+mod pin;
 pub mod process;
 mod ready;
 mod saved;
 mod seal;
+mod secret;
 mod server;
 mod yaml;
 
@@ -73,13 +77,26 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
+    /// Log in, and keep the session for the commands that follow
+    Login(login::Login),
+    /// End the session
+    Logout(login::Logout),
+    /// Who is logged in, and where
+    Whoami(login::Whoami),
+    /// Secrets
+    Secret(secret::Secret),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What makes a shell complete commands and the names of secrets: source <(coffer completion bash)
+    Completion(complete::Completion),
 }
 
 /// Everything `main` does.
 pub fn main() -> ExitCode {
+    if complete::answered() {
+        return ExitCode::SUCCESS;
+    }
     let Arguments { command } = Arguments::parse();
     let outcome = process::harden().map_err(Failure::from).and_then(|()| match command {
         Command::Server(arguments) => server::run(arguments),
@@ -87,6 +104,11 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
+        Command::Login(arguments) => block_on(login::login(arguments)),
+        Command::Logout(arguments) => block_on(login::logout(arguments)),
+        Command::Whoami(arguments) => block_on(login::whoami(arguments)),
+        Command::Secret(group) => block_on(secret::run(group)),
+        Command::Completion(arguments) => complete::completion(&arguments),
         Command::Audit(audit::Command::Verify(arguments)) => block_on(audit::verify(arguments)),
     });
     match outcome {

@@ -41,6 +41,10 @@ impl Shape {
         self.output.unwrap_or(if self.field.is_some() { Format::Raw } else { Format::Table })
     }
 
+    pub fn is_table(&self) -> bool {
+        self.field.is_none() && self.format() == Format::Table
+    }
+
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }
@@ -61,9 +65,14 @@ impl Shape {
         let rows = answer[columns.list].as_array().map(Vec::as_slice).unwrap_or_default();
         if self.format() == Format::Raw {
             let first = |row: &Value| columns.names.first().map_or_else(String::new, |name| text(&row[*name]));
-            return self.print(&rows.iter().map(|row| first(row) + "\n").collect::<String>());
+            return raw(&rows.iter().map(|row| first(row) + "\n").collect::<String>());
         }
         self.write(answer, &|_| listed(rows, columns.names))
+    }
+
+    /// One value, whatever --field says: it has been picked already.
+    pub fn value(&self, value: &Value) -> Result<(), Failure> {
+        self.write(value, &members)
     }
 
     fn write(&self, value: &Value, table: &dyn Fn(&Value) -> String) -> Result<(), Failure> {
@@ -71,18 +80,13 @@ impl Shape {
             Format::Table => put(&table(value)),
             Format::Json => put(&(serde_json::to_string_pretty(value).map_err(io::Error::from)? + "\n")),
             Format::Yaml => put(&yaml::text(value)),
-            Format::Raw => self.print(&text(value)),
+            Format::Raw => raw(&text(value)),
         }
-    }
-
-    /// A text of our own that is the same in `table` and `raw`.
-    pub fn print(&self, text: &str) -> Result<(), Failure> {
-        raw(text)
     }
 }
 
 /// To the byte, for programs; at a terminal nothing that steers it, and an end to the last line.
-fn raw(text: &str) -> Result<(), Failure> {
+pub fn raw(text: &str) -> Result<(), Failure> {
     match io::stdout().is_terminal() {
         false => put(text),
         true => {
@@ -92,7 +96,7 @@ fn raw(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn put(text: &str) -> Result<(), Failure> {
+pub fn put(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from)
 }
