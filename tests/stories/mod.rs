@@ -48,6 +48,10 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod cli;
+mod cli_names;
+mod cli_run;
+mod cli_secrets;
 mod kv_verbs;
 mod limits_and_bad_input;
 mod listing;

@@ -106,6 +106,14 @@ impl Failure {
         self
     }
 
+    /// Of what, where a command asks for many things.
+    pub fn about(mut self, what: &impl std::fmt::Display) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.told = format!("{what}: {}", refusal.told);
+        }
+        self
+    }
+
     /// What to type now, if it was refused with this status and nobody has said better.
     pub fn next(mut self, status: u16, command: impl FnOnce() -> String) -> Self {
         match &mut self {

@@ -13,12 +13,15 @@ mod audit;
 mod client;
 mod complete;
 mod exit;
+mod inject;
 mod input;
 mod login;
 mod output;
 mod pin;
 pub mod process;
 mod ready;
+mod reference;
+mod run;
 mod saved;
 mod seal;
 mod secret;
@@ -85,6 +88,10 @@ enum Command {
     Whoami(login::Whoami),
     /// Secrets
     Secret(secret::Secret),
+    /// Run a program with secrets in its environment
+    Run(run::Run),
+    /// Fill a template with secrets
+    Inject(inject::Inject),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -108,6 +115,8 @@ pub fn main() -> ExitCode {
         Command::Logout(arguments) => block_on(login::logout(arguments)),
         Command::Whoami(arguments) => block_on(login::whoami(arguments)),
         Command::Secret(group) => block_on(secret::run(group)),
+        Command::Run(arguments) => block_on(run::run(arguments)),
+        Command::Inject(arguments) => block_on(inject::inject(arguments)),
         Command::Completion(arguments) => complete::completion(&arguments),
         Command::Audit(audit::Command::Verify(arguments)) => block_on(audit::verify(arguments)),
     });
