@@ -25,6 +25,7 @@ fn names() -> impl Strategy<Value = String> {
 async fn a_name_comes_back_as_it_was_or_is_refused() {
     let server = TestServer::start().await;
     let cli = server.admin_cli("admin").await;
+    let admin = server.admin().await;
     let mut runner = TestRunner::deterministic();
     let strategy = names();
     let (mut taken, mut refused) = (0, 0);
@@ -47,12 +48,12 @@ async fn a_name_comes_back_as_it_was_or_is_refused() {
                     listed["secrets"].as_array().expect("a list").iter().map(|one| &one["secret_id"]).collect();
                 assert!(ids.contains(&&json!(id)), "{id:?} in {ids:?}");
                 // By nothing but its own name.
-                server.admin().await.get("/secrets").query(&[("secret_id", &id)]).await.expect(200);
+                admin.get("/secrets").query(&[("secret_id", &id)]).await.expect(200);
                 cli.run(&["secret", "purge", "--yes", "--", &id]).await.done();
             }
             Some(2) => {
                 refused += 1;
-                let told = server.admin().await.put(&format!("/secrets?{}", query(&id)), json!({ "value": "x" })).await;
+                let told = admin.put(&format!("/secrets?{}", query(&id)), json!({ "value": "x" })).await;
                 assert_eq!(told.status.as_u16(), 422, "the server would have refused {id:?} as well: {}", told.text);
             }
             other => panic!("{id:?}: {other:?}: {}", put.err),

@@ -226,6 +226,16 @@ impl Client {
         &self.address
     }
 
+    /// Renews the saved session, whether or not it is time.
+    pub async fn renew_now(&self) -> Result<(), Failure> {
+        let Holder::Saved(saved) = &self.holder else {
+            return Err(Failure::usage("COFFER_TOKEN is renewed by whoever gave it; only what login saved is ours"));
+        };
+        let mut saved = saved.lock().await;
+        let held = saved.session.clone().map(|session| session.access_token).unwrap_or_default();
+        self.renew(&mut saved, &held).await.map(drop)
+    }
+
     async fn send(&self, call: Call<'_>) -> Result<Value, Failure> {
         let token = self.token().await?;
         match self.once(&call, token.as_ref()).await {

@@ -18,6 +18,7 @@ mod input;
 mod login;
 mod output;
 mod pin;
+mod policy;
 pub mod process;
 mod ready;
 mod reference;
@@ -26,6 +27,9 @@ mod saved;
 mod seal;
 mod secret;
 mod server;
+mod session;
+mod setting;
+mod user;
 mod yaml;
 
 pub use exit::Failure;
@@ -92,6 +96,18 @@ enum Command {
     Run(run::Run),
     /// Fill a template with secrets
     Inject(inject::Inject),
+    /// Users
+    User(user::User),
+    /// Roles
+    Role(user::Role),
+    /// Policies
+    Policy(policy::Policy),
+    /// Settings
+    Setting(setting::Setting),
+    /// Sessions
+    Session(session::Session),
+    /// Tokens
+    Token(session::Token),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -115,6 +131,12 @@ pub fn main() -> ExitCode {
         Command::Logout(arguments) => block_on(login::logout(arguments)),
         Command::Whoami(arguments) => block_on(login::whoami(arguments)),
         Command::Secret(group) => block_on(secret::run(group)),
+        Command::User(group) => block_on(user::user(group)),
+        Command::Role(group) => block_on(user::role(group)),
+        Command::Policy(group) => block_on(policy::run(group)),
+        Command::Setting(group) => block_on(setting::run(group)),
+        Command::Session(group) => block_on(session::session(group)),
+        Command::Token(group) => block_on(session::token(group)),
         Command::Run(arguments) => block_on(run::run(arguments)),
         Command::Inject(arguments) => block_on(inject::inject(arguments)),
         Command::Completion(arguments) => complete::completion(&arguments),
