@@ -19,7 +19,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 pub use cli::{Cli, ran};
-pub use client::{Call, Client};
+pub use client::{Answer, Call, Client};
 pub use leaks::{canary, unique};
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};
 

@@ -126,7 +126,7 @@ async fn what_lies_in_folders_is_listed_whole_in_every_form() {
     );
     let table = list(&["kv/~/"]).await.done();
     assert!(table.starts_with("SECRET_ID") && table.contains(&format!("{own}/a ")), "{table}");
-    assert!(list(&["kv/~/", "-o", "yaml"]).await.done().starts_with("folders:\n"));
+    assert!(list(&["kv/~/", "-o", "yaml"]).await.done().starts_with("secrets:\n"));
     // Everything that may be listed.
     assert!(list(&["-o", "raw"]).await.done().contains(&format!("{own}/a\n")));
     let tree = cli.run(&["secret", "tree", "kv/~/b"]).await.done();
