@@ -51,7 +51,7 @@ pub mod time;
 
 pub use auth::{Auth, Challenge, Identity, SessionLimits, Step};
 pub use bindings::coffer::plugin::types::{Error, Field, LeaseSpec, Problem, Request, Response};
-pub use body::{from_json, from_query};
+pub use body::{from_json, from_query, from_value};
 pub use credentials::{Credential, Credentials};
 pub use engine::{Engine, Operation};
 pub use error::Result;
