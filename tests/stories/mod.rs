@@ -66,4 +66,5 @@ mod starting;
 mod sys_seal;
 mod tls;
 mod token;
+mod transit;
 mod users;

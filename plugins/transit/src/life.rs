@@ -1,5 +1,7 @@
 use coffer_plugin_sdk::{
+    ListQuery,
     crypto::Key as Handle,
+    listing,
     prelude::*,
     serde_json::{self, Map, Value, json},
 };
@@ -11,11 +13,8 @@ use crate::{
 };
 
 const METADATA_BYTES: usize = 16 * 1024;
-const LIMIT: u32 = 100;
-const LIMIT_MOST: u32 = 1000;
-/// Records that are got at a time, and with how many bytes a page ends early.
+/// Public keys that are got at a time.
 const CHUNK: usize = 100;
-const PAGE_BYTES: usize = 512 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,15 +44,6 @@ pub struct Configure {
     min_decrypt_version: Option<u32>,
     min_encrypt_version: Option<u32>,
     deletable: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct List {
-    #[serde(default)]
-    recursive: bool,
-    after: Option<String>,
-    limit: Option<u32>,
 }
 
 /// A version as it is shown.
@@ -214,41 +204,9 @@ fn changed(record: &Record) -> Result<Response> {
     Response::json(&json!({ "version": record.newest(), "created_at": record.created_at, "expires_at": null }))
 }
 
-pub fn list(path: &str, query: &List) -> Result<Response> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MOST).contains(&limit) {
-        return Err(Error::invalid("/limit", "out_of_range", "must be from 1 to 1000"));
-    }
-    let prefix = match path.trim_end_matches('/') {
-        "" => place(""),
-        folder => place(&format!("{folder}/")),
-    };
-    let after = query.after.as_ref().map(|after| format!("{prefix}{after}"));
-    let delimiter = if query.recursive { None } else { Some("/") };
-    let found = storage::list(&prefix, delimiter, after.as_deref(), limit)?;
-    let name = |key: &str| key.strip_prefix(&prefix).unwrap_or(key).to_owned();
-    let (mut entries, mut folders, mut bytes) = (Vec::new(), Vec::new(), 0);
-    let mut next = found.next.as_deref().map(name);
-    for keys in found.keys.chunks(CHUNK) {
-        let (below, own): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| key.ends_with('/'));
-        folders.extend(below.into_iter().map(|key| name(key)));
-        for (key, record) in own.iter().zip(storage::get_many::<Record>(&own)?) {
-            // Gone between the two looks.
-            let Some(record) = record.map(|entry| entry.value) else { continue };
-            bytes += key.len() + serde_json::to_vec(&record.metadata).map_or(0, |metadata| metadata.len()) + 150;
-            entries.push(json!({
-                "name": name(key),
-                "version": record.newest(),
-                "metadata": record.metadata,
-                "updated_at": record.updated_at,
-                "expires_at": null,
-            }));
-        }
-        let last = keys.last().filter(|last| bytes > PAGE_BYTES && Some(*last) != found.keys.last());
-        if let Some(last) = last {
-            next = Some(name(last));
-            break;
-        }
-    }
-    Response::json(&json!({ "entries": entries, "folders": folders, "next": next }))
+pub fn list(path: &str, query: &ListQuery) -> Result<Response> {
+    listing(&place(""), path, query, |record: Record| {
+        let (version, updated_at) = (record.newest(), record.updated_at);
+        Some(json!({ "version": version, "metadata": record.metadata, "updated_at": updated_at, "expires_at": null }))
+    })
 }

@@ -2,12 +2,14 @@
 //! the call's view of keys, in the same batch as the plugin's writes, and rests on what was read.
 //!
 //! One record a name, all versions in it. Ciphertexts are `nonce(12) ciphertext tag(16)`: which
-//! version made one is for the plugin to remember (`key.version`).
+//! version made one is for the plugin to remember (`key.version`). `aes256-gcm-siv` is the convergent
+//! one: RFC 8452 with a nonce of zeros that is not told, so `ciphertext tag(16)`, and equal texts
+//! with equal associated data become equal ciphertexts. That they are equal is all this gives away.
 
 use std::collections::BTreeMap;
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    aead::{AES_256_GCM, AES_256_GCM_SIV, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     encoding::{AsDer, PublicKeyX509Der},
     hmac,
     rand::SystemRandom,
@@ -27,6 +29,9 @@ use super::{
 };
 use crate::{barrier, ids, limits};
 
+/// Safe with AES-GCM-SIV alone, where the text itself has a say in what encrypts it.
+const CONVERGENT_NONCE: [u8; NONCE_LEN] = [0; NONCE_LEN];
+
 /// One version of a key, as the guest holds it.
 pub struct Key {
     version: u32,
@@ -38,6 +43,8 @@ pub struct Key {
 enum Algorithm {
     #[serde(rename = "aes256-gcm")]
     Aes256Gcm,
+    #[serde(rename = "aes256-gcm-siv")]
+    Aes256GcmSiv,
     #[serde(rename = "chacha20-poly1305")]
     ChaCha20Poly1305,
     #[serde(rename = "hmac-sha256")]
@@ -60,8 +67,9 @@ struct Record {
 struct Material(#[serde(with = "in_base64")] Zeroizing<Vec<u8>>);
 
 impl Algorithm {
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 6] = [
         ("aes256-gcm", Self::Aes256Gcm),
+        ("aes256-gcm-siv", Self::Aes256GcmSiv),
         ("chacha20-poly1305", Self::ChaCha20Poly1305),
         ("hmac-sha256", Self::HmacSha256),
         ("ed25519", Self::Ed25519),
@@ -166,9 +174,14 @@ impl Sandbox {
 }
 
 impl Key {
+    fn is_convergent(&self) -> bool {
+        self.algorithm == Algorithm::Aes256GcmSiv
+    }
+
     fn aead(&self) -> Result<LessSafeKey, Stop> {
         let algorithm = match self.algorithm {
             Algorithm::Aes256Gcm => &AES_256_GCM,
+            Algorithm::Aes256GcmSiv => &AES_256_GCM_SIV,
             Algorithm::ChaCha20Poly1305 => &CHACHA20_POLY1305,
             _ => return Err(not_with_this()),
         };
@@ -227,21 +240,27 @@ impl HostKey for Sandbox {
 
     fn encrypt(&mut self, key: Resource<Key>, plaintext: Vec<u8>, aad: Vec<u8>) -> Result<Vec<u8>, Stop> {
         let plaintext = Zeroizing::new(plaintext);
-        let aead = self.usable(&key)?.aead()?;
-        let nonce: [u8; NONCE_LEN] = ids::random();
-        let mut sealed = Vec::with_capacity(NONCE_LEN + plaintext.len() + aead.algorithm().tag_len());
-        sealed.extend_from_slice(&nonce);
+        let key = self.usable(&key)?;
+        let aead = key.aead()?;
+        let nonce: [u8; NONCE_LEN] = if key.is_convergent() { CONVERGENT_NONCE } else { ids::random() };
+        let told = if key.is_convergent() { &[][..] } else { &nonce };
+        let mut sealed = Vec::with_capacity(told.len() + plaintext.len() + aead.algorithm().tag_len());
+        sealed.extend_from_slice(told);
         sealed.extend_from_slice(&plaintext);
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = aead.seal_in_place_separate_tag(nonce, Aad::from(&aad), &mut sealed[NONCE_LEN..]);
+        let text = &mut sealed[told.len()..];
+        let tag = aead.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&aad), text);
         sealed.extend_from_slice(tag.map_err(|_| broken())?.as_ref());
         Ok(sealed)
     }
 
     fn decrypt(&mut self, key: Resource<Key>, ciphertext: Vec<u8>, aad: Vec<u8>) -> Result<Vec<u8>, Stop> {
-        let aead = self.usable(&key)?.aead()?;
+        let key = self.usable(&key)?;
+        let aead = key.aead()?;
         let wrong = || Stop::told("invalid", "it does not open with this key");
-        let (nonce, sealed) = ciphertext.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
+        let (nonce, sealed) = match key.is_convergent() {
+            true => (CONVERGENT_NONCE.as_slice(), ciphertext.as_slice()),
+            false => ciphertext.split_at_checked(NONCE_LEN).ok_or_else(wrong)?,
+        };
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
         let mut plain = sealed.to_vec();
         let len = aead.open_in_place(nonce, Aad::from(&aad), &mut plain).map_err(|_| wrong())?.len();
