@@ -48,11 +48,13 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod fixtures;
 mod kv_verbs;
 mod limits_and_bad_input;
 mod listing;
 mod mounts;
 mod openapi;
+mod overlaps;
 mod persistence;
 mod plain_http;
 mod readme;
@@ -64,6 +66,7 @@ mod sessions;
 mod settings;
 mod starting;
 mod sys_seal;
+mod throttling;
 mod tls;
 mod token;
 mod transit;

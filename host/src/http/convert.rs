@@ -8,7 +8,7 @@ use crate::{
     barrier, directory, login, mount, operate, policy,
     problem::Problem,
     runtime::{Fault, types::GuestError},
-    secrets, session, settings, users,
+    secrets, session, settings, throttle, users,
 };
 
 /// Problems with a body, of which it is no longer known what was an array.
@@ -106,6 +106,17 @@ impl From<policy::Refusal> for ApiError {
     }
 }
 
+impl From<throttle::Error> for ApiError {
+    fn from(error: throttle::Error) -> Self {
+        use throttle::Error as E;
+        match error {
+            E::TooMany(wait) => Self::new(Kind::TooManyRequests).retry_after(wait).caused_by(error),
+            E::Store(error) => error.into(),
+            E::Away(_) => Self::new(Kind::Unavailable).caused_by(error),
+        }
+    }
+}
+
 impl From<login::Error> for ApiError {
     fn from(error: login::Error) -> Self {
         use login::Error as E;
@@ -113,8 +124,8 @@ impl From<login::Error> for ApiError {
             E::UnknownGrant => Self::new(Kind::UnsupportedGrantType),
             E::Denied(_) => Self::new(Kind::InvalidGrant).caused_by(error),
             E::Invalid(problems) => body(problems),
-            E::Scope => Self::new(Kind::InvalidScope),
             E::Limited => Self::new(Kind::LimitedSession),
+            E::Throttle(error) => error.into(),
             E::Session(error) => error.into(),
             E::Mount(error) => error.into(),
             E::Store(error) => error.into(),

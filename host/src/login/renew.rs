@@ -28,6 +28,7 @@ impl Login {
             client: None,
         };
         let epochs = self.sessions.epochs(&of).await?;
+        self.takes_logins(&mount.id).await?;
         let mut attempts = self.mounts.call(&mount, facts(&mount, client, Some(&user)), user.id.as_str())?;
         let refresh = runtime::Refresh { internal: Bytes::from(pending.internal.clone()) };
         let identity = match attempts.run(refresh).await.map_err(refused) {
@@ -46,6 +47,7 @@ impl Login {
             plugin: live.digest().to_string(),
             epochs,
         };
+        let scope = scope.map(|scope| scope.of(&user.id));
         self.sessions.finish_renewal(pending, told, scope).await.map_err(no_longer_good)
     }
 

@@ -26,7 +26,7 @@ mod tests;
 mod ticker;
 pub mod types;
 
-pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome};
+pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome, PasswordCosts};
 pub use error::Error;
 pub use imports::is_offered;
 pub use input::{
