@@ -158,10 +158,22 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+/// Credentials: the id of one, and those of deleted users that are asked about again at a time, and how
+/// seldom at the least.
+pub const CREDENTIAL_ID_BYTES: usize = 255;
+pub const LEAVINGS_AT_ONCE: usize = 100;
+pub const LEAVINGS_WAIT: Duration = Duration::from_secs(3600);
+/// Roles that somebody made, and the words about one.
+pub const ROLES: usize = 500;
+pub const ROLE_DESCRIPTION_BYTES: usize = 1024;
 
 /// Policies: the text of one document, all of them together, and what is remembered of them.
 pub const POLICY_BYTES: usize = 64 * 1024;
+pub const POLICY_TEXTS: usize = 500;
+pub const POLICY_TEXTS_BYTES: usize = 4 * 1024 * 1024;
 pub const POLICIES: usize = 10_000;
+/// Principals that are looked at to say who may do something.
+pub const POLICY_PRINCIPALS: usize = 1000;
 pub const DECISIONS: u64 = 4096;
 pub const SLICED_POLICIES: u64 = 20_000;
 /// Throttling: buckets of names, and as many of address blocks.

@@ -48,6 +48,7 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod credentials;
 mod fixtures;
 mod kv_verbs;
 mod limits_and_bad_input;
@@ -55,16 +56,20 @@ mod listing;
 mod mounts;
 mod openapi;
 mod overlaps;
+mod passwords;
 mod persistence;
 mod plain_http;
+mod policies;
 mod readme;
 mod renew;
 mod revoke;
+mod roles;
 mod secrets;
 mod security;
 mod sessions;
 mod settings;
 mod starting;
+mod step_up;
 mod sys_seal;
 mod throttling;
 mod tls;

@@ -9,7 +9,7 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::{Counter, Fence},
+    fence::Fence,
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
@@ -49,12 +49,7 @@ impl App {
         let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
         let throttle = Throttle::new(link, barrier.clone(), security.clone(), clock.clone());
-        let counters = fence.clone();
-        let policies = Policies::new(clock.clone(), move || {
-            [Counter::Users, Counter::Roles, Counter::Policies, Counter::Settings]
-                .into_iter()
-                .fold(0, |sum: u64, counter| sum.wrapping_add(counters.generation(counter)))
-        });
+        let policies = Policies::open(&barrier, fence.clone(), clock.clone());
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
             mounts: mounts.clone(),
@@ -67,8 +62,11 @@ impl App {
             clock: clock.clone(),
         });
         let users = Users::new(users::Parts {
+            audit: audit.clone(),
             barrier: barrier.clone(),
+            clock: clock.clone(),
             directory: directory.clone(),
+            documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
