@@ -79,4 +79,5 @@ mod sys_seal;
 mod throttling;
 mod tls;
 mod token;
+mod transit;
 mod users;
