@@ -11,10 +11,10 @@ mod validity;
 
 use std::{io, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
-use super::{Failure, exit, server};
+use super::{Failure, output::Shape, server};
 use crate::{
     clock::Clock,
     config::{AuditSink, Config, Seal, SessionStore},
@@ -27,15 +27,8 @@ pub struct Arguments {
     /// The configuration file of the server; the environment goes over it
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// How to say it
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Output,
-}
-
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-enum Output {
-    Text,
-    Json,
+    #[command(flatten)]
+    shape: Shape,
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -43,7 +36,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Ok(config) => examine(&config).await,
         Err(error) => vec![Finding::fail("config", error.to_string(), "mend the file, or the environment over it")],
     };
-    tell(&found, arguments.output)?;
+    tell(&found, &arguments.shape)?;
     match found.iter().filter(|finding| finding.verdict == Verdict::Fail).count() {
         0 => Ok(()),
         failed => Err(io::Error::other(format!("{failed} of {} checks failed", found.len())).into()),
@@ -91,11 +84,11 @@ async fn sessions(config: &Config, clock: &Clock) -> Vec<Finding> {
     found
 }
 
-fn tell(found: &[Finding], output: Output) -> Result<(), Failure> {
+fn tell(found: &[Finding], shape: &Shape) -> Result<(), Failure> {
     let count = |verdict| found.iter().filter(|finding| finding.verdict == verdict).count();
     let (failed, warned, fine) = (count(Verdict::Fail), count(Verdict::Warn), count(Verdict::Ok));
-    if output == Output::Json {
-        return exit::show(&json!({ "ok": failed == 0, "checks": found }));
+    if !shape.is_table() {
+        return shape.show(&json!({ "ok": failed == 0, "checks": found }));
     }
     let mut lines = String::new();
     for Finding { check, verdict, found, change } in found {
