@@ -9,7 +9,7 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::{Counter, Fence},
+    fence::Fence,
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
@@ -43,18 +43,16 @@ impl App {
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
-        let (catalog, runtime) = (Catalog::new(shipped)?, Runtime::new(clock.clone(), runtime::Options::default())?);
+        let catalog = Catalog::new(shipped)?;
+        let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
+        let egress = super::egress::open(config, &audit)?;
+        let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
         let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
         let throttle = Throttle::new(link, barrier.clone(), security.clone(), clock.clone());
-        let counters = fence.clone();
-        let policies = Policies::new(clock.clone(), move || {
-            [Counter::Users, Counter::Roles, Counter::Policies, Counter::Settings]
-                .into_iter()
-                .fold(0, |sum: u64, counter| sum.wrapping_add(counters.generation(counter)))
-        });
+        let policies = Policies::open(&barrier, fence.clone(), clock.clone());
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
             mounts: mounts.clone(),
@@ -67,8 +65,11 @@ impl App {
             clock: clock.clone(),
         });
         let users = Users::new(users::Parts {
+            audit: audit.clone(),
             barrier: barrier.clone(),
+            clock: clock.clone(),
             directory: directory.clone(),
+            documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),

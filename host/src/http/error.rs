@@ -86,7 +86,10 @@ kinds! {
     Unknown = 422 "not_found" "does not exist",
     UnknownRole = 422 "unknown_role" "is not a role",
     UnknownSetting = 422 "unknown_setting" "is not a setting",
+    BuiltIn = 422 "built_in" "is built in and cannot be changed",
+    InUse = 422 "in_use" "is in use",
     LastAdmin = 422 "last_admin" "is the last admin, who cannot be removed",
+    InvalidPolicy = 422 "invalid_policy" "is not a policy that can be put in force",
     AlreadyInitialised = 422 "already_initialized" "the store is initialised already",
     LockedOut = 422 "locked_out" "would leave no login that can give the role admin",
     MountHoldsData = 422 "mount_holds_data" "holds the data of another plugin",
@@ -229,6 +232,14 @@ impl ApiError {
     /// 405 with what may be done there instead (RFC 9110 section 15.5.6).
     pub fn only(allowed: &'static str) -> Self {
         Self::new(Kind::MethodNotAllowed).header(header::ALLOW, allowed.to_owned())
+    }
+
+    /// Names what may be done instead, where this is a 405 that does not yet.
+    pub fn instead(self, allowed: &'static str) -> Self {
+        match self.kind() == Kind::MethodNotAllowed && !self.0.headers.contains_key(header::ALLOW) {
+            true => self.header(header::ALLOW, allowed.to_owned()),
+            false => self,
+        }
     }
 
     /// When to come back: whole seconds, rounded up.

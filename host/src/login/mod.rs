@@ -77,6 +77,7 @@ impl Login {
         }
         // Each is one comparison where nothing has changed.
         self.security.refresh().await?;
+        self.policies.refresh().await?;
         Ok(self.mounts.refresh().await?)
     }
 

@@ -5,6 +5,7 @@ use super::{
 use crate::{
     directory::User,
     ids::{Action, Scope, SessionId},
+    policy::Resource,
     runtime::{self, types::Bytes},
     session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
 };
@@ -61,7 +62,7 @@ impl Login {
         let Ok(token) = AnyToken::parse(token) else { return Ok(None) };
         let Some(session) = self.sessions.introspect(&token).await? else { return Ok(None) };
         let own = session.user == asker.user.id;
-        if !own && !self.policies.allows(&asker.caller, Action::Read, "sys/sessions") {
+        if !own && !self.policies.allows(&asker.caller, Action::Read, &Resource::path(&session.id)) {
             return Ok(None);
         }
         let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);
