@@ -103,6 +103,36 @@ pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 
+/// What one function of `crypto` is given at most.
+pub const PLUGIN_CRYPTO_BYTES: usize = 1024 * 1024;
+/// Keys that take long to make (RSA), in one call.
+pub const PLUGIN_SLOW_KEYS: usize = 4;
+/// The breaker of a mount: instances in a row that cannot be made, and how long it then stays open.
+pub const PLUGIN_BREAK_FAILURES: u32 = 5;
+pub const PLUGIN_BREAK_FIRST: Duration = Duration::from_secs(1);
+pub const PLUGIN_BREAK_LONGEST: Duration = Duration::from_secs(30);
+/// Of each mount's plugin: failures and lines of its log that the operator is shown.
+pub const PLUGIN_FAILURES_KEPT: usize = 16;
+pub const PLUGIN_LINES_KEPT: usize = 64;
+/// Requests of plugins to other hosts: of one call, of one call at a time, and of all at a time.
+pub const EGRESS_REQUESTS: u32 = 32;
+pub const EGRESS_SIDE_BY_SIDE: usize = 8;
+pub const EGRESS_AT_ONCE: usize = 64;
+pub const EGRESS_URL_BYTES: usize = 8 * 1024;
+pub const EGRESS_BODY_BYTES: usize = 1024 * 1024;
+pub const EGRESS_ANSWER_BYTES: usize = 1024 * 1024;
+pub const EGRESS_HEADERS: usize = 128;
+/// Addresses of one name that are looked at.
+pub const EGRESS_ADDRESSES: usize = 16;
+/// To one address, or for one name.
+pub const EGRESS_CONNECT: Duration = Duration::from_secs(3);
+/// From the name to the last byte of the answer; less than a host function may take.
+pub const EGRESS_WAIT: Duration = Duration::from_secs(9);
+/// A shorter credential is not looked for in answers: it would be found everywhere.
+pub const EGRESS_CREDENTIAL_BYTES: usize = 6;
+/// Compiled code on the disk, in all.
+pub const PLUGIN_CACHE_BYTES: u64 = 512 * 1024 * 1024;
+
 /// Settings: how many past values of a key are kept.
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.

@@ -48,6 +48,11 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod cli;
+mod cli_api;
+mod cli_names;
+mod cli_run;
+mod cli_secrets;
 mod credentials;
 mod fixtures;
 mod kv_verbs;
@@ -74,4 +79,5 @@ mod sys_seal;
 mod throttling;
 mod tls;
 mod token;
+mod transit;
 mod users;

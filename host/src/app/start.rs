@@ -43,7 +43,10 @@ impl App {
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
-        let (catalog, runtime) = (Catalog::new(shipped)?, Runtime::new(clock.clone(), runtime::Options::default())?);
+        let catalog = Catalog::new(shipped)?;
+        let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
+        let egress = super::egress::open(config, &audit)?;
+        let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
         let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;

@@ -64,6 +64,7 @@ impl From<Fault> for ApiError {
             Fault::Refused(refusal) => return refused(refusal),
             Fault::Store(error) => return error.into(),
             Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => Kind::PluginFailed,
+            Fault::Resting(wait) => return Self::new(Kind::Unavailable).retry_after(wait).caused_by(fault),
             Fault::Busy => Kind::Unavailable,
         };
         Self::new(kind).caused_by(fault)
