@@ -54,6 +54,17 @@ pub const REDIS_WAIT: Duration = Duration::from_millis(250);
 /// The fence: how often a node asks what has changed, and how old an answer may be.
 pub const FENCE_ASK: Duration = Duration::from_millis(250);
 pub const FENCE_STALE: Duration = Duration::from_secs(1);
+/// How long a change waits for other nodes: a little longer than they may use what they remember.
+pub const FENCE_SETTLE: Duration = Duration::from_millis(1100);
+/// How often whoever waits for them looks.
+pub const FENCE_LOOK: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 10 });
+/// How long an ask may be held up by what it writes.
+pub const FENCE_WRITE: Duration = Duration::from_millis(500);
+/// Nodes: how often each beats, for how long a beat holds, and after how long without a new one a
+/// node is struck off. `NODE_GONE` is more than `NODE_HELD` and `FENCE_STALE` together.
+pub const NODE_BEAT: Duration = Duration::from_secs(1);
+pub const NODE_HELD: Duration = Duration::from_secs(3);
+pub const NODE_GONE: Duration = Duration::from_secs(5);
 
 /// Audit: anonymous refusals that are recorded one by one, each second and node.
 pub const ANONYMOUS_RECORDS: u32 = 50;

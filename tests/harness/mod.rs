@@ -10,6 +10,8 @@ mod audit;
 mod client;
 mod config;
 mod leaks;
+mod nodes;
+mod proxy;
 pub mod raw;
 mod server;
 mod services;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 pub use client::{Call, Client};
 pub use leaks::{canary, unique};
+pub use nodes::Nodes;
+pub use proxy::Way;
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};
 
 /// The end of a command that must end by itself: whatever does not within `SOON` is killed, and fails the test.

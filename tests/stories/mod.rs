@@ -52,6 +52,7 @@ mod kv_verbs;
 mod limits_and_bad_input;
 mod listing;
 mod mounts;
+mod nodes;
 mod openapi;
 mod persistence;
 mod plain_http;

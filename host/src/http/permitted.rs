@@ -21,6 +21,7 @@ use super::{
 use crate::{
     app::App,
     audit::Who,
+    fence,
     login::{Authenticated, Client},
     policy::{Action, Permit, Resource},
     secrets::Asker,
@@ -84,10 +85,11 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let caller = authenticated(&parts, app).await?;
+        let (caller, known) = (authenticated(&parts, app).await?, app.fence.generations());
         let trail = trail(&parts)?;
         trail.known(I::OPERATION, who(&caller.authenticated));
         let body = body::read(&parts, body, I::TAKES).await?;
+        let caller = still(caller, known, (&parts, I::TAKES), app).await?;
         let raw = Raw { parts, body };
         let (action, resource) = I::target(&raw, &caller, app)?;
         let about = |decision: &str| About {
@@ -147,10 +149,11 @@ impl<I: OwnInput> FromRequest<App> for Own<I> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let caller = authenticated(&parts, app).await?;
+        let (caller, known) = (authenticated(&parts, app).await?, app.fence.generations());
         let trail = trail(&parts)?;
         trail.known(I::OPERATION, who(&caller.authenticated));
         let body = body::read(&parts, body, I::TAKES).await?;
+        let caller = still(caller, known, (&parts, I::TAKES), app).await?;
         let session = &caller.authenticated.session;
         if I::WHOLE && session.max_uses.is_some() {
             return Err(ApiError::new(Kind::LimitedSession));
@@ -174,6 +177,20 @@ pub async fn authenticated(parts: &Parts, app: &App) -> Result<Caller, ApiError>
     let client = client(parts)?;
     let authenticated = app.login.authenticate(&token, client.address).await?;
     Ok(Caller { authenticated, client })
+}
+
+/// A body may take its time: who was good when it began is looked at again where anything has
+/// changed since, so that nobody keeps a request open to act after the end of a session.
+async fn still(
+    caller: Caller,
+    known: fence::Generations,
+    (parts, takes): (&Parts, Takes),
+    app: &App,
+) -> Result<Caller, ApiError> {
+    match takes == Takes::Nothing || app.fence.is_fresh() && app.fence.generations() == known {
+        true => Ok(caller),
+        false => authenticated(parts, app).await,
+    }
 }
 
 /// Where the request comes from.

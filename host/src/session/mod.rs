@@ -48,6 +48,7 @@ mod thief;
 #[cfg(test)]
 mod uses_tests;
 
+pub use end::Kept;
 pub use epochs::{EpochOf, Epochs, EpochsOf, Raised};
 pub use error::Error;
 pub use record::Record;

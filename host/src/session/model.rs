@@ -244,11 +244,21 @@ impl World {
     async fn end_others(&mut self, at: usize) {
         let live = self.families[at].live;
         let Ok(session) = self.bench.find(&self.families[at].pairs[live].access).await else { return };
-        let kept = self.bench.sessions.end_others(&session).await.is_ok();
-        assert!(kept || self.families[at].parent.is_some() || self.families[at].incidents > 0);
+        let kept = self.bench.sessions.end_others(&session).await;
+        // The session that asks stays, with those that it is a child of.
+        let mut chain = vec![at];
+        while let Some(parent) = self.families[chain[0]].parent {
+            chain.insert(0, parent);
+        }
+        let sure = chain.iter().all(|at| self.families[*at].incidents == 0);
+        assert!(kept.is_ok() || !sure, "an ending of others that must be: {kept:?}");
+        if let Ok(kept) = &kept {
+            let ids = chain.iter().map(|at| &self.families[*at].pairs[0].session.id);
+            assert!(ids.eq(kept.iter()));
+        }
         let user = self.families[at].user;
         for (other, family) in self.families.iter_mut().enumerate() {
-            family.ended |= family.user == user && !(other == at && kept);
+            family.ended |= family.user == user && !(kept.is_ok() && chain.contains(&other));
         }
     }
 

@@ -187,22 +187,25 @@ impl OwnInput for RevokeMany {
     }
 }
 
+/// What has not ended.
+#[derive(Serialize, ToSchema)]
+pub struct KeptSessions {
+    /// The session that asks, last, after those that it comes from.
+    kept: Vec<String>,
+}
+
 /// Ends all of the caller's sessions but the one that asks.
+///
+/// One that was made by another session stays together with that one: it would end with it.
 #[utoipa::path(
     post,
     path = "/api/v1/sessions/revoke",
     operation_id = "revoke_sessions",
     tag = "sessions",
     request_body = RevokeMany,
-    responses((status = 200, description = "They have ended.", body = Ended))
+    responses((status = 200, description = "All others have ended.", body = KeptSessions))
 )]
-pub async fn revoke_many(State(app): State<App>, Own(_, caller): Own<RevokeMany>) -> ApiResult<Json<Ended>> {
-    let current = &caller.authenticated.session.id;
-    let others = app.sessions.list(&caller.authenticated.user.id).await?;
-    let mut ended = 0;
-    for summary in others.iter().filter(|summary| summary.id != *current) {
-        app.sessions.end(&summary.id).await?;
-        ended += 1;
-    }
-    Ok(Json(Ended { ended }))
+pub async fn revoke_many(State(app): State<App>, Own(_, caller): Own<RevokeMany>) -> ApiResult<Json<KeptSessions>> {
+    let kept = app.sessions.end_others(&caller.authenticated.session).await?;
+    Ok(Json(KeptSessions { kept: kept.iter().map(ToString::to_string).collect() }))
 }

@@ -1,0 +1,164 @@
+//! Three servers on one database and one Redis are one: once a change is answered, none of them acts on
+//! what was before it, whatever becomes of the wires between them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Call, Client, Nodes, Way, canary, eventually, unique};
+
+/// One more kind of change that must be known everywhere is one more row: what works for the victim before,
+/// and not after.
+struct Row {
+    name: &'static str,
+    /// What the victim asks, below `/api/v1`.
+    probe: &'static str,
+    /// Asked at the first node, of the admin or of the victim.
+    change: fn(admin: &Client, victim: &Client) -> Call,
+    /// How it is undone for the next row.
+    undo: Option<fn(&Client) -> Call>,
+}
+
+fn setting(admin: &Client, key: &str, value: Value) -> Call {
+    admin.post("/sys/setting", json!({ "key": key, "value": value }))
+}
+
+fn roles(admin: &Client, given: &str) -> Call {
+    admin.post("/sys/security", json!({ "logins": { "roles": { "password": [given] } } }))
+}
+
+const SECRET: &str = "/secrets/kv/~/x";
+
+fn rows() -> Vec<Row> {
+    vec![
+        Row {
+            name: "a session is ended by its token",
+            probe: SECRET,
+            change: |_, victim| victim.post("/token/revoke", json!({ "token": victim.token() })),
+            undo: None,
+        },
+        Row {
+            name: "a session is ended by its id",
+            probe: "/users/me",
+            change: |_, victim| victim.post(&format!("/sessions/{}/revoke", victim.session_id()), json!({})),
+            undo: None,
+        },
+        Row {
+            name: "a user is deleted",
+            probe: SECRET,
+            change: |admin, victim| admin.post(&format!("/users/{}/delete", victim.username), json!({})),
+            undo: None,
+        },
+        Row {
+            name: "a secrets mount is disabled",
+            probe: SECRET,
+            change: |admin, _| setting(admin, "secrets/kv", json!({ "enabled": false })),
+            undo: Some(|admin| setting(admin, "secrets/kv", json!({ "enabled": true }))),
+        },
+        Row {
+            name: "logins may no longer give the role",
+            probe: SECRET,
+            change: |admin, _| roles(admin, "admin"),
+            undo: Some(|admin| roles(admin, "*")),
+        },
+        Row {
+            name: "all that came in by a mount ends",
+            probe: "/users/me",
+            change: |admin, _| setting(admin, "auth/password", json!({ "end_sessions": true })),
+            undo: None,
+        },
+    ]
+}
+
+/// What is done to the wires of the last node while the change is made at the first.
+const FAULTS: [(&str, Option<Way>, Option<Way>); 8] = [
+    ("all is well", None, None),
+    ("Redis is out of reach", Some(Way::Swallow), None),
+    ("the database is out of reach", None, Some(Way::Swallow)),
+    ("both are out of reach", Some(Way::Swallow), Some(Way::Swallow)),
+    ("Redis answers late", Some(Way::Hold), None),
+    ("the database answers late", None, Some(Way::Hold)),
+    ("all takes long", Some(Way::Late(Duration::from_millis(60))), Some(Way::Late(Duration::from_millis(60)))),
+    (
+        "what was sent first comes last",
+        Some(Way::Shuffle(Duration::from_millis(50))),
+        Some(Way::Shuffle(Duration::from_millis(50))),
+    ),
+];
+
+/// An answer within a time in which one is worth having.
+async fn soon(client: &Client, path: &str) -> Option<u16> {
+    let asked = tokio::time::timeout(Duration::from_millis(800), client.get(path).attempt());
+    asked.await.ok().flatten().map(|answer| answer.status.as_u16())
+}
+
+async fn victim(nodes: &Nodes, row: &Row) -> Vec<Client> {
+    let victim = nodes.login(0, &unique("victim"), "user").await;
+    victim.post("/secrets/create", json!({ "secret_id": "kv/~/x", "value": canary("x") })).await.expect(200);
+    let everywhere = nodes.everywhere(&victim);
+    for client in &everywhere {
+        eventually("it works before", || async { (soon(client, row.probe).await == Some(200)).then_some(()) }).await;
+    }
+    everywhere
+}
+
+async fn told(faults: &[usize]) {
+    let nodes = Nodes::start(3).await;
+    for at in faults {
+        let (fault, redis, postgres) = FAULTS[*at];
+        for row in rows() {
+            let admin = nodes.admin().await;
+            let victims = victim(&nodes, &row).await;
+            let last = &nodes.wires[2];
+            last.redis.set(redis.unwrap_or(Way::Through));
+            last.postgres.set(postgres.unwrap_or(Way::Through));
+            // Every node has used it just now, as far as it can.
+            for victim in &victims {
+                soon(victim, row.probe).await;
+            }
+            let answer = (row.change)(&admin, &victims[0]).await;
+            assert_eq!(answer.status, 200, "{}, {fault}: {}", row.name, answer.text);
+            // From here on nowhere.
+            let clock = coffer::clock::Clock::system();
+            let begin = clock.monotonic();
+            while clock.monotonic() - begin < Duration::from_millis(600) {
+                for (node, victim) in victims.iter().enumerate() {
+                    let status = soon(victim, row.probe).await;
+                    assert_ne!(status, Some(200), "{}, {fault}: node {node} has not heard", row.name);
+                }
+            }
+            nodes.heal();
+            for victim in &victims {
+                eventually("the node is back", || async {
+                    let status = soon(victim, row.probe).await;
+                    assert_ne!(status, Some(200), "{}, {fault}: after it", row.name);
+                    status.filter(|status| *status < 500 || row.name.contains("mount is disabled"))
+                })
+                .await;
+            }
+            if let Some(undo) = row.undo {
+                undo(&admin).await.expect(200);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_known_everywhere_when_it_is_answered() {
+    told(&[0]).await;
+}
+
+#[tokio::test]
+async fn a_change_is_known_everywhere_though_a_node_is_cut_off() {
+    told(&[1, 2, 3]).await;
+}
+
+#[tokio::test]
+async fn a_change_is_known_everywhere_though_a_node_hears_late() {
+    told(&[4, 5]).await;
+}
+
+#[tokio::test]
+async fn a_change_is_known_everywhere_though_all_is_slow_and_out_of_order() {
+    told(&[6, 7]).await;
+}
