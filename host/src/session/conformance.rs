@@ -153,7 +153,7 @@ on_both_stores! {
         bench.raise(EpochOf::User(session.user.clone())).await;
         assert!(matches!(bench.barrier.commit(writes).await, Err(crate::barrier::Error::Conflict)));
         // Not even where somebody goes on regardless.
-        bench.sessions.keep(kept).await.unwrap();
+        bench.sessions.keep(kept, None).await.unwrap();
         assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
         assert!(matches!(bench.sessions.end_others(&session).await, Err(Error::Unknown)));
     }

@@ -73,11 +73,16 @@ impl Sessions {
     }
 
     /// Carries them over the epoch that was raised with `end_all_but`, after the commit and before
-    /// the answer. If this fails, they have ended with the others.
-    pub async fn keep(&self, kept: Kept) -> Result<(), Error> {
+    /// the answer. If this fails, they have ended with the others. `internal` is what the plugin
+    /// wants back from the session that asked, where it was asked anew.
+    pub async fn keep(&self, kept: Kept, internal: Option<Vec<u8>>) -> Result<(), Error> {
+        let Kept { mut families, raised } = kept;
+        if let (Some((_, own)), Some(internal)) = (families.last_mut(), internal) {
+            own.facts.internal = internal;
+        }
         // From the top: a child that is kept without its parent would outlive it.
-        for (id, Family { record, mut facts, .. }) in kept.families {
-            facts.epochs = facts.epochs.raised(&kept.raised);
+        for (id, Family { record, mut facts, .. }) in families {
+            facts.epochs = facts.epochs.raised(&raised);
             let again = facts.seal(&self.barrier, self.store.namespace(), &id)?;
             let was = Was { rev: record.rev, unused: false, pair: false };
             let verdict = self.store.rewrite(&id, &was, again, Writes::default()).await?;
@@ -100,7 +105,7 @@ impl Sessions {
                 Err(barrier::Error::Conflict) => continue,
                 other => other?,
             }
-            let kept = self.keep(kept).await;
+            let kept = self.keep(kept, None).await;
             self.settled().await;
             return kept.map(|()| ids);
         }
