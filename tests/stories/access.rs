@@ -57,6 +57,8 @@ fn for_admins() -> Vec<Endpoint> {
         endpoint(Method::GET, "/sys/security", Value::Null),
         endpoint(Method::POST, "/sys/security", json!({ "sessions": { "idle": "1h" } })),
         endpoint(Method::POST, "/sys/seal", json!({})),
+        endpoint(Method::POST, "/sys/rotate", json!({})),
+        endpoint(Method::POST, "/sys/rekey", json!({ "share": "x" })),
     ]
 }
 

@@ -48,6 +48,7 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod fixtures;
 mod kv_verbs;
 mod limits_and_bad_input;
 mod listing;

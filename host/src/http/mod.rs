@@ -29,6 +29,7 @@ pub mod serve;
 mod slots;
 mod state;
 mod trail;
+mod unasked;
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,7 @@ impl Login {
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
         let bounds = tightest(&self.security.rules(), &identity.limits, &attempt.wish, &attempt.client)?;
         let now = self.clock.now();
+        let scope = attempt.wish.scope.map(|scope| scope.of(&user.id));
         let new = NewSession {
             user: user.id,
             mount: mount.id.clone(),
@@ -47,7 +48,7 @@ impl Login {
             groups: identity.groups,
             plugin: live.digest().to_string(),
             client: None,
-            scope: attempt.wish.scope,
+            scope,
             addresses: bounds.addresses,
             max_uses: bounds.max_uses,
             lifetimes: bounds.lifetimes,

@@ -12,7 +12,7 @@ impl Login {
         if session.max_uses.is_some() {
             return Err(Error::Limited);
         }
-        let scope = match (wish.scope.clone(), session.scope.clone()) {
+        let scope = match (wish.scope.clone().map(|scope| scope.of(&session.user)), session.scope.clone()) {
             (Some(asked), Some(own)) if !asked.is_within(&own) => return Err(Error::Scope),
             (Some(asked), _) => Some(asked),
             (None, own) => own,

@@ -46,6 +46,7 @@ impl Login {
             plugin: live.digest().to_string(),
             epochs,
         };
+        let scope = scope.map(|scope| scope.of(&user.id));
         self.sessions.finish_renewal(pending, told, scope).await.map_err(no_longer_good)
     }
 

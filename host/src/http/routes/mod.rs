@@ -9,6 +9,7 @@ mod secrets;
 mod sessions;
 mod setting_inputs;
 mod settings;
+mod shares;
 mod token;
 mod token_bodies;
 mod users;
@@ -46,6 +47,9 @@ pub fn routes() -> Router<App> {
         (&["/sys/init"], post(seal::init)),
         (&["/sys/unseal"], post(seal::unseal)),
         (&["/sys/seal"], post(seal::seal)),
+        (&["/sys/rotate"], post(shares::rotate)),
+        (&["/sys/rekey"], post(shares::rekey)),
+        (&["/sys/generate-root"], post(shares::generate_root)),
         (&["/sys/seal-status"], get(seal::status)),
         (&["/sys/health"], get(seal::health)),
         (&["/sys/audit/verify"], post(seal::verify_audit)),

@@ -8,7 +8,7 @@ use axum::{
 };
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
-use super::{seal, secret_verbs, secrets, sessions, settings, token, users};
+use super::{seal, secret_verbs, secrets, sessions, settings, shares, token, users};
 use crate::http::{error::ApiResult, openapi as shared};
 
 #[derive(OpenApi)]
@@ -42,6 +42,9 @@ use crate::http::{error::ApiResult, openapi as shared};
         seal::init,
         seal::unseal,
         seal::seal,
+        shares::rotate,
+        shares::rekey,
+        shares::generate_root,
         seal::status,
         seal::health,
         seal::verify_audit,
