@@ -188,6 +188,8 @@ pub const SESSION_DEVICE_BYTES: usize = 256;
 pub const SESSION_COPIES: u64 = 10_000;
 /// How long a row that says a session has ended outlives the session's natural end.
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than a family's own row those of its uses are kept.
+pub const USES_KEPT: Duration = Duration::from_secs(60);
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
 /// A manifest, and what a component may consist of.

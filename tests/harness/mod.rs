@@ -23,7 +23,8 @@ pub use client::{Call, Client};
 pub use leaks::{canary, unique};
 pub use nodes::Nodes;
 pub use proxy::Way;
-pub use server::{Builder, Seal, Sessions, Storage, TestServer};
+pub use server::{Builder, Seal, Sessions, Shared, Storage, TestServer};
+pub use services::Postgres;
 
 /// The end of a command that must end by itself: whatever does not within `SOON` is killed, and fails the test.
 pub async fn finish(mut command: Command) -> Output {

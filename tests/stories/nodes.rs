@@ -162,3 +162,81 @@ async fn a_change_is_known_everywhere_though_a_node_hears_late() {
 async fn a_change_is_known_everywhere_though_all_is_slow_and_out_of_order() {
     told(&[6, 7]).await;
 }
+
+#[tokio::test]
+async fn what_was_made_at_one_node_is_there_at_the_others_at_once() {
+    let nodes = Nodes::start(3).await;
+    let admin = nodes.admin().await;
+    nodes.login(0, "ada", "user").await;
+    for round in 0..4 {
+        let ada = nodes.login(1, "ada", "user").await;
+        let id = format!("kv/~/r{round}");
+        ada.post("/secrets/create", json!({ "secret_id": id, "value": canary("x") })).await.expect(200);
+        for ada in nodes.everywhere(&ada) {
+            ada.get(&format!("/secrets/{id}")).await.expect(200);
+        }
+        let mount = format!("team{round}");
+        setting(&admin, &format!("secrets/{mount}"), json!({ "plugin": "kv" })).await.expect(200);
+        for admin in nodes.everywhere(&admin) {
+            admin.get(&format!("/secrets/{mount}/x")).await.expect(404);
+            admin.put(&format!("/secrets/{mount}/x"), json!({ "value": canary("y") })).await.expect(200);
+            admin.delete(&format!("/secrets/{mount}/x")).await.expect(200);
+        }
+        let next = nodes.servers[2].here(&ada);
+        let session = next.post("/token/renew", json!({ "refresh_token": ada.refresh_token() })).await.expect(200);
+        for ada in nodes.everywhere(&ada.with_session(session)) {
+            ada.get("/users/me").await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_seal_of_the_store_is_a_seal_of_every_node() {
+    let nodes = Nodes::start(3).await;
+    let admin = nodes.admin().await;
+    let everywhere = nodes.everywhere(&admin);
+    for admin in &everywhere {
+        admin.get("/users/me").await.expect(200);
+    }
+    nodes.wires[2].postgres.set(Way::Hold);
+    admin.post("/sys/seal", json!({})).await.expect(200);
+    for _ in 0..5 {
+        for (node, admin) in everywhere.iter().enumerate() {
+            assert_ne!(soon(admin, "/users/me").await, Some(200), "node {node}");
+        }
+    }
+    nodes.heal();
+    for admin in &everywhere {
+        eventually("it says why", || async {
+            admin.get("/users/me").attempt().await.filter(|answer| answer.text.contains("sealed"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_dies_or_leaves_holds_nobody_up_for_long() {
+    let mut nodes = Nodes::start(3).await;
+    let admin = nodes.admin().await;
+    let change = || admin.post("/sys/security", json!({ "passwords": { "min_length": 14 } }));
+    let clock = coffer::clock::Clock::system();
+    nodes.servers[1].kill9();
+    let begin = clock.monotonic();
+    change().await.expect(200);
+    assert!(clock.monotonic() - begin > Duration::from_secs(1), "it was waited for");
+    eventually("it is struck off the roll", || async {
+        let begin = clock.monotonic();
+        change().await.expect(200);
+        (clock.monotonic() - begin < Duration::from_secs(1)).then_some(())
+    })
+    .await;
+    nodes.servers[1].launch();
+    nodes.servers[1].wait_ready().await;
+    let back = nodes.servers[1].here(&admin);
+    eventually("it is back", || async { (soon(&back, "/users/me").await == Some(200)).then_some(()) }).await;
+    // One that is told to stop says so.
+    assert!(nodes.servers[1].sigterm().success());
+    let begin = clock.monotonic();
+    change().await.expect(200);
+    assert!(clock.monotonic() - begin < Duration::from_secs(1), "nobody waits for who has left");
+}
