@@ -7,6 +7,7 @@
 //! down no secret that went over the wire (`leaks`).
 
 mod audit;
+mod cli;
 mod client;
 mod config;
 mod leaks;
@@ -19,7 +20,8 @@ mod services;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-pub use client::{Call, Client};
+pub use cli::{Cli, ran};
+pub use client::{Answer, Call, Client};
 pub use leaks::{canary, unique};
 pub use nodes::Nodes;
 pub use proxy::Way;

@@ -13,8 +13,9 @@ struct Row {
     name: &'static str,
     /// What the victim asks, below `/api/v1`.
     probe: &'static str,
-    /// Asked at the first node, of the admin or of the victim.
-    change: fn(admin: &Client, victim: &Client) -> Call,
+    role: &'static str,
+    /// Asked at the first node, by the admin, by another session of the victim's, or by the victim.
+    change: fn(admin: &Client, other: &Client, victim: &Client) -> Call,
     /// How it is undone for the next row.
     undo: Option<fn(&Client) -> Call>,
 }
@@ -27,44 +28,83 @@ fn roles(admin: &Client, given: &str) -> Call {
     admin.post("/sys/security", json!({ "logins": { "roles": { "password": [given] } } }))
 }
 
+fn update(admin: &Client, victim: &Client, change: Value) -> Call {
+    admin.post(&format!("/users/{}/update", victim.username), change)
+}
+
+const FORBID: &str = r#"forbid (principal in Role::"user", action, resource in Resource::"secrets/kv");"#;
 const SECRET: &str = "/secrets/kv/~/x";
 
 fn rows() -> Vec<Row> {
     vec![
         Row {
             name: "a session is ended by its token",
+            role: "user",
             probe: SECRET,
-            change: |_, victim| victim.post("/token/revoke", json!({ "token": victim.token() })),
+            change: |_, _, victim| victim.post("/token/revoke", json!({ "token": victim.token() })),
             undo: None,
         },
         Row {
             name: "a session is ended by its id",
+            role: "user",
             probe: "/users/me",
-            change: |_, victim| victim.post(&format!("/sessions/{}/revoke", victim.session_id()), json!({})),
+            change: |_, _, victim| victim.post(&format!("/sessions/{}/revoke", victim.session_id()), json!({})),
             undo: None,
         },
         Row {
-            name: "a user is deleted",
+            name: "the others of a user end",
+            role: "user",
             probe: SECRET,
-            change: |admin, victim| admin.post(&format!("/users/{}/delete", victim.username), json!({})),
+            change: |_, other, _| other.post("/sessions/revoke", json!({ "others": true })),
+            undo: None,
+        },
+        Row {
+            name: "a user is disabled",
+            role: "user",
+            probe: SECRET,
+            change: |admin, _, victim| update(admin, victim, json!({ "disabled": true })),
+            undo: None,
+        },
+        Row {
+            name: "an admin is one no more",
+            role: "admin",
+            probe: "/sys/settings",
+            change: |admin, _, victim| update(admin, victim, json!({ "role": "user" })),
+            undo: None,
+        },
+        Row {
+            name: "a policy forbids it",
+            role: "user",
+            probe: SECRET,
+            change: |admin, _, _| admin.put("/sys/policies/nothing", json!({ "text": FORBID })),
+            undo: Some(|admin| admin.delete("/sys/policies/nothing")),
+        },
+        Row {
+            name: "a user is deleted",
+            role: "user",
+            probe: SECRET,
+            change: |admin, _, victim| admin.post(&format!("/users/{}/delete", victim.username), json!({})),
             undo: None,
         },
         Row {
             name: "a secrets mount is disabled",
+            role: "user",
             probe: SECRET,
-            change: |admin, _| setting(admin, "secrets/kv", json!({ "enabled": false })),
+            change: |admin, _, _| setting(admin, "secrets/kv", json!({ "enabled": false })),
             undo: Some(|admin| setting(admin, "secrets/kv", json!({ "enabled": true }))),
         },
         Row {
             name: "logins may no longer give the role",
+            role: "user",
             probe: SECRET,
-            change: |admin, _| roles(admin, "admin"),
+            change: |admin, _, _| roles(admin, "admin"),
             undo: Some(|admin| roles(admin, "*")),
         },
         Row {
             name: "all that came in by a mount ends",
+            role: "user",
             probe: "/users/me",
-            change: |admin, _| setting(admin, "auth/password", json!({ "end_sessions": true })),
+            change: |admin, _, _| setting(admin, "auth/password", json!({ "end_sessions": true })),
             undo: None,
         },
     ]
@@ -93,7 +133,7 @@ async fn soon(client: &Client, path: &str) -> Option<u16> {
 }
 
 async fn victim(nodes: &Nodes, row: &Row) -> Vec<Client> {
-    let victim = nodes.login(0, &unique("victim"), "user").await;
+    let victim = nodes.login(0, &unique("victim"), row.role).await;
     victim.post("/secrets/create", json!({ "secret_id": "kv/~/x", "value": canary("x") })).await.expect(200);
     let everywhere = nodes.everywhere(&victim);
     for client in &everywhere {
@@ -109,6 +149,7 @@ async fn told(faults: &[usize]) {
         for row in rows() {
             let admin = nodes.admin().await;
             let victims = victim(&nodes, &row).await;
+            let other = nodes.login(0, &victims[0].username, row.role).await;
             let last = &nodes.wires[2];
             last.redis.set(redis.unwrap_or(Way::Through));
             last.postgres.set(postgres.unwrap_or(Way::Through));
@@ -116,7 +157,7 @@ async fn told(faults: &[usize]) {
             for victim in &victims {
                 soon(victim, row.probe).await;
             }
-            let answer = (row.change)(&admin, &victims[0]).await;
+            let answer = (row.change)(&admin, &other, &victims[0]).await;
             assert_eq!(answer.status, 200, "{}, {fault}: {}", row.name, answer.text);
             // From here on nowhere.
             let clock = coffer::clock::Clock::system();

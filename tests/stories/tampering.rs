@@ -88,6 +88,8 @@ async fn every_field_of_a_session_copied_swapped_or_emptied_gives_nothing() {
 async fn a_whole_session_under_the_name_of_another_gives_nothing() {
     let mut hand = Hand::new().await;
     let (ada, admin) = (hand.server.login("ada").await, hand.server.admin().await);
+    // Not used before: so the server remembers neither.
+    let (ada, admin) = (hand.fresh(&ada).await, hand.fresh(&admin).await);
     let (of_ada, of_admin) = (hand.key(&ada).await, hand.key(&admin).await);
     let () = hand.redis.del(&of_ada).await.expect("a key is removed");
     let () = redis::cmd("COPY").arg(&of_admin).arg(&of_ada).query_async(&mut hand.redis).await.expect("a copy");

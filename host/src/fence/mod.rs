@@ -134,6 +134,14 @@ impl Fence {
         self.0.view.put(to, counter.key(), &u64::from_be_bytes(ids::random()), None);
     }
 
+    /// Makes a batch rest on nobody raising `counter` from now on: for a change that is right only as
+    /// long as nothing of that kind changes.
+    pub async fn rest_on(&self, to: &mut Writes, counter: Counter) -> Result<(), Error> {
+        let read = self.0.view.get_bytes(counter.key()).await?;
+        self.0.view.expect_as_read(to, counter.key(), read.as_ref());
+        Ok(())
+    }
+
     /// Differs from what it was whenever anybody has raised `counter` in between.
     pub fn generation(&self, counter: Counter) -> u64 {
         self.0.generations[counter as usize].load(Ordering::Acquire)

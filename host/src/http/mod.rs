@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod client_address;
 mod connection;
 mod convert;
+mod cursor;
 pub mod dev_certificate;
 pub mod error;
 pub mod form;
@@ -30,6 +31,7 @@ mod slots;
 mod state;
 mod trail;
 mod unasked;
+mod whose;
 
 #[cfg(test)]
 mod tests;

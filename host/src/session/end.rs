@@ -1,5 +1,6 @@
 use super::{
-    AnyToken, EpochOf, Error, Raised, Session, Sessions, Verdict, Was, epochs,
+    AnyToken, EpochOf, Error, Session, Sessions, Verdict, Was,
+    epochs::{self, Raised},
     record::Facts,
     renew::PAUSE,
     standing::{Family, Standing},
@@ -44,9 +45,13 @@ impl Sessions {
 
     /// Ends all of something in the caller's batch, from its commit on. Before the answer the
     /// caller awaits `settled`.
-    pub fn end_all(&self, to: &mut Writes, of: EpochOf) -> Raised {
+    pub fn end_all(&self, to: &mut Writes, of: EpochOf) {
+        self.raise(to, &of);
+    }
+
+    fn raise(&self, to: &mut Writes, of: &EpochOf) -> Raised {
         self.fence.raise(to, Counter::Epochs);
-        epochs::raise(&epochs::view(&self.barrier), to, &of)
+        epochs::raise(&epochs::view(&self.barrier), to, of)
     }
 
     /// To be awaited after the commit of `end_all` and before the answer.
@@ -68,7 +73,7 @@ impl Sessions {
         families.push((session.id.clone(), own));
         // The batch rests on all of them being alive: an ending that came between is not undone.
         families.iter().for_each(|(id, family)| self.expect_alive(to, id, &family.facts));
-        let raised = self.end_all(to, EpochOf::User(session.user.clone()));
+        let raised = self.raise(to, &EpochOf::User(session.user.clone()));
         Ok(Kept { families, raised })
     }
 

@@ -51,7 +51,7 @@ mod thief;
 mod uses_tests;
 
 pub use end::Kept;
-pub use epochs::{EpochOf, Epochs, EpochsOf, Raised};
+pub use epochs::{EpochOf, Epochs, EpochsOf};
 pub use error::Error;
 pub use record::Record;
 pub use renew::Pending;

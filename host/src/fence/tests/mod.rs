@@ -142,6 +142,19 @@ async fn a_counter_that_was_tampered_with_is_an_error_and_never_freshness() {
     assert!(!nodes[0].fence.is_fresh());
 }
 
+#[tokio::test]
+async fn what_rests_on_a_counter_conflicts_with_whoever_raises_it() {
+    let (nodes, ..) = nodes(2);
+    for raised in [Counter::Users, Counter::Roles] {
+        let mut writes = Writes::default();
+        nodes[0].fence.rest_on(&mut writes, Counter::Users).await.unwrap();
+        nodes[0].fence.raise(&mut writes, Counter::Roles);
+        nodes[1].change(&[raised]).await;
+        let stored = nodes[0].barrier.commit(writes).await;
+        assert_eq!(stored.is_err(), raised == Counter::Users);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Change(usize, Vec<usize>),
