@@ -54,6 +54,17 @@ pub const REDIS_WAIT: Duration = Duration::from_millis(250);
 /// The fence: how often a node asks what has changed, and how old an answer may be.
 pub const FENCE_ASK: Duration = Duration::from_millis(250);
 pub const FENCE_STALE: Duration = Duration::from_secs(1);
+/// How long a change waits for other nodes: a little longer than they may use what they remember.
+pub const FENCE_SETTLE: Duration = Duration::from_millis(1100);
+/// How often whoever waits for them looks.
+pub const FENCE_LOOK: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 10 });
+/// How long an ask may be held up by what it writes.
+pub const FENCE_WRITE: Duration = Duration::from_millis(500);
+/// Nodes: how often each beats, for how long a beat holds, and after how long without a new one a
+/// node is struck off. `NODE_GONE` is more than `NODE_HELD` and `FENCE_STALE` together.
+pub const NODE_BEAT: Duration = Duration::from_secs(1);
+pub const NODE_HELD: Duration = Duration::from_secs(3);
+pub const NODE_GONE: Duration = Duration::from_secs(5);
 
 /// Audit: anonymous refusals that are recorded one by one, each second and node.
 pub const ANONYMOUS_RECORDS: u32 = 50;
@@ -228,6 +239,8 @@ pub const SESSION_DEVICE_BYTES: usize = 256;
 pub const SESSION_COPIES: u64 = 10_000;
 /// How long a row that says a session has ended outlives the session's natural end.
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than a family's own row those of its uses are kept.
+pub const USES_KEPT: Duration = Duration::from_secs(60);
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
 /// A manifest, and what a component may consist of.

@@ -9,7 +9,7 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::Fence,
+    fence::{Company, Fence},
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
@@ -39,7 +39,7 @@ impl App {
             AuditSink::Stdout => audit::Sink::Stdout,
         };
         let audit = Audit::open(sink, clock.clone(), barrier.clone()).await?;
-        let fence = Fence::new(barrier.clone(), clock.clone());
+        let fence = Fence::among(company(config), barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
@@ -110,6 +110,16 @@ impl App {
         });
         operate.open_with_key().await?;
         Ok(Self { audit, barrier, clock, fence, login, operate, policies, secrets, sessions, settings, storage, users })
+    }
+}
+
+/// SQLite lets one process in. Sessions beside the data are for one node, wherever the data is.
+fn company(config: &Config) -> Company {
+    let shared = config.storage.url.reveal().starts_with("postgres");
+    match (&config.sessions.store, shared) {
+        (_, false) => Company::None,
+        (SessionStore::Embedded, true) => Company::Refused,
+        (SessionStore::Redis(_), true) => Company::Welcome,
     }
 }
 

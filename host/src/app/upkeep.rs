@@ -16,9 +16,6 @@ impl App {
         let mut ticks = every(limits::FENCE_ASK);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.barrier.obey().await {
-                tracing::debug!(%error, "the store does not say whether it is sealed");
-            }
             if let Err(error) = self.operate.keep_up().await {
                 tracing::warn!(%error, "cannot keep up with the store");
             }
@@ -59,6 +56,7 @@ impl App {
         if let Err(error) = self.audit.seal_head().await {
             tracing::warn!(%error, "the last head of the audit trail is not sealed");
         }
+        self.fence.leave().await;
         self.storage.close().await;
     }
 }

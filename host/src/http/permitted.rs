@@ -189,9 +189,13 @@ pub(super) async fn raw(
     takes: Takes,
 ) -> Result<(Raw, Caller), ApiError> {
     let (parts, body) = request.into_parts();
-    let caller = authenticated(&parts, app).await?;
+    let (caller, known) = (authenticated(&parts, app).await?, app.fence.generations());
     trail(&parts)?.known(operation, who(&caller.authenticated));
     let body = body::read(&parts, body, takes).await?;
+    // A body may take its time. Who was good when it began is looked at again where anything has
+    // changed since: nobody keeps a request open to act after the end of a session.
+    let same = takes == Takes::Nothing || app.fence.is_fresh() && app.fence.generations() == known;
+    let caller = if same { caller } else { authenticated(&parts, app).await? };
     Ok((Raw { parts, body }, caller))
 }
 

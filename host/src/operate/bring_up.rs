@@ -17,7 +17,7 @@ impl Operate {
     /// After each unsealing: what access rests on is read before anybody is served.
     pub async fn bring_up(&self) -> Result<(), Error> {
         let parts = &self.0;
-        parts.fence.ask().await?;
+        parts.fence.join().await?;
         parts.security.refresh().await?;
         parts.mounts.refresh().await?;
         Ok(())
