@@ -17,7 +17,7 @@ mod services;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-pub use client::{Call, Client};
+pub use client::{Answer, Call, Client};
 pub use leaks::{canary, unique};
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};
 

@@ -2,7 +2,9 @@
 
 use axum::extract::FromRef;
 
-use crate::{app::App, login::Login, operate::Operate, secrets::Secrets, settings::Settings, users::Users};
+use crate::{
+    app::App, login::Login, operate::Operate, policy::Policies, secrets::Secrets, settings::Settings, users::Users,
+};
 
 macro_rules! handed {
     ($($service:ident $field:ident),+) => {$(
@@ -14,4 +16,4 @@ macro_rules! handed {
     )+};
 }
 
-handed!(Login login, Operate operate, Secrets secrets, Settings settings, Users users);
+handed!(Login login, Operate operate, Policies policies, Secrets secrets, Settings settings, Users users);

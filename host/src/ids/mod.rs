@@ -8,7 +8,7 @@ mod path;
 mod random;
 mod scope;
 
-pub use name::{Email, MountName, PluginName, RoleName, Username};
+pub use name::{Email, MountName, PluginName, PolicyName, RoleName, Username};
 pub use path::{Folder, SecretPath};
 pub use random::{MountId, ROOT_MOUNT, RequestId, SessionId, UserId, random, random_base62};
 pub use scope::{Action, Scope};

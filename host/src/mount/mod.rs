@@ -28,8 +28,8 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName, PluginName},
-    runtime::{Argon2Cost, Facts, Grant, Plugin, Runtime, egress::Credentials},
-    security::Security,
+    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, egress::Credentials},
+    security::{self, Security},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -188,8 +188,13 @@ impl Mounts {
         Ok(Attempts::new(parts, mount, live, (facts, place), (bounds, self.passwords())))
     }
 
-    fn passwords(&self) -> Argon2Cost {
-        let cost = self.0.security.rules().passwords.argon2;
-        Argon2Cost { memory_kib: cost.memory_kib, passes: cost.iterations, lanes: cost.parallelism }
+    fn passwords(&self) -> PasswordCosts {
+        let cost = |cost: &security::Argon2| Argon2Cost {
+            memory_kib: cost.memory_kib,
+            passes: cost.iterations,
+            lanes: cost.parallelism,
+        };
+        let (rules, earlier) = (self.0.security.rules(), self.0.security.earlier_costs());
+        PasswordCosts { present: cost(&rules.passwords.argon2), earlier: earlier.iter().map(cost).collect() }
     }
 }

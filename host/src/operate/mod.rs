@@ -9,10 +9,12 @@ mod error;
 mod init;
 mod removed;
 mod root;
+mod shares;
 mod trail;
 
 pub use error::Error;
 pub use init::{Initialised, Shares};
+pub use shares::{Bring, Brought};
 
 use crate::{
     audit::Audit,

@@ -23,7 +23,7 @@ pub struct Call {
     /// What the host adds to requests of the plugin's.
     pub credentials: Arc<Credentials>,
     pub bounds: Bounds,
-    pub passwords: Argon2Cost,
+    pub passwords: PasswordCosts,
     /// The call came by GET: it may neither write nor `intend`.
     pub read_only: bool,
 }
@@ -93,7 +93,23 @@ impl Default for Bounds {
     }
 }
 
-/// Parameters for new password hashes, Argon2id.
+/// What password hashes cost.
+#[derive(Clone, Debug, Default)]
+pub struct PasswordCosts {
+    /// Of new ones.
+    pub present: Argon2Cost,
+    /// Of older ones that may still be about. A refusal costs the sum, whatever was compared: so
+    /// its time does not tell a user with an old hash from one with a new hash, or from nobody.
+    pub earlier: Arc<[Argon2Cost]>,
+}
+
+impl From<Argon2Cost> for PasswordCosts {
+    fn from(present: Argon2Cost) -> Self {
+        Self { present, earlier: Arc::default() }
+    }
+}
+
+/// Parameters for password hashes, Argon2id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Cost {
     pub memory_kib: u32,

@@ -36,7 +36,7 @@ pub mod types;
 mod workers;
 
 pub use cache::Cache;
-pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Outcome};
+pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Outcome, PasswordCosts};
 pub use egress::{Egress, HostGrant};
 pub use error::Error;
 pub use imports::is_offered;

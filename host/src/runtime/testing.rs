@@ -156,7 +156,7 @@ impl Bench {
             credentials: Arc::default(),
             // Generous where a busy machine would matter.
             bounds: Bounds { wall: Duration::from_secs(20), ..Bounds::default() },
-            passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 },
+            passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 }.into(),
             read_only: false,
         };
         Self {

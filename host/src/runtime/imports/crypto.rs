@@ -67,17 +67,17 @@ impl Host for Sandbox {
     async fn password_hash(&mut self, password: String) -> Result<String, Stop> {
         let password = Zeroizing::new(password);
         self.check_crypto("password-hash")?;
-        bounded(self.shared.passwords.hash(password, self.call.passwords)).await?
+        bounded(self.shared.passwords.hash(password, self.call.passwords.present)).await?
     }
 
     async fn password_verify(&mut self, password: String, phc: Option<String>) -> Result<bool, Stop> {
         let password = Zeroizing::new(password);
         self.check_crypto("password-hash")?;
-        bounded(self.shared.passwords.verify(password, phc.as_deref(), self.call.passwords)).await?
+        bounded(self.shared.passwords.verify(password, phc.as_deref(), &self.call.passwords)).await?
     }
 
     fn password_outdated(&mut self, phc: String) -> wasmtime::Result<bool> {
-        Ok(passwords::is_outdated(&phc, self.call.passwords))
+        Ok(passwords::is_outdated(&phc, self.call.passwords.present))
     }
 
     fn constant_time_eq(&mut self, a: Vec<u8>, b: Vec<u8>) -> wasmtime::Result<bool> {

@@ -35,7 +35,7 @@ async fn a_password_is_verified_and_nobody_elses() {
     assert!(!sandbox.password_verify("hunter23".into(), Some(phc.clone())).await.unwrap());
     assert!(!sandbox.password_verify("hunter22".into(), None).await.unwrap());
     assert!(!sandbox.password_outdated(phc.clone()).unwrap());
-    sandbox.call.passwords = Argon2Cost { memory_kib: 128, passes: 1, lanes: 1 };
+    sandbox.call.passwords = Argon2Cost { memory_kib: 128, passes: 1, lanes: 1 }.into();
     assert!(sandbox.password_outdated(phc.clone()).unwrap());
     assert!(sandbox.password_verify("hunter22".into(), Some(phc)).await.unwrap());
     assert!(sandbox.password_outdated("rubbish".into()).unwrap());
