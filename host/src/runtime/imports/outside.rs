@@ -27,7 +27,7 @@ use crate::limits;
 impl Host for Sandbox {
     async fn send(&mut self, request: Request) -> Result<Response, Stop> {
         let mut sent = self.send_all(vec![request]).await?;
-        let answer = sent.pop().ok_or_else(|| Fault::Limit("requests"))?;
+        let answer = sent.pop().ok_or(Fault::Limit("requests"))?;
         answer.map(told).map_err(|refusal| Stop::told(refusal.code, refusal.message))
     }
 
