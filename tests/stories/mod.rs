@@ -48,7 +48,13 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod cli;
+mod cli_api;
+mod cli_names;
+mod cli_run;
+mod cli_secrets;
 mod credentials;
+mod doctor;
 mod fixtures;
 mod kv_verbs;
 mod limits_and_bad_input;
@@ -61,6 +67,8 @@ mod persistence;
 mod plain_http;
 mod policies;
 mod readme;
+mod redis_faults;
+mod redis_kinds;
 mod renew;
 mod revoke;
 mod roles;
@@ -74,4 +82,5 @@ mod sys_seal;
 mod throttling;
 mod tls;
 mod token;
+mod transit;
 mod users;
