@@ -183,6 +183,7 @@ impl Bench {
             passwords: Arc::new(Passwords::new(2)),
             makers: Arc::new(Workers::new(1)),
             egress: self.egress.clone(),
+            sending: tokio::sync::Semaphore::new(2),
             tally: Tally::default(),
         };
         Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
