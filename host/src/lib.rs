@@ -32,6 +32,7 @@ pub mod policy;
 
 pub mod login;
 pub mod operate;
+pub mod plugins;
 pub mod secrets;
 pub mod settings;
 pub mod users;

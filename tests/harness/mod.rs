@@ -9,6 +9,7 @@
 mod audit;
 mod client;
 mod config;
+mod guest;
 mod leaks;
 pub mod raw;
 mod server;
@@ -17,7 +18,8 @@ mod services;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-pub use client::{Call, Client};
+pub use client::{Answer, Call, Client};
+pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};
 

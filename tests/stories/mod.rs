@@ -55,6 +55,8 @@ mod mounts;
 mod openapi;
 mod persistence;
 mod plain_http;
+mod plugins;
+mod plugins_life;
 mod readme;
 mod renew;
 mod revoke;

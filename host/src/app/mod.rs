@@ -11,7 +11,7 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, policy::Policies,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins, policy::Policies,
     secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
 };
 
@@ -24,6 +24,7 @@ pub struct App {
     pub fence: Fence,
     pub login: Login,
     pub operate: Operate,
+    pub plugins: Plugins,
     pub policies: Policies,
     pub secrets: Secrets,
     pub sessions: Sessions,

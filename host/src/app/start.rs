@@ -13,6 +13,7 @@ use crate::{
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
+    plugins::{self, Plugins},
     policy::Policies,
     runtime::{self, Runtime},
     secrets::Secrets,
@@ -42,8 +43,10 @@ impl App {
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
-        let (catalog, runtime) = (Catalog::new(shipped)?, Runtime::new(clock.clone(), runtime::Options::default())?);
-        let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
+        let catalog = Catalog::open(shipped, &barrier)?;
+        let runtime = Runtime::new(clock.clone(), runtime::Options::default())?;
+        let parts = (&barrier, &clock, &fence);
+        let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
         let store = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
@@ -83,6 +86,14 @@ impl App {
             security: security.clone(),
             sessions: sessions.clone(),
         });
+        let plugins = Plugins::new(plugins::Parts {
+            barrier: barrier.clone(),
+            catalog,
+            clock: clock.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+        });
         let secrets = Secrets::new(barrier.clone(), mounts.clone(), policies.clone());
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
@@ -104,7 +115,7 @@ impl App {
             sessions: sessions.clone(),
         });
         operate.open_with_key().await?;
-        Ok(Self { audit, barrier, clock, fence, login, operate, policies, secrets, sessions, settings, storage, users })
+        Ok(Self { audit, barrier, clock, fence, login, operate, plugins, policies, secrets, sessions, settings, storage, users })
     }
 }
 

@@ -48,6 +48,9 @@ impl App {
             if let Err(error) = self.operate.sweep_removed().await {
                 tracing::warn!(%error, "what removed mounts have left is not swept");
             }
+            if let Err(error) = self.operate.migrate().await {
+                tracing::warn!(%error, "what upgraded mounts hold is not moved on");
+            }
         }
     }
 

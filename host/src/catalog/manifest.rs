@@ -155,6 +155,24 @@ struct Head {
     _description: Option<String>,
 }
 
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Secrets => "secrets",
+        }
+    }
+}
+
+impl Method {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
 impl Default for Auth {
     fn default() -> Self {
         Self { identifier: None, subjects: Subjects::External, client_credentials: false }

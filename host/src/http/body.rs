@@ -1,5 +1,7 @@
 //! The body of a request: how much of it is read, for how long, and as what.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header, request::Parts},
@@ -7,6 +9,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     error::{ApiError, Kind},
@@ -27,7 +30,22 @@ pub enum Takes {
     ObjectOrForm,
     /// Nothing: a body that is not empty is refused.
     Nothing,
+    /// A file of this type. It is read once it is known that the caller may send it: memory for
+    /// files is not for everybody to take.
+    Upload(&'static str),
 }
+
+/// A file that was read, and the room that it takes.
+#[derive(Clone)]
+pub struct Received {
+    pub bytes: Bytes,
+    pub room: Room,
+}
+
+/// Given back when the last who holds it is done with the file.
+pub type Room = Arc<SemaphorePermit<'static>>;
+
+static UPLOADS: Semaphore = Semaphore::const_new(limits::UPLOADS);
 
 /// The members of a body, each once, bounded in depth and number. Not yet of any type of ours.
 #[derive(Clone, PartialEq)]
@@ -67,7 +85,7 @@ pub async fn read(parts: &Parts, body: Body, takes: Takes) -> Result<Members, Ap
     let media = Media::of(&parts.headers);
     let fits = |first: Option<u8>| match (takes, first) {
         (_, None) => true,
-        (Takes::Nothing, Some(_)) => false,
+        (Takes::Nothing | Takes::Upload(_), Some(_)) => false,
         // curl calls everything a form, so what begins like an object is taken for one.
         (_, Some(b'{')) => true,
         (Takes::ObjectOrForm, Some(_)) => matches!(media, Media::Json | Media::Form),
@@ -87,8 +105,38 @@ pub async fn read(parts: &Parts, body: Body, takes: Takes) -> Result<Members, Ap
     Ok(Members { value, is_form: false })
 }
 
+/// What can be refused of an upload before it is read: 415, then 413.
+fn check_upload(parts: &Parts, media: &'static str) -> Result<(), ApiError> {
+    if is_encoded(&parts.headers) || Media::of(&parts.headers) != Media::Other(media.to_owned()) {
+        return Err(ApiError::new(Kind::UnsupportedMediaType));
+    }
+    match declared(&parts.headers).is_some_and(|length| length > limits::UPLOAD_BYTES as u64) {
+        true => Err(ApiError::new(Kind::BodyTooLarge)),
+        false => Ok(()),
+    }
+}
+
+/// What is read before anything is decided: the members, and no file yet.
+pub async fn begin(parts: &Parts, body: Body, takes: Takes) -> Result<(Members, Option<Body>), ApiError> {
+    match takes {
+        Takes::Upload(media) => {
+            check_upload(parts, media)?;
+            Ok((Members { value: Value::Object(Map::new()), is_form: false }, Some(body)))
+        }
+        _ => Ok((read(parts, body, takes).await?, None)),
+    }
+}
+
+/// The file itself, while there is room.
+pub async fn receive(parts: &Parts, body: Body, takes: Takes) -> Result<Received, ApiError> {
+    let Takes::Upload(media) = takes else { return Err(ApiError::internal("a file that nobody takes")) };
+    let room = UPLOADS.try_acquire().map_err(|_| ApiError::new(Kind::Unavailable))?;
+    let bytes = read_bytes(parts, body, media, limits::UPLOAD_BYTES).await?;
+    Ok(Received { bytes, room: Arc::new(room) })
+}
+
 /// Reads a body as it is, for uploads.
-pub async fn read_bytes(parts: &Parts, body: Body, media: &'static str, most: usize) -> Result<Bytes, ApiError> {
+async fn read_bytes(parts: &Parts, body: Body, media: &'static str, most: usize) -> Result<Bytes, ApiError> {
     let fits = Media::of(&parts.headers) == Media::Other(media.to_owned());
     let bytes = collect(parts, body, most, |_| fits).await?;
     if bytes.is_empty() { Err(ApiError::at(Kind::Missing, ["body"])) } else { Ok(bytes) }

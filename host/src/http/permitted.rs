@@ -87,8 +87,8 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
         let caller = authenticated(&parts, app).await?;
         let trail = trail(&parts)?;
         trail.known(I::OPERATION, who(&caller.authenticated));
-        let body = body::read(&parts, body, I::TAKES).await?;
-        let raw = Raw { parts, body };
+        let (body, file) = body::begin(&parts, body, I::TAKES).await?;
+        let mut raw = Raw { parts, body };
         let (action, resource) = I::target(&raw, &caller, app)?;
         let about = |decision: &str| About {
             resource: Some(resource.path()),
@@ -116,6 +116,10 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
             app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let decision = Some(format!("allowed: {}", permit.reason()));
+        if let Some(file) = file {
+            let received = body::receive(&raw.parts, file, I::TAKES).await?;
+            raw.parts.extensions.insert(received);
+        }
         let input = I::read(raw)?;
         let values = input.values();
         trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, values, ..asked }).await?;

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRef;
 
-use crate::{app::App, login::Login, operate::Operate, secrets::Secrets, settings::Settings, users::Users};
+use crate::{app::App, login::Login, operate::Operate, plugins::Plugins, secrets::Secrets, settings::Settings, users::Users};
 
 macro_rules! handed {
     ($($service:ident $field:ident),+) => {$(
@@ -14,4 +14,4 @@ macro_rules! handed {
     )+};
 }
 
-handed!(Login login, Operate operate, Secrets secrets, Settings settings, Users users);
+handed!(Login login, Operate operate, Plugins plugins, Secrets secrets, Settings settings, Users users);

@@ -10,6 +10,7 @@ mod init;
 mod removed;
 mod root;
 mod trail;
+mod upgrades;
 
 pub use error::Error;
 pub use init::{Initialised, Shares};

@@ -1,6 +1,8 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
 mod openapi;
+mod plugin_inputs;
+mod plugins;
 mod seal;
 mod secret_inputs;
 mod secret_shapes;
@@ -43,6 +45,8 @@ pub fn routes() -> Router<App> {
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),
         (&["/sys/security"], get(settings::security).post(settings::set_security)),
+        (&["/sys/plugins"], get(plugins::list)),
+        (&["/sys/plugins/{name}/{version}"], get(plugins::get).put(plugins::put).delete(plugins::delete)),
         (&["/sys/init"], post(seal::init)),
         (&["/sys/unseal"], post(seal::unseal)),
         (&["/sys/seal"], post(seal::seal)),

@@ -8,7 +8,7 @@ use axum::{
 };
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
-use super::{seal, secret_verbs, secrets, sessions, settings, token, users};
+use super::{plugins, seal, secret_verbs, secrets, sessions, settings, token, users};
 use crate::http::{error::ApiResult, openapi as shared};
 
 #[derive(OpenApi)]
@@ -39,6 +39,10 @@ use crate::http::{error::ApiResult, openapi as shared};
         settings::history,
         settings::security,
         settings::set_security,
+        plugins::list,
+        plugins::get,
+        plugins::put,
+        plugins::delete,
         seal::init,
         seal::unseal,
         seal::seal,
@@ -53,6 +57,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         (name = "users", description = "Who may log in."),
         (name = "secrets", description = "Secrets, and the verbs of their engines."),
         (name = "settings", description = "What rules the server, its plugins among it."),
+        (name = "plugins", description = "What can be mounted: shipped, and uploaded."),
         (name = "system", description = "The server itself."),
     ),
     modifiers(&Routes)
