@@ -17,7 +17,7 @@ pub struct Guest {
     migrate: Option<String>,
 }
 
-/// The allocator, and the answers: an empty success at 2048, an error with the code `denied` at 1088.
+/// The allocator, and the answers of `check`: an empty success at 2048, an error with the code `denied` at 1088.
 const COMMON: &str = r#"
     (memory (export "memory") 2)
     (global $heap (mut i32) (i32.const 65536))
@@ -29,8 +29,8 @@ const COMMON: &str = r#"
         (local.get $at))
     (func $refuse (result i32)
         (i32.store (i32.const 1088) (i32.const 1))
-        (i32.store offset=8 (i32.const 1088) (i32.const 1200))
-        (i32.store offset=12 (i32.const 1088) (i32.const 6))
+        (i32.store offset=4 (i32.const 1088) (i32.const 1200))
+        (i32.store offset=8 (i32.const 1088) (i32.const 6))
         (i32.const 1088))
     (data (i32.const 1200) "denied")
 "#;
@@ -107,7 +107,7 @@ impl Guest {
         let world = resolve.select_world(&[package], Some("secrets-engine")).expect("a world");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
         let mut encoder = ComponentEncoder::default();
-        encoder = encoder.module(&module).expect("a module of the world");
+        encoder.module(&module).expect("a module of the world");
         let mut wasm = encoder.encode().expect("a component");
         let head = format!("[plugin]\nname = \"{name}\"\nversion = \"{version}\"\nkind = \"secrets\"\napi = \"1.0\"\n");
         append_section(&mut wasm, "coffer:manifest", format!("{head}{manifest}").as_bytes());

@@ -56,6 +56,7 @@ mod openapi;
 mod persistence;
 mod plain_http;
 mod plugins;
+mod plugins_cli;
 mod plugins_life;
 mod readme;
 mod renew;

@@ -99,7 +99,11 @@ async fn what_is_no_plugin_is_refused_and_says_why() {
     let whole = Guest::new("hello", "1.0.0").build();
     refused(b"\x7fELF".to_vec(), "not WebAssembly").await;
     refused(wat::parse_str("(module)").unwrap(), "core module").await;
-    refused(whole[..whole.len() / 2].to_vec(), "damaged").await;
+    refused(whole[..whole.len() - 7].to_vec(), "damaged").await;
+    for part in 1..20 {
+        let wasm = whole[..whole.len() * part / 20].to_vec();
+        upload(&admin, "hello", "1.0.0", wasm).await.expect_type(422, "bad_plugin");
+    }
     let mut sockets = wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.6" (instance)))"#).unwrap();
     append_section(&mut sockets, "coffer:manifest", b"[plugin]\nname='hello'\nversion='1.0.0'\nkind='secrets'\napi='1.0'");
     refused(sockets, "wasi:sockets/tcp@0.2.6").await;

@@ -65,6 +65,12 @@ impl Client {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    /// An upload.
+    pub async fn put_bytes(&self, path: &str, bytes: &[u8], media_type: &'static str) -> Result<Value, Failure> {
+        let request = self.request(Method::PUT, path).header(reqwest::header::CONTENT_TYPE, media_type);
+        self.send(request.body(bytes.to_vec())).await
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}/api/v1/{path}", self.address));
         match &self.token {

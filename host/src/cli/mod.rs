@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod audit;
 mod client;
 mod exit;
+mod plugin;
 pub mod process;
 mod ready;
 mod seal;
@@ -38,6 +39,9 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
+    /// Write, try, sign and install plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -52,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
+        Command::Plugin(command) => block_on(plugin::run(command)),
         Command::Audit(audit::Command::Verify(arguments)) => block_on(audit::verify(arguments)),
     });
     match outcome {

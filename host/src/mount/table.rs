@@ -40,6 +40,13 @@ impl Table {
 #[derive(Debug, Default)]
 pub(super) struct Compiled(Mutex<HashMap<Digest, Plugin>>);
 
+#[cfg(test)]
+impl Compiled {
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
 impl Mount {
     /// Made from this very setting, and not broken by what may have passed.
     fn is_as(&self, document: &Document, record: &Stored<Record>) -> bool {

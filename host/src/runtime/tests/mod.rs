@@ -1,5 +1,6 @@
 mod bench;
 mod crowd;
+mod golden;
 mod hostile;
 mod plain;
 mod refused;
