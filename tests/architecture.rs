@@ -13,7 +13,7 @@ const RANKS: &[&[&str]] = &[
     &["barrier"],
     &["audit", "document", "fence", "runtime"],
     &["catalog", "security"],
-    &["mount", "directory"],
+    &["mount", "directory", "throttle"],
     &["session"],
     &["policy"],
     &["lease"],

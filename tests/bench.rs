@@ -87,3 +87,129 @@ async fn ready() {
         println!("ready after {:?}", clock.now().since(begin));
     }
 }
+
+/// Refusals of one kind of name, as they were timed: seconds.
+struct Refusals {
+    kind: &'static str,
+    names: Vec<String>,
+    times: Vec<f64>,
+}
+
+const SAMPLES: usize = 2000;
+/// Names of each kind: of each fewer guesses than would slow it.
+const NAMES: usize = 10;
+const FAILURES: usize = 300;
+
+impl Refusals {
+    fn new(kind: &'static str) -> Self {
+        Self { kind, names: (0..NAMES).map(|n| format!("{kind}{n}")).collect(), times: Vec::new() }
+    }
+
+    /// How a sample of one differs from one of the other: the greatest distance of the two distributions and its
+    /// probability if they were one (Kolmogorov and Smirnov), and how often one takes longer (Mann and Whitney; 0.5
+    /// is a coin).
+    fn against(&self, other: &Self) -> (f64, f64, f64) {
+        let sorted = |times: &[f64]| {
+            let mut times = times.to_vec();
+            times.sort_by(f64::total_cmp);
+            times
+        };
+        let (one, two) = (sorted(&self.times), sorted(&other.times));
+        let (n, m) = (one.len() as f64, two.len() as f64);
+        let below = |times: &[f64], at: f64| times.partition_point(|time| *time <= at) as f64;
+        let distances = one.iter().chain(&two).map(|at| (below(&one, *at) / n - below(&two, *at) / m).abs());
+        let distance = distances.fold(0.0, f64::max);
+        let effective = (n * m / (n + m)).sqrt();
+        let lambda = (effective + 0.12 + 0.11 / effective) * distance;
+        let term = |k: i32| (-1.0_f64).powi(k - 1) * (-2.0 * f64::from(k * k) * lambda * lambda).exp();
+        let probability = (2.0 * (1..=100).map(term).sum::<f64>()).clamp(0.0, 1.0);
+        let longer = one.iter().map(|time| below(&two, *time)).sum::<f64>() / (n * m);
+        (distance, probability, longer)
+    }
+}
+
+/// Times wrong passwords, the kinds taking turns, and prints how the kinds differ from the last of them.
+#[expect(clippy::print_stdout, reason = "the numbers are the point")]
+async fn time_refusals(server: &TestServer, what: &str, mut kinds: Vec<Refusals>) {
+    let (clock, by) = (Clock::system(), server.anonymous());
+    let rounds = SAMPLES / kinds.len();
+    for round in 0..rounds + 20 {
+        for turn in 0..kinds.len() {
+            // Forth and back, so that none always comes after the same other.
+            let at = if round % 2 == 0 { turn } else { kinds.len() - 1 - turn };
+            let name = &kinds[at].names[round % NAMES];
+            let body = json!({ "username": name, "password": canary("wrong") });
+            let begin = clock.monotonic();
+            let answer = by.post("/token/create", body).await;
+            let took = clock.monotonic() - begin;
+            answer.expect_oauth(400, "invalid_grant");
+            // The first ones warm up.
+            if round >= 20 {
+                kinds[at].times.push(took.as_secs_f64());
+            }
+        }
+    }
+    println!("{what}: {} samples, taking turns", rounds * kinds.len());
+    let last = kinds.pop().expect("some kind");
+    for kind in kinds.iter().chain([&last]) {
+        let mut times = kind.times.clone();
+        times.sort_by(f64::total_cmp);
+        let at = |part: usize| 1000.0 * times[times.len() * part / 100];
+        let spread = format!("{:<9} 5% {:7.2} ms  median {:7.2} ms  95% {:7.2} ms", kind.kind, at(5), at(50), at(95));
+        let (distance, probability, longer) = kind.against(&last);
+        println!("  {spread}  against {}: KS {distance:.3} (p {probability:.2}), longer {longer:.3}", last.kind);
+    }
+}
+
+async fn users(server: &TestServer, kind: &Refusals) {
+    for name in &kind.names {
+        server.create_user(name, "user").await;
+    }
+}
+
+/// Does the time of a refusal tell who is there? Known, disabled and slowed names against unknown ones.
+#[tokio::test]
+#[ignore = "make bench"]
+async fn a_refused_login_takes_as_long_whoever_it_names() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let kinds = ["known", "disabled", "slowed", "unknown"].map(Refusals::new);
+    for kind in &kinds[..3] {
+        users(&server, kind).await;
+    }
+    for name in &kinds[1].names {
+        admin.post(&format!("/users/{name}/update"), json!({ "disabled": true })).await.expect(200);
+    }
+    // Few failures slow these; for the others it is many again.
+    let logins = |failures: usize| json!({ "logins": { "failures": failures, "failures_per_address": 100_000, "window": "6h" } });
+    admin.post("/sys/security", logins(FAILURES)).await.expect(200);
+    let fail = async |name: &String| {
+        for _ in 0..FAILURES {
+            let body = json!({ "username": name, "password": canary("wrong") });
+            server.anonymous().post("/token/create", body).await.expect_oauth(400, "invalid_grant");
+        }
+    };
+    // Cheaply, while that is what a hash costs.
+    let cheap = json!({ "passwords": { "argon2": { "memory_kib": 8192, "iterations": 1 } } });
+    admin.post("/sys/security", cheap).await.expect(200);
+    futures_util::future::join_all(kinds[2].names.iter().map(fail)).await;
+    admin.post("/sys/security", json!({ "passwords": { "argon2": null } })).await.expect(200);
+    time_refusals(&server, "refused logins", kinds.into()).await;
+}
+
+/// The same after the cost of a hash was raised: names whose hash is of before and of after.
+#[tokio::test]
+#[ignore = "make bench"]
+async fn a_raised_cost_tells_nobody_by_time() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let kinds = ["old", "new", "unknown"].map(Refusals::new);
+    users(&server, &kinds[0]).await;
+    let raised = json!({
+        "passwords": { "argon2": { "memory_kib": 32768, "iterations": 3 } },
+        "logins": { "failures": 1000, "failures_per_address": 100_000, "window": "6h" },
+    });
+    admin.post("/sys/security", raised).await.expect(200);
+    users(&server, &kinds[1]).await;
+    time_refusals(&server, "refused logins after the cost was raised", kinds.into()).await;
+}

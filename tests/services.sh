@@ -136,7 +136,7 @@ CONF
     redis-server "$folder/redis.conf" >"$folder/redis.log" 2>&1 &
     redis_pid=$!
     while [ "$left" -gt 0 ]; do
-        grep -q "Ready to accept connections" "$folder/redis.log" && return 0
+        grep -qs "Ready to accept connections" "$folder/redis.log" && return 0
         kill -0 "$redis_pid" 2>/dev/null || return 1
         sleep 0.1
         left=$((left - 1))

@@ -103,6 +103,14 @@ impl Fence {
         self.0.view.put(to, counter.key(), &u64::from_be_bytes(ids::random()), None);
     }
 
+    /// Makes a batch rest on nobody raising `counter` from now on: for a change that is right only as
+    /// long as nothing of that kind changes.
+    pub async fn rest_on(&self, to: &mut Writes, counter: Counter) -> Result<(), Error> {
+        let read = self.0.view.get_bytes(counter.key()).await?;
+        self.0.view.expect_as_read(to, counter.key(), read.as_ref());
+        Ok(())
+    }
+
     /// To be awaited after the commit of what was raised, and before the answer: from then on
     /// this node uses nothing that it remembers of before.
     pub async fn settle(&self, counters: &[Counter]) {
@@ -296,6 +304,19 @@ mod tests {
         assert!(matches!(nodes[0].fence.ask().await, Err(Error::Corrupt(_))));
         hand.advance(limits::FENCE_STALE);
         assert!(!nodes[0].fence.is_fresh());
+    }
+
+    #[tokio::test]
+    async fn what_rests_on_a_counter_conflicts_with_whoever_raises_it() {
+        let (nodes, ..) = nodes(2);
+        for raised in [Counter::Users, Counter::Roles] {
+            let mut writes = Writes::default();
+            nodes[0].fence.rest_on(&mut writes, Counter::Users).await.unwrap();
+            nodes[0].fence.raise(&mut writes, Counter::Roles);
+            nodes[1].change(&[raised]).await;
+            let stored = nodes[0].barrier.commit(writes).await;
+            assert_eq!(stored.is_err(), raised == Counter::Users);
+        }
     }
 
     #[derive(Clone, Debug)]

@@ -25,6 +25,7 @@ pub mod security;
 
 pub mod directory;
 pub mod mount;
+pub mod throttle;
 
 pub mod session;
 

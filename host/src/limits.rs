@@ -103,6 +103,36 @@ pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 
+/// What one function of `crypto` is given at most.
+pub const PLUGIN_CRYPTO_BYTES: usize = 1024 * 1024;
+/// Keys that take long to make (RSA), in one call.
+pub const PLUGIN_SLOW_KEYS: usize = 4;
+/// The breaker of a mount: instances in a row that cannot be made, and how long it then stays open.
+pub const PLUGIN_BREAK_FAILURES: u32 = 5;
+pub const PLUGIN_BREAK_FIRST: Duration = Duration::from_secs(1);
+pub const PLUGIN_BREAK_LONGEST: Duration = Duration::from_secs(30);
+/// Of each mount's plugin: failures and lines of its log that the operator is shown.
+pub const PLUGIN_FAILURES_KEPT: usize = 16;
+pub const PLUGIN_LINES_KEPT: usize = 64;
+/// Requests of plugins to other hosts: of one call, of one call at a time, and of all at a time.
+pub const EGRESS_REQUESTS: u32 = 32;
+pub const EGRESS_SIDE_BY_SIDE: usize = 8;
+pub const EGRESS_AT_ONCE: usize = 64;
+pub const EGRESS_URL_BYTES: usize = 8 * 1024;
+pub const EGRESS_BODY_BYTES: usize = 1024 * 1024;
+pub const EGRESS_ANSWER_BYTES: usize = 1024 * 1024;
+pub const EGRESS_HEADERS: usize = 128;
+/// Addresses of one name that are looked at.
+pub const EGRESS_ADDRESSES: usize = 16;
+/// To one address, or for one name.
+pub const EGRESS_CONNECT: Duration = Duration::from_secs(3);
+/// From the name to the last byte of the answer; less than a host function may take.
+pub const EGRESS_WAIT: Duration = Duration::from_secs(9);
+/// A shorter credential is not looked for in answers: it would be found everywhere.
+pub const EGRESS_CREDENTIAL_BYTES: usize = 6;
+/// Compiled code on the disk, in all.
+pub const PLUGIN_CACHE_BYTES: u64 = 512 * 1024 * 1024;
+
 /// Settings: how many past values of a key are kept.
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.
@@ -139,6 +169,9 @@ pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
 
 /// Shares of the root key.
 pub const SHARES: u8 = 64;
+/// How long shares may take to come together for a rekey or a root token, and how many such attempts there may be.
+pub const DEED_LIFE: Duration = Duration::from_secs(15 * 60);
+pub const DEEDS: usize = 8;
 /// Storage, inside: connections, and what one batch may carry in all.
 pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
 pub const SQLITE_READERS: u32 = 4;
@@ -155,12 +188,31 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(2);
 /// Users: identities that lead to one, and how many may administer.
 pub const LINKS_PER_USER: usize = 64;
 pub const ADMINS: usize = 1000;
+/// Credentials: the id of one, and those of deleted users that are asked about again at a time, and how
+/// seldom at the least.
+pub const CREDENTIAL_ID_BYTES: usize = 255;
+pub const LEAVINGS_AT_ONCE: usize = 100;
+pub const LEAVINGS_WAIT: Duration = Duration::from_secs(3600);
+/// Roles that somebody made, and the words about one.
+pub const ROLES: usize = 500;
+pub const ROLE_DESCRIPTION_BYTES: usize = 1024;
 
 /// Policies: the text of one document, all of them together, and what is remembered of them.
 pub const POLICY_BYTES: usize = 64 * 1024;
+pub const POLICY_TEXTS: usize = 500;
+pub const POLICY_TEXTS_BYTES: usize = 4 * 1024 * 1024;
 pub const POLICIES: usize = 10_000;
+/// Principals that are looked at to say who may do something.
+pub const POLICY_PRINCIPALS: usize = 1000;
 pub const DECISIONS: u64 = 4096;
 pub const SLICED_POLICIES: u64 = 20_000;
+/// Throttling: buckets of names, and as many of address blocks.
+pub const THROTTLE_BUCKETS: u32 = 65_536;
+/// Pairs of a name and a block it has logged in from that a bucket remembers, and for how long.
+pub const THROTTLE_KNOWN: usize = 8;
+pub const THROTTLE_LATELY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Characters of a name that tell it from others.
+pub const THROTTLE_NAME_CHARS: usize = 256;
 /// Sessions: digests of refresh tokens that a family remembers having given out, and how often
 /// the one spent last may be shown again.
 pub const SESSION_SPENT: usize = 32;
@@ -221,5 +273,7 @@ pub const AUDIT_CAUSE: usize = 500;
 pub const DEVICE_CHARS: usize = 200;
 /// Networks that a session may be bound to.
 pub const SESSION_ADDRESSES: usize = 64;
+/// Costs of password hashes that were in force once, and that a refused login spends as well.
+pub const PASSWORD_EARLIER_COSTS: usize = 3;
 /// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
 pub const ANSWER_WRAPPING: usize = 4;

@@ -50,6 +50,8 @@ impl Link {
 #[derive(Clone)]
 pub struct Client {
     link: Arc<Link>,
+    /// From another address than the others.
+    http: Option<reqwest::Client>,
     /// The access token.
     pub token: Option<String>,
     /// The whole answer of the login.
@@ -62,7 +64,12 @@ pub struct Client {
 impl Client {
     pub fn anonymous(link: Arc<Link>) -> Self {
         let none = String::new;
-        Self { link, token: None, session: Value::Null, username: none(), password: none(), id: none() }
+        Self { link, http: None, token: None, session: Value::Null, username: none(), password: none(), id: none() }
+    }
+
+    /// The same caller by another way.
+    pub fn by(&self, http: reqwest::Client) -> Self {
+        Self { http: Some(http), ..self.clone() }
     }
 
     /// The same caller with another access token.
@@ -134,7 +141,8 @@ impl Client {
             true => path.to_owned(),
             false => format!("{base}/api/v1{path}"),
         };
-        let mut request = self.link.http().request(method.clone(), url);
+        let http = self.http.clone().unwrap_or_else(|| self.link.http());
+        let mut request = http.request(method.clone(), url);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -329,12 +329,23 @@ impl TestServer {
         }
     }
 
+    /// Nobody, at this address of the loopback network.
+    pub fn anonymous_at(&self, address: &str) -> Client {
+        let address: std::net::IpAddr = address.parse().expect("an address");
+        let http = self.http_builder().local_address(address).build().expect("a client");
+        self.anonymous().by(http)
+    }
+
     /// A client that trusts this server's authority and nobody else.
     pub fn http(&self) -> reqwest::Client {
+        self.http_builder().build().expect("a client")
+    }
+
+    fn http_builder(&self) -> reqwest::ClientBuilder {
         let pem = std::fs::read(self.authority.as_ref().expect("an authority")).expect("a certificate to trust");
         let trusted = Trusted::from_pem_bundle(&pem).expect("a certificate in PEM");
         let builder = reqwest::Client::builder().tls_certs_only(trusted).no_proxy();
-        builder.redirect(reqwest::redirect::Policy::none()).timeout(SOON).build().expect("a client")
+        builder.redirect(reqwest::redirect::Policy::none()).timeout(SOON)
     }
 
     /// Puts another certificate, of another authority, where the configuration says.

@@ -95,6 +95,24 @@ impl Redis {
         redis::cmd("KEYS").arg("*").query_async(&mut connection).await.expect("Redis lists keys")
     }
 
+    /// Every hash, field by field in base64: what a fixture keeps of a Redis, whichever version it has.
+    pub async fn hashes(&self) -> serde_json::Value {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+
+        let mut connection = connect(&self.url).await;
+        let mut found = serde_json::Map::new();
+        for key in self.keys().await {
+            let fields: Result<Vec<(String, Vec<u8>)>, _> =
+                redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await;
+            if let Ok(fields) = fields {
+                let fields: serde_json::Map<_, _> =
+                    fields.into_iter().map(|(name, value)| (name, STANDARD.encode(value).into())).collect();
+                found.insert(String::from_utf8(key).expect("keys are text"), fields.into());
+            }
+        }
+        found.into()
+    }
+
     /// Every key, and every value as `DUMP` has it (uncompressed below 20 bytes) and as its own type has it.
     async fn dump(&self) -> Vec<u8> {
         let mut connection = connect(&self.url).await;

@@ -127,7 +127,7 @@ async fn a_trail_verifies_until_a_line_is_touched(server: Builder) {
 }
 
 /// `coffer audit verify`: its exit code.
-async fn verify(server: &TestServer, caller: &Client, file: std::path::PathBuf) -> i32 {
+pub(super) async fn verify(server: &TestServer, caller: &Client, file: std::path::PathBuf) -> i32 {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_coffer"));
     command.args(["audit", "verify"]).arg(file);
     command.env("COFFER_ADDR", server.url()).env("COFFER_TOKEN", caller.token());

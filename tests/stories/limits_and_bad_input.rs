@@ -231,7 +231,12 @@ async fn headers_and_urls_are_bounded() {
         let heard = ask(request.clone()).await;
         let status = raw::status(&heard);
         let start: String = request.chars().take(60).collect();
-        assert!(status.is_none_or(|status| (400..500).contains(&status)), "{start}: {heard}");
+        assert!(status.is_some_and(|status| (400..500).contains(&status)), "{start}: {heard}");
+        // What is no request at all is refused in the same shape as one.
+        let (head, body) = heard.split_once("\r\n\r\n").expect("a head and a body");
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        assert!(body["detail"][0]["type"].is_string(), "{start}: {heard}");
+        assert!(head.contains(body["request_id"].as_str().expect("an id")), "{start}: {heard}");
     }
     server.anonymous().get("/sys/health").await.expect(200);
 }

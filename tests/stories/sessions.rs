@@ -11,6 +11,7 @@ on_every_store!(
     the_others_end_and_this_one_stays,
     sessions_outlive_a_restart,
     an_idle_session_ends,
+    an_admin_sees_and_ends_the_sessions_of_others,
 );
 
 fn ids(list: &Value) -> Vec<String> {
@@ -96,8 +97,6 @@ async fn somebody_elses_session_is_not_there() {
     }
     server.anonymous().post("/sessions/revoke", json!({ "others": true })).await.expect_unauthorized();
 }
-
-not_yet!(an_admin_sees_and_ends_the_sessions_of_others);
 
 async fn an_admin_sees_and_ends_the_sessions_of_others(server: Builder) {
     let server = server.start().await;
@@ -206,4 +205,75 @@ async fn more_addresses_than_a_session_can_hold_are_refused() {
     let many = vec!["10.0.0.0/8"; 65];
     let body = json!({ "username": "ada", "password": ada.password, "session": { "bind": "list", "addresses": many } });
     server.anonymous().post("/token/create", body).await.expect_at(422, ["body", "session", "addresses"]);
+}
+
+#[tokio::test]
+async fn a_session_of_somebody_else_is_shown_as_its_owner_sees_it() {
+    let server = TestServer::start().await;
+    let (ada, admin) = (server.login("ada").await, server.admin().await);
+    let child = ada.child(Some("read:secrets"), json!({ "max_uses": 3 })).await.expect(200);
+    let mut hers = ada.get("/sessions").await.expect(200);
+    let mut theirs = admin.get("/sessions?username=ADA").await.expect(200);
+    for list in [&mut hers, &mut theirs] {
+        for session in list["sessions"].as_array_mut().expect("a list") {
+            for member in ["device", "address", "method", "created_at", "last_used_at", "expires_at"] {
+                assert!(session[member].is_string(), "{member}: {session}");
+            }
+            // Looking is a use.
+            session["last_used_at"] = Value::Null;
+            session["current"] = Value::Null;
+        }
+    }
+    assert_eq!(hers, theirs);
+    let told = theirs.to_string();
+    for secret in [ada.token(), child["access_token"].as_str().expect("a token")] {
+        assert!(!told.contains(secret), "no token is shown");
+    }
+    // Pages, oldest first.
+    let first = admin.get("/sessions?username=ada&limit=1").await.expect(200);
+    let cursor = first["next_cursor"].as_str().expect("there are more");
+    let rest = admin.get(&format!("/sessions?username=ada&cursor={cursor}")).await.expect(200);
+    assert_eq!([ids(&first), ids(&rest)].concat(), ids(&theirs));
+    assert_eq!(rest["next_cursor"], Value::Null);
+    admin.get(&format!("/sessions?cursor={cursor}")).await.expect_at(422, ["query", "cursor"]);
+    admin.get("/sessions?username=nobody").await.expect(404);
+    admin.get("/sessions?username=a%20b").await.expect_at(422, ["query", "username"]);
+    admin.get("/sessions?limit=0").await.expect_at(422, ["query", "limit"]);
+}
+
+#[tokio::test]
+async fn what_ends_sessions_says_whose() {
+    let server = TestServer::start().await;
+    let (ada, admin) = (server.login("ada").await, server.admin().await);
+    for body in [json!({}), json!({ "others": false }), json!({ "others": true, "username": "ada" })] {
+        admin.post("/sessions/revoke", body).await.expect_at(422, ["body", "others"]);
+    }
+    admin.post("/sessions/revoke", json!({ "username": "nobody" })).await.expect_type(422, "not_found");
+    admin.post("/sessions/not-an-id/revoke", json!({})).await.expect_at(422, ["path", "session_id"]);
+    // One's own name is all of one's own, this one too.
+    let other = server.login("ada").await;
+    assert_eq!(ada.post("/sessions/revoke", json!({ "username": "ada" })).await.expect(200)["ended"], 2);
+    ada.get("/users/me").await.expect_unauthorized();
+    other.get("/users/me").await.expect_unauthorized();
+    // The root token has sessions like anybody, and an end.
+    let root = server.anonymous().with_token(server.ready["root_token"].as_str().expect("a token"));
+    root.get("/users").await.expect(200);
+    admin.post("/sessions/revoke", json!({ "username": "root" })).await.expect(200);
+    root.get("/users").await.expect_unauthorized();
+}
+
+#[tokio::test]
+async fn by_permission_somebody_elses_token_is_introspected() {
+    let server = TestServer::start().await;
+    let (ada, bob, admin) = (server.login("ada").await, server.login("bob").await, server.admin().await);
+    let body = json!({ "token": ada.token() });
+    assert_eq!(bob.post("/token/introspect", body.clone()).await.expect(200), json!({ "active": false }));
+    let told = admin.post("/token/introspect", body.clone()).await.expect(200);
+    assert_eq!((&told["active"], &told["sub"]), (&json!(true), &json!(ada.id)));
+    // A session that is narrowed to something else does not see it.
+    let narrow = admin.with_session(admin.child(Some("read:secrets"), json!({})).await.expect(200));
+    assert_eq!(narrow.post("/token/introspect", body.clone()).await.expect(200), json!({ "active": false }));
+    let scope = format!("read:sys/sessions/{}", ada.session_id());
+    let one = admin.with_session(admin.child(Some(&scope), json!({})).await.expect(200));
+    assert_eq!(one.post("/token/introspect", body).await.expect(200)["active"], true);
 }

@@ -158,3 +158,72 @@ async fn a_sealed_server_says_so_to_every_call() {
     server.anonymous().get("/openapi.json").await.expect(200);
     assert_eq!(server.anonymous().get("/sys/seal-status").await.expect(200)["sealed"], true);
 }
+
+#[tokio::test]
+async fn shares_make_a_root_token_when_every_admin_is_gone() {
+    let server = TestServer::builder().seal(Seal::Shamir).start().await;
+    let (shares, root) = init(&server).await;
+    root.post("/token/revoke", json!({ "token": root.token() })).await.expect(200);
+    root.get("/users/me").await.expect_unauthorized();
+
+    let anonymous = server.anonymous();
+    let bring = |body: Value| anonymous.post("/sys/generate-root", body);
+    bring(json!({ "share": canary("no share") })).await.expect_at(422, ["body", "share"]);
+    let first = bring(json!({ "share": shares[0] })).await.expect(200);
+    assert_eq!((&first["progress"], &first["threshold"], &first["root_token"]), (&json!(1), &json!(3), &Value::Null));
+    let nonce = &first["nonce"];
+    // The same share twice is one; another nonce is nobody's attempt.
+    bring(json!({ "share": shares[0], "nonce": nonce })).await.expect_at(422, ["body", "share"]);
+    bring(json!({ "share": shares[1], "nonce": "0123" })).await.expect(422);
+    assert_eq!(bring(json!({ "share": shares[1], "nonce": nonce })).await.expect(200)["progress"], 2);
+    let made = bring(json!({ "share": shares[4], "nonce": nonce })).await.expect(200);
+    let root = anonymous.with_token(made["root_token"].as_str().expect("a root token"));
+    root.get("/sys/settings").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_rekey_needs_a_permit_and_shares_and_leaves_the_old_ones_worthless() {
+    let mut server = TestServer::builder().seal(Seal::Shamir).start().await;
+    let (old, root) = init(&server).await;
+    enable_shipped(&root).await;
+    let value = canary("x");
+    root.post("/secrets/create", json!({ "secret_id": "kv/x", "value": value })).await.expect(200);
+
+    let ask = json!({ "share": old[0], "shares": 3, "threshold": 2 });
+    server.anonymous().post("/sys/rekey", ask.clone()).await.expect_unauthorized();
+    root.post("/sys/rekey", json!({ "share": old[0], "shares": 2, "threshold": 3 })).await.expect_at(422, ["body"]);
+    let nonce = root.post("/sys/rekey", ask).await.expect(200)["nonce"].clone();
+    let contrary = json!({ "share": old[1], "nonce": nonce, "shares": 1 });
+    root.post("/sys/rekey", contrary).await.expect_at(422, ["body", "nonce"]);
+    let more = |share: &str| root.post("/sys/rekey", json!({ "share": share, "nonce": nonce }));
+    assert_eq!(more(&old[1]).await.expect(200)["shares"], Value::Null);
+    let made = more(&old[2]).await.expect(200);
+    let new: Vec<String> = serde_json::from_value(made["shares"].clone()).expect("shares");
+    assert_eq!(new.len(), 3);
+    assert_eq!(root.post("/sys/rotate", json!({})).await.expect(200)["term"], 2);
+
+    server.restart().await;
+    for share in &old {
+        server.anonymous().post("/sys/unseal", json!({ "share": share })).await.expect_at(422, ["body", "share"]);
+    }
+    for share in &new[..2] {
+        server.anonymous().post("/sys/unseal", json!({ "share": share })).await.expect(200);
+    }
+    assert_eq!(root.get("/secrets/kv/x").await.expect(200)["data"]["value"], value);
+}
+
+#[tokio::test]
+async fn only_who_may_rotates_and_rekeys() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    for path in ["/sys/rotate", "/sys/rekey"] {
+        server.anonymous().post(path, json!({})).await.expect_unauthorized();
+        ada.post(path, json!({})).await.expect_forbidden();
+    }
+    let admin = server.admin().await;
+    admin.post("/sys/rekey", json!({})).await.expect_at(422, ["body", "share"]);
+    admin.post("/sys/rotate", json!({ "x": 1 })).await.expect_at(422, ["body", "x"]);
+    admin.post("/secrets/create", json!({ "secret_id": "kv/x", "value": canary("x") })).await.expect(200);
+    admin.post("/sys/rotate", json!({})).await.expect(200);
+    admin.get("/secrets/kv/x").await.expect(200);
+}

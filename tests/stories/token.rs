@@ -198,6 +198,11 @@ async fn a_scope_narrows_and_is_checked() {
         .await
         .expect_forbidden();
 
+    // One's own folder has a short name here as well.
+    let own = ada.child(Some("read:secrets/kv/~/apps"), json!({})).await.expect(200);
+    assert_eq!(own["scope"], format!("read:secrets/{bin}/apps"));
+    ada.with_session(own).get("/secrets/kv/~/apps/db").await.expect(200);
+
     for scope in ["fly:secrets/kv", "read", "read:", ":secrets/kv", "read:secrets/kv/../x"] {
         let body = json!({ "username": "ada", "password": ada.password, "scope": scope });
         server.anonymous().post("/token/create", body).await.expect_oauth(400, "invalid_scope");

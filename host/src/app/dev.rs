@@ -43,7 +43,7 @@ impl App {
             username: username.clone(),
             email: None,
             role: RoleName::parse(crate::directory::ADMIN).expect("a constant"),
-            password: password.clone(),
+            password: Some(password.clone()),
             request: RequestId::new(),
         };
         self.users.create_first(new).await?;

@@ -9,7 +9,7 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::{Counter, Fence},
+    fence::Fence,
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
@@ -22,6 +22,7 @@ use crate::{
     settings::{self, Settings},
     shared::{self, Link},
     storage,
+    throttle::Throttle,
     users::{self, Users},
 };
 
@@ -44,31 +45,33 @@ impl App {
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
         let catalog = Catalog::open(shipped, &barrier)?;
-        let runtime = Runtime::new(clock.clone(), runtime::Options::default())?;
+        let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
+        let egress = super::egress::open(config, &audit)?;
+        let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
-        let store = store(config, &barrier).await?;
+        let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
-        let counters = fence.clone();
-        let policies = Policies::new(clock.clone(), move || {
-            [Counter::Users, Counter::Roles, Counter::Policies, Counter::Settings]
-                .into_iter()
-                .fold(0, |sum: u64, counter| sum.wrapping_add(counters.generation(counter)))
-        });
+        let throttle = Throttle::new(link, barrier.clone(), security.clone(), clock.clone());
+        let policies = Policies::open(&barrier, fence.clone(), clock.clone());
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
             mounts: mounts.clone(),
             directory: directory.clone(),
             sessions: sessions.clone(),
             security: security.clone(),
+            throttle,
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
         });
         let users = Users::new(users::Parts {
+            audit: audit.clone(),
             barrier: barrier.clone(),
+            clock: clock.clone(),
             directory: directory.clone(),
+            documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
@@ -119,9 +122,10 @@ impl App {
     }
 }
 
-async fn store(config: &Config, barrier: &Barrier) -> Result<Arc<dyn session::Store>, Error> {
+/// Where sessions are kept, and the link to Redis if it is there.
+async fn store(config: &Config, barrier: &Barrier) -> Result<(Arc<dyn session::Store>, Option<Link>), Error> {
     match &config.sessions.store {
-        SessionStore::Embedded => Ok(Arc::new(session::embedded::Embedded::new(barrier.clone()))),
+        SessionStore::Embedded => Ok((Arc::new(session::embedded::Embedded::new(barrier.clone())), None)),
         SessionStore::Redis(url) => {
             let sessions = &config.sessions;
             let root_certificates = sessions.ca.as_ref().map(fs::read).transpose().map_err(Error::Ca)?;
@@ -132,7 +136,7 @@ async fn store(config: &Config, barrier: &Barrier) -> Result<Arc<dyn session::St
                 root_certificates,
             };
             let link = Link::open(url.reveal(), options).await?;
-            Ok(Arc::new(session::redis::Redis::new(link, barrier.clone())))
+            Ok((Arc::new(session::redis::Redis::new(link.clone(), barrier.clone())), Some(link)))
         }
     }
 }

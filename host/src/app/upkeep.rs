@@ -51,6 +51,9 @@ impl App {
             if let Err(error) = self.operate.migrate().await {
                 tracing::warn!(%error, "what upgraded mounts hold is not moved on");
             }
+            if let Err(error) = self.users.sweep_leavings().await {
+                tracing::warn!(%error, "what deleted users have left is not swept");
+            }
         }
     }
 

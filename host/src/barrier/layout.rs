@@ -29,6 +29,8 @@ pub enum Prefix {
     UserName,
     /// `link/<mount id>/<HMAC of subject>`: user id by identity.
     Link,
+    /// `leaving/<mount id>/<user id>`: deleted users of whom a plugin is still to forget what it keeps.
+    Leaving,
     /// `role/<name>`.
     Role,
     /// `holder/<role>`: the users that have a role which must not go without (`admin`).
@@ -67,6 +69,7 @@ impl fmt::Display for Prefix {
             Self::User => "user",
             Self::UserName => "name",
             Self::Link => "link",
+            Self::Leaving => "leaving",
             Self::Role => "role",
             Self::Holder => "holder",
             Self::Session => "session",

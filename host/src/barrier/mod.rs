@@ -30,12 +30,14 @@ mod xaes;
 
 pub use error::Error;
 pub use purpose::{Mac, Purpose};
-pub use seal::{Init, InitCode, Initialised, Mark, SealKind, SealStatus, dev_key, parse_key, read_key};
+pub use seal::{
+    Deed, Gathered, Init, InitCode, Initialised, Mark, Proof, SealKind, SealStatus, dev_key, parse_key, read_key,
+};
 pub use view::{Stored, View};
 pub use writes::Writes;
 
 use keyring::Keyring;
-use seal::Progress;
+use seal::{Attempt, Progress};
 
 /// The barrier of one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ struct Inner {
     keyring: ArcSwapOption<Keyring>,
     /// The shares given to this node so far; held while anything about the seal changes.
     progress: tokio::sync::Mutex<Progress>,
+    /// What shares are being brought for on this node, besides unsealing.
+    attempts: tokio::sync::Mutex<Vec<Attempt>>,
 }
 
 impl Barrier {
@@ -59,6 +63,7 @@ impl Barrier {
             clock,
             keyring: ArcSwapOption::empty(),
             progress: tokio::sync::Mutex::default(),
+            attempts: tokio::sync::Mutex::default(),
         }))
     }
 

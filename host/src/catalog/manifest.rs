@@ -4,7 +4,7 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Error, Schema, size::Size};
+use super::{CredentialSpec, Error, Schema, credential, size::Size};
 use crate::{
     ids::{Action, PluginName},
     limits,
@@ -23,6 +23,7 @@ pub struct Manifest {
     pub requires: Requires,
     pub calls: Vec<CallSpec>,
     pub config: Schema,
+    pub(super) credentials: Vec<CredentialSpec>,
     limits: Limits,
 }
 
@@ -142,6 +143,8 @@ struct Written {
     calls: Vec<CallSpec>,
     #[serde(default)]
     config: Option<Value>,
+    #[serde(default)]
+    credentials: Vec<CredentialSpec>,
 }
 
 #[derive(Deserialize)]
@@ -190,6 +193,11 @@ impl Manifest {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        let config = Schema::new(written.config, "/config").map_err(|problem| Error::Invalid(vec![problem]))?;
+        let problems = credential::check(&written.credentials, config.write_only());
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
         Ok(Self {
             name: written.plugin.name,
             version: written.plugin.version,
@@ -197,7 +205,8 @@ impl Manifest {
             auth: written.auth.unwrap_or_default(),
             requires: written.requires,
             calls: written.calls,
-            config: Schema::new(written.config, "/config").map_err(|problem| Error::Invalid(vec![problem]))?,
+            config,
+            credentials: written.credentials,
             limits: written.limits,
         })
     }
@@ -210,7 +219,9 @@ impl Manifest {
     /// What it asks for, with the hosts that `config` names. Not yet what it gets.
     pub fn asked(&self, config: &Value) -> Grant {
         let host = |ask: &HttpAsk| match ask.target() {
-            Target::Host(host) => Some(HostGrant { host: host.to_ascii_lowercase(), port: ask.port }),
+            Target::Host(host) => {
+                Some(HostGrant { host: host.to_ascii_lowercase(), port: ask.port, ..HostGrant::default() })
+            }
             Target::FromConfig(pointer) => config.pointer(pointer).and_then(Value::as_str).and_then(host_of),
         };
         Grant {
@@ -242,7 +253,7 @@ impl Manifest {
 }
 
 /// Host and port of `https://host[:port]/…`; anything else is nobody's host.
-fn host_of(url: &str) -> Option<HostGrant> {
+pub(super) fn host_of(url: &str) -> Option<HostGrant> {
     let rest = url.strip_prefix("https://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let (host, port) = match authority.rsplit_once(':') {
@@ -250,7 +261,8 @@ fn host_of(url: &str) -> Option<HostGrant> {
         None => (authority, 443),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    (!host.is_empty() && host.chars().all(plain)).then(|| HostGrant { host: host.to_ascii_lowercase(), port })
+    let grant = || HostGrant { host: host.to_ascii_lowercase(), port, ..HostGrant::default() };
+    (!host.is_empty() && host.chars().all(plain)).then(grant)
 }
 
 const CRYPTO: [&str; 9] = [

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod component;
+mod credential;
 mod digest;
 mod error;
 mod manifest;
@@ -29,6 +30,7 @@ mod size;
 mod tests;
 
 pub use component::{Component, Import, inspect};
+pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
 pub use manifest::{Auth, CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Subjects, Target};

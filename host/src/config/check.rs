@@ -7,8 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::{
-    AuditSink, ClientAddressHeader, Config, Dev, DevOptions, Error, Listener, Log, LogFormat, Seal, SessionStore,
-    Sessions, Storage, Transport, Url,
+    AuditSink, ClientAddressHeader, Config, Dev, DevOptions, Error, Listener, Log, LogFormat, Plugins, Seal,
+    SessionStore, Sessions, Storage, Transport, Url,
     written::{self, SealKind, SinkKind, Written},
 };
 use crate::{ids, sensitive::Secret};
@@ -33,6 +33,7 @@ pub fn check(written: Written, options: Option<DevOptions>) -> Result<Config, Er
         sessions: sessions(written.sessions)?,
         seal: seal(written.seal, is_dev)?,
         audit: audit(written.audit, &data_dir)?,
+        plugins: Plugins { ca: written.plugins.ca },
         log: Log {
             filter: written.log.filter.unwrap_or_else(|| "info".into()),
             format: written.log.format.unwrap_or(LogFormat::Text),

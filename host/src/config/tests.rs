@@ -225,11 +225,12 @@ fn the_example_is_a_configuration() {
 
 #[test]
 fn the_example_names_every_key() {
-    let sections: [(&str, &[&str]); 7] = [
+    let sections: [(&str, &[&str]); 8] = [
         ("", keys::<Written>()),
         ("listener", keys::<written::Listener>()),
         ("storage", keys::<written::Storage>()),
         ("sessions", keys::<written::Sessions>()),
+        ("plugins", keys::<written::Plugins>()),
         ("seal", keys::<written::Seal>()),
         ("audit", keys::<written::Audit>()),
         ("log", keys::<written::Log>()),

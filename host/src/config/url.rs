@@ -31,6 +31,11 @@ impl Url {
         }
     }
 
+    pub fn port(&self) -> Option<u16> {
+        let (_, address, _) = self.parts()?;
+        address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+    }
+
     /// Scheme, host with port, path.
     fn parts(&self) -> Option<(&str, &str, &str)> {
         let (scheme, rest) = self.reveal().split_once("://")?;
@@ -90,6 +95,10 @@ mod tests {
             [("redis://a:b@[::1]:6379", "::1"), ("rediss://x.example:1/0", "x.example"), ("redis://h", "h")]
         {
             assert_eq!(Url::new(url).host(), Some(host));
+        }
+        for (url, port) in [("redis://a:b@[::1]:6379", Some(6379)), ("postgres://h/db", None), ("redis://[::1]", None)]
+        {
+            assert_eq!(Url::new(url).port(), port);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::{
-    Directory, Error, NewUser, User, is_built_in,
+    Directory, Error, NewUser, Role, User,
     keys::{self, Leads},
     read_for_change,
 };
@@ -93,13 +93,18 @@ impl Directory {
         Ok(())
     }
 
+    /// The user, and `to` rests on nobody changing it meanwhile.
+    pub async fn hold(&self, to: &mut Writes, id: &UserId) -> Result<User, Error> {
+        self.find_for_change(to, id).await
+    }
+
     pub(super) async fn find_for_change(&self, to: &mut Writes, id: &UserId) -> Result<User, Error> {
         read_for_change(&self.users, to, id.as_str()).await?.ok_or(Error::UnknownUser)
     }
 
     /// A role that somebody made must still be there when the batch is stored.
     async fn demand_role(&self, to: &mut Writes, role: &RoleName) -> Result<(), Error> {
-        if is_built_in(role) {
+        if Role::is_built_in(role) {
             return Ok(());
         }
         let found: Option<serde_json::Value> = read_for_change(&self.roles, to, role.as_str()).await?;

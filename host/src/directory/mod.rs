@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     barrier::{self, Barrier, View, Writes, layout::Prefix},
     clock::Clock,
-    ids::{MountId, RoleName, UserId, Username},
+    ids::{MountId, UserId, Username},
 };
 
 mod admins;
@@ -22,12 +22,15 @@ mod change;
 mod error;
 mod keys;
 mod links;
+mod listing;
+mod roles;
 #[cfg(test)]
 mod tests;
 mod user;
 
 pub use change::Change;
 pub use error::Error;
+pub use roles::Role;
 pub use user::{Kind, Link, NewUser, User};
 
 /// Everybody's entry. A cheap handle.
@@ -75,21 +78,6 @@ impl Directory {
         self.told_by(found).await
     }
 
-    /// In the order of their ids, and where to go on: after the last one, if there are more.
-    pub async fn list(&self, after: Option<&UserId>, limit: usize) -> Result<(Vec<User>, Option<UserId>), Error> {
-        let page = self.users.list("", None, after.map(UserId::as_str), limit).await?;
-        let found = self.users.get_many(&page.keys).await?;
-        let users = page.keys.iter().zip(found).filter_map(|(key, stored)| Some(decode(&stored?.value, key)));
-        let users = users.collect::<Result<Vec<User>, Error>>()?;
-        let last = page.keys.last().filter(|_| page.more).and_then(|key| UserId::parse(key).ok());
-        Ok((users, last))
-    }
-
-    /// Built in, or made by somebody.
-    pub async fn role_exists(&self, role: &RoleName) -> Result<bool, Error> {
-        Ok(is_built_in(role) || self.roles.get_bytes(role.as_str()).await?.is_some())
-    }
-
     /// The user that the first of these entries names.
     async fn told_by(
         &self,
@@ -101,10 +89,6 @@ impl Directory {
             None => Ok(None),
         }
     }
-}
-
-fn is_built_in(role: &RoleName) -> bool {
-    [ADMIN, USER].contains(&role.as_str())
 }
 
 /// What stands at `key`, or what `to` is already about to make of it. `to` rests on it then.

@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{clock::Timestamp, ids::Email, storage::Memory};
+use crate::{
+    clock::Timestamp,
+    ids::{Email, RoleName},
+    storage::Memory,
+};
 
 struct Town {
     directory: Directory,
@@ -244,12 +248,13 @@ async fn a_role_that_is_not_there_is_refused() {
     assert!(town.directory.role_exists(&RoleName::parse("admin").unwrap()).await.unwrap());
 
     let mut writes = Writes::default();
-    town.directory.roles.put(&mut writes, "ops", &serde_json::json!({}), None);
+    let ops = RoleName::parse("ops").unwrap();
+    town.directory.put_role(&mut writes, &ops, String::new()).await.unwrap();
     town.barrier.commit(writes).await.unwrap();
     let mut giving = Writes::default();
     town.directory.update(&mut giving, &ada.id, give("ops")).await.unwrap();
     let mut removing = Writes::default();
-    town.directory.roles.delete(&mut removing, "ops");
+    town.directory.delete_role(&mut removing, &ops).await.unwrap();
     town.barrier.commit(removing).await.unwrap();
     assert!(matches!(town.barrier.commit(giving).await, Err(barrier::Error::Conflict)), "gone meanwhile");
 }
@@ -282,6 +287,48 @@ async fn users_are_listed_page_by_page() {
         }
     }
     assert_eq!(seen, ids);
+}
+
+#[tokio::test]
+async fn users_are_shown_in_the_order_of_their_names_each_once() {
+    let town = town();
+    let mut names: Vec<String> = (0..23).map(|at| format!("u{}", (at * 7) % 23)).collect();
+    for name in &names {
+        town.create(name, "user").await;
+    }
+    names.sort();
+    names.retain(|name| name != "u13");
+    for limit in [1, 2, 22, 23, 100] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let shown = |user: &User| user.username.as_str() != "u13";
+            let (page, next) = town.directory.page(after.as_ref(), limit, shown).await.unwrap();
+            assert!(page.len() <= limit);
+            seen.extend(page.into_iter().map(|user| String::from(user.username)));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, names, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_keeps_the_day_it_was_made() {
+    let town = town();
+    let ops = RoleName::parse("ops").unwrap();
+    let put = async |description: &str| {
+        let mut writes = Writes::default();
+        let role = town.directory.put_role(&mut writes, &ops, description.to_owned()).await.unwrap();
+        town.barrier.commit(writes).await.unwrap();
+        role
+    };
+    let made = put("one").await;
+    assert_eq!(put("two").await.created_at, made.created_at);
+    assert_eq!(town.directory.role(&ops).await.unwrap().unwrap().description, "two");
+    let names: Vec<String> = town.directory.roles().await.unwrap().into_iter().map(|role| role.name.into()).collect();
+    assert_eq!(names, ["admin", "ops", "user"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ADMIN;
 use crate::{
@@ -21,9 +22,11 @@ pub struct User {
     pub links: Vec<Link>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = UserKind)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    #[default]
     Person,
     /// A client, whose secrets are credentials of mount `clients`.
     Machine,
@@ -47,7 +50,7 @@ pub struct NewUser {
 impl User {
     /// Is this somebody who can put things right? A machine is not: by default its way to log
     /// in gives no admin.
-    pub(super) fn holds_the_keys(&self) -> bool {
+    pub fn holds_the_keys(&self) -> bool {
         self.role.as_str() == ADMIN && self.kind == Kind::Person && !self.disabled
     }
 }

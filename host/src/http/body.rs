@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
+    extract::Request,
     http::{HeaderMap, header, request::Parts},
 };
 use http_body_util::BodyExt as _;
@@ -82,6 +83,9 @@ impl std::fmt::Debug for Members {
 
 /// Reads the members of a body: 415, then 413, then 400, then 422, in this order.
 pub async fn read(parts: &Parts, body: Body, takes: Takes) -> Result<Members, ApiError> {
+    if let Takes::Upload(media) = takes {
+        check_upload(parts, media)?;
+    }
     let media = Media::of(&parts.headers);
     let fits = |first: Option<u8>| match (takes, first) {
         (_, None) => true,
@@ -116,15 +120,10 @@ fn check_upload(parts: &Parts, media: &'static str) -> Result<(), ApiError> {
     }
 }
 
-/// What is read before anything is decided: the members, and no file yet.
-pub async fn begin(parts: &Parts, body: Body, takes: Takes) -> Result<(Members, Option<Body>), ApiError> {
-    match takes {
-        Takes::Upload(media) => {
-            check_upload(parts, media)?;
-            Ok((Members { value: Value::Object(Map::new()), is_form: false }, Some(body)))
-        }
-        _ => Ok((read(parts, body, takes).await?, None)),
-    }
+/// A file stays in the connection until it is known that the caller may send it.
+pub fn held_back(mut request: Request, takes: Takes) -> (Request, Option<Body>) {
+    let file = matches!(takes, Takes::Upload(_)).then(|| std::mem::take(request.body_mut()));
+    (request, file)
 }
 
 /// The file itself, while there is room.

@@ -33,6 +33,7 @@ use super::{
     client_address::{Proxies, Told},
     error::{ApiError, Kind},
     intake,
+    unasked::Shaped,
 };
 use crate::{ids::RequestId, limits, sensitive::Secret};
 
@@ -154,7 +155,7 @@ impl Host {
     async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, is_http2: bool) {
         let (shared, activity) = (self.shared.clone(), self.activity.clone());
         let mut watch = activity.watch();
-        let io = TokioIo::new(Watched { stream, activity });
+        let io = TokioIo::new(Shaped::new(Watched { stream, activity }));
         let builder = shared.builder(is_http2);
         let service = service_fn(move |request| {
             let host = self.clone();

@@ -8,7 +8,7 @@ use crate::{
     barrier, catalog, directory, login, mount, operate, plugins, policy,
     problem::Problem,
     runtime::{Fault, types::GuestError},
-    secrets, session, settings, users,
+    secrets, session, settings, throttle, users,
 };
 
 /// Problems with a body, of which it is no longer known what was an array.
@@ -64,6 +64,7 @@ impl From<Fault> for ApiError {
             Fault::Refused(refusal) => return refused(refusal),
             Fault::Store(error) => return error.into(),
             Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => Kind::PluginFailed,
+            Fault::Resting(wait) => return Self::new(Kind::Unavailable).retry_after(wait).caused_by(fault),
             Fault::Busy => Kind::Unavailable,
         };
         Self::new(kind).caused_by(fault)
@@ -106,6 +107,49 @@ impl From<policy::Refusal> for ApiError {
     }
 }
 
+impl From<policy::Error> for ApiError {
+    fn from(error: policy::Error) -> Self {
+        use policy::Error as E;
+        match error {
+            E::Problems(problems) => Self::details(Kind::InvalidPolicy, problems.iter().map(in_text).collect()),
+            E::BuiltIn => Self::new(Kind::BuiltIn),
+            E::NotFound => Self::at(Kind::Unknown, ["path", "name"]),
+            E::Conflict => Self::new(Kind::VersionConflict),
+            E::TooMany => Self::at(Kind::TooMany, ["body", "text"]),
+            E::LockedOut => {
+                let none: [&'static str; 0] = [];
+                let msg = "would leave you, or admins, unable to change the policies back; force it if that is meant";
+                Self::because(Kind::LockedOut, none, msg)
+            }
+            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Where in the text, by line and column from 1: for people in words, for programs in `loc`.
+fn in_text(problem: &policy::Problem) -> Detail {
+    let policy::Problem { document, line, column, what } = problem;
+    let mut loc: Vec<Step> = vec!["body".into(), "text".into()];
+    let mut msg = (*what).to_owned();
+    if !document.is_empty() {
+        loc.extend([Step::Index(*line), Step::Index(*column)]);
+        msg = format!("line {line}, column {column}: {what}");
+    }
+    Detail { loc, msg: msg.into(), r#type: Kind::InvalidPolicy.code().into() }
+}
+
+impl From<throttle::Error> for ApiError {
+    fn from(error: throttle::Error) -> Self {
+        use throttle::Error as E;
+        match error {
+            E::TooMany(wait) => Self::new(Kind::TooManyRequests).retry_after(wait).caused_by(error),
+            E::Store(error) => error.into(),
+            E::Away(_) => Self::new(Kind::Unavailable).caused_by(error),
+        }
+    }
+}
+
 impl From<login::Error> for ApiError {
     fn from(error: login::Error) -> Self {
         use login::Error as E;
@@ -113,8 +157,8 @@ impl From<login::Error> for ApiError {
             E::UnknownGrant => Self::new(Kind::UnsupportedGrantType),
             E::Denied(_) => Self::new(Kind::InvalidGrant).caused_by(error),
             E::Invalid(problems) => body(problems),
-            E::Scope => Self::new(Kind::InvalidScope),
             E::Limited => Self::new(Kind::LimitedSession),
+            E::Throttle(error) => error.into(),
             E::Session(error) => error.into(),
             E::Mount(error) => error.into(),
             E::Store(error) => error.into(),
@@ -143,12 +187,25 @@ impl From<users::Error> for ApiError {
         match error {
             E::Invalid(problems) => body(problems),
             E::Forbidden(_) => Self::new(Kind::Forbidden).caused_by(error),
-            E::NotFound => Self::at(Kind::Unknown, ["body", "username"]),
-            E::LastAdmin => Self::new(Kind::LastAdmin),
+            E::NotFound(what) => Self::at(Kind::Unknown, ["body", what]),
+            E::Refused(why) => why.into(),
             E::Busy => Self::new(Kind::Unavailable).caused_by(error),
-            E::Directory(error) => error.into(),
             E::Mount(error) => error.into(),
+            E::Session(error) => error.into(),
             E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<users::Refusal> for ApiError {
+    fn from(refusal: users::Refusal) -> Self {
+        use users::Refusal as R;
+        let none: [&'static str; 0] = [];
+        match refusal {
+            R::LastAdmin => Self::new(Kind::LastAdmin),
+            R::BuiltIn => Self::new(Kind::BuiltIn),
+            R::InUse(by) => Self::because(Kind::InUse, none, by),
+            R::TooMany(_) => Self::new(Kind::TooMany).caused_by(refusal),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod client_address;
 mod connection;
 mod convert;
+mod cursor;
 pub mod dev_certificate;
 pub mod error;
 pub mod form;
@@ -29,6 +30,8 @@ pub mod serve;
 mod slots;
 mod state;
 mod trail;
+mod unasked;
+mod whose;
 
 #[cfg(test)]
 mod tests;

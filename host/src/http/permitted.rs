@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
+    body::Body,
     extract::{FromRequest, Request},
     http::request::Parts,
 };
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     app::App,
     audit::Who,
+    ids,
     login::{Authenticated, Client},
     policy::{Action, Permit, Resource},
     secrets::Asker,
@@ -62,9 +64,9 @@ pub trait Input: Sized + Send + 'static {
     /// As the trail names it.
     const OPERATION: &'static str;
     const TAKES: Takes = Takes::Nothing;
-    /// It makes a session or a credential, or rules others: not for limited sessions.
+    /// It makes a session or a credential: not for limited sessions. So is every write below `sys`.
     const POWERFUL: bool = false;
-    /// Only soon after a login.
+    /// Only soon after a login. So is every write below `sys`.
     const STEP_UP: bool = false;
 
     /// What it is about, before anything else is looked at.
@@ -83,13 +85,23 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let caller = authenticated(&parts, app).await?;
-        let trail = trail(&parts)?;
-        trail.known(I::OPERATION, who(&caller.authenticated));
-        let (body, file) = body::begin(&parts, body, I::TAKES).await?;
-        let mut raw = Raw { parts, body };
+        let (request, file) = body::held_back(request, I::TAKES);
+        let (raw, caller) = raw(request, app, I::OPERATION, I::TAKES).await?;
+        Self::decide_with(raw, caller, app, file).await
+    }
+}
+
+impl<I: Input> Permitted<I> {
+    /// The rest, once it is known who asks and what was sent.
+    pub(super) async fn decide(raw: Raw, caller: Caller, app: &App) -> Result<Self, ApiError> {
+        Self::decide_with(raw, caller, app, None).await
+    }
+
+    async fn decide_with(mut raw: Raw, caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
+        let trail = trail(&raw.parts)?;
         let (action, resource) = I::target(&raw, &caller, app)?;
+        trail.about(resource.path());
+        let rules_others = rules_others(&resource.path(), action.actions());
         let about = |decision: &str| About {
             resource: Some(resource.path()),
             action: Some(action.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>().join(" ")),
@@ -109,10 +121,10 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
                 return Err(ApiError::new(Kind::Forbidden).caused_by(refusal));
             }
         };
-        if I::POWERFUL && session.max_uses.is_some() {
+        if (I::POWERFUL || rules_others) && session.max_uses.is_some() {
             return Err(ApiError::new(Kind::LimitedSession));
         }
-        if I::STEP_UP || app.login.asks_step_up(I::OPERATION) {
+        if I::STEP_UP || rules_others || app.login.asks_step_up(I::OPERATION) {
             app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let decision = Some(format!("allowed: {}", permit.reason()));
@@ -137,6 +149,8 @@ pub trait OwnInput: Sized + Send + 'static {
     const TAKES: Takes = Takes::Nothing;
     /// It concerns all that the user has: not for a session that is narrowed or limited.
     const WHOLE: bool = false;
+    /// Only soon after a login.
+    const STEP_UP: bool = false;
 
     fn read(raw: Raw) -> Result<Self, ApiError>;
 
@@ -150,11 +164,14 @@ impl<I: OwnInput> FromRequest<App> for Own<I> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let caller = authenticated(&parts, app).await?;
-        let trail = trail(&parts)?;
-        trail.known(I::OPERATION, who(&caller.authenticated));
-        let body = body::read(&parts, body, I::TAKES).await?;
+        let (raw, caller) = raw(request, app, I::OPERATION, I::TAKES).await?;
+        Self::decide(raw, caller, app).await
+    }
+}
+
+impl<I: OwnInput> Own<I> {
+    pub(super) async fn decide(raw: Raw, caller: Caller, app: &App) -> Result<Self, ApiError> {
+        let trail = trail(&raw.parts)?;
         let session = &caller.authenticated.session;
         if I::WHOLE && session.max_uses.is_some() {
             return Err(ApiError::new(Kind::LimitedSession));
@@ -162,13 +179,37 @@ impl<I: OwnInput> FromRequest<App> for Own<I> {
         if I::WHOLE && session.scope.is_some() {
             return Err(ApiError::new(Kind::Forbidden));
         }
-        let input = I::read(Raw { parts, body })?;
+        if I::STEP_UP || app.login.asks_step_up(I::OPERATION) {
+            app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
+        }
+        let input = I::read(raw)?;
         let decision = Some("allowed: own".to_owned());
         let about = About { resource: input.resource(), decision, ..About::default() };
         trail.decided(I::OPERATION, who(&caller.authenticated), about).await?;
         app.login.spend(session).await?;
         Ok(Self(input, caller))
     }
+}
+
+/// Who asks, and what was sent.
+pub(super) async fn raw(
+    request: Request,
+    app: &App,
+    operation: &'static str,
+    takes: Takes,
+) -> Result<(Raw, Caller), ApiError> {
+    let (parts, body) = request.into_parts();
+    let caller = authenticated(&parts, app).await?;
+    trail(&parts)?.known(operation, who(&caller.authenticated));
+    let body = body::read(&parts, body, takes).await?;
+    Ok((Raw { parts, body }, caller))
+}
+
+/// A write below `sys`: never by a limited session, and only soon after a login, whatever a route
+/// says or forgets to say.
+fn rules_others(path: &str, actions: &[ids::Action]) -> bool {
+    let below = path.strip_prefix("sys").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    below && actions.iter().any(|action| !matches!(action, ids::Action::Read | ids::Action::List))
 }
 
 /// Who a bearer token stands for: 401 without one, 403 from a wrong address. Spends nothing.
@@ -203,5 +244,21 @@ pub fn who(authenticated: &Authenticated) -> Who {
         roles: authenticated.caller.roles.clone(),
         mount: Some(authenticated.session.mount.clone()),
         method: Some(authenticated.session.method.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Action as A;
+
+    #[test]
+    fn a_write_below_sys_rules_others_whatever_its_route_says() {
+        for action in [A::Create, A::Update, A::Delete, A::Use, A::Manage] {
+            assert!(rules_others("sys/users/ada", &[action]) && rules_others("sys", &[action]));
+            assert!(!rules_others("secrets/kv/sys", &[action]) && !rules_others("system/x", &[action]));
+        }
+        assert!(!rules_others("sys/users/ada", &[A::Read]) && !rules_others("sys/users", &[A::List]));
+        assert!(rules_others("sys/x", &[A::Read, A::Update]));
     }
 }

@@ -2,7 +2,10 @@
 
 use axum::extract::FromRef;
 
-use crate::{app::App, login::Login, operate::Operate, plugins::Plugins, secrets::Secrets, settings::Settings, users::Users};
+use crate::{
+    app::App, login::Login, operate::Operate, plugins::Plugins, policy::Policies, secrets::Secrets, settings::Settings,
+    users::Users,
+};
 
 macro_rules! handed {
     ($($service:ident $field:ident),+) => {$(
@@ -14,4 +17,6 @@ macro_rules! handed {
     )+};
 }
 
-handed!(Login login, Operate operate, Plugins plugins, Secrets secrets, Settings settings, Users users);
+handed!(
+    Login login, Operate operate, Plugins plugins, Policies policies, Secrets secrets, Settings settings, Users users
+);

@@ -140,10 +140,9 @@ impl Trail {
     /// Names of users change hands and stand in no trail: ids do, and hashes that tell equal from
     /// different.
     fn without_name(&self, resource: String) -> String {
-        match resource.strip_prefix(USERS) {
-            Some(name) => format!("{USERS}{}", self.0.audit.hash(name).unwrap_or_default()),
-            None => resource,
-        }
+        let Some(below) = resource.strip_prefix(USERS) else { return resource };
+        let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+        format!("{USERS}{}{rest}", self.0.audit.hash(name).unwrap_or_default())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, SoFar> {

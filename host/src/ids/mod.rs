@@ -9,7 +9,7 @@ mod publisher;
 mod random;
 mod scope;
 
-pub use name::{Email, MountName, PluginName, RoleName, Username};
+pub use name::{Email, MountName, PluginName, PolicyName, RoleName, Username};
 pub use path::{Folder, SecretPath};
 pub use publisher::PublisherKey;
 pub use random::{MountId, ROOT_MOUNT, RequestId, SessionId, UserId, random, random_base62};

@@ -66,6 +66,13 @@ name!(
     RoleName, |text| slug(text, limits::MOUNT_BYTES)
 );
 name!(
+    /// A text of policies: the grammar of a mount, and not the word that stands in its place in a URL.
+    PolicyName, |text| match text {
+        "explain" => Err(Error("is a reserved word")),
+        text => slug(text, limits::MOUNT_BYTES),
+    }
+);
+name!(
     /// A user's name in its canonical form: lower case, `[a-z0-9][a-z0-9._@+-]{0,127}`.
     Username, |text| {
         let name = text.to_ascii_lowercase();
@@ -136,6 +143,51 @@ mod tests {
             assert!(Username::parse(bad).is_err(), "{bad}");
         }
         assert!(Username::parse("Root").unwrap().is_reserved());
+    }
+
+    #[test]
+    fn nothing_folds_to_a_name_but_its_case() {
+        // Each becomes "kim" or "ada" under some folding, trimming or cutting that others have done.
+        let lookalikes = [
+            "\u{212a}im",
+            "kım",
+            "kİm",
+            "ｋim",
+            "ki\u{200d}m",
+            "kim\u{0}",
+            "kim\n",
+            " kim",
+            "kim ",
+            "kim\u{a0}",
+            "kim\u{200b}",
+            "\u{feff}kim",
+            "kim\u{301}",
+            "аda",
+            "ad\u{430}",
+            "a\u{308}da",
+            "ᵃda",
+            "ada\0x",
+            "ada/",
+            "./ada",
+            "ada/..",
+            "ad%61",
+            "ada\u{7f}",
+        ];
+        for text in lookalikes {
+            assert!(Username::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_name_has_one_form_and_keeps_it(text in "\\PC{0,12}|[A-Za-z0-9._@+-]{0,130}") {
+            if let Ok(name) = Username::parse(&text) {
+                proptest::prop_assert!(name.as_str().is_ascii());
+                proptest::prop_assert_eq!(name.as_str(), text.to_ascii_lowercase());
+                let again = Username::parse(name.as_str());
+                proptest::prop_assert_eq!(again.as_ref(), Ok(&name));
+            }
+        }
     }
 
     #[test]

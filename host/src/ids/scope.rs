@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, UserId};
 
 /// What may be done to a resource. `use` is for custom verbs, `manage` for what rules others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -60,6 +60,21 @@ impl Scope {
         }
     }
 
+    /// What it says to its owner: `secrets/<mount>/~` is that user's own folder, as it is in a path.
+    pub fn of(self, owner: &UserId) -> Self {
+        let own = |(action, path): (Action, String)| {
+            let segments: Vec<_> = path.split('/').collect();
+            match segments.as_slice() {
+                ["secrets", mount, "~", rest @ ..] => {
+                    let below: String = rest.iter().flat_map(|segment| ["/", segment]).collect();
+                    (action, format!("secrets/{mount}/users/{owner}{below}"))
+                }
+                _ => (action, path),
+            }
+        };
+        Self(self.0.into_iter().map(own).collect())
+    }
+
     pub fn covers(&self, action: Action, path: &str) -> bool {
         self.0.iter().any(|(allowed, above)| *allowed == action && is_below(path, above))
     }
@@ -111,6 +126,17 @@ impl From<Scope> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tilde_is_the_owners_own_folder() {
+        let ada = UserId::new();
+        let told = |text: &str| Scope::parse(text).unwrap().of(&ada).to_string();
+        assert_eq!(told("read:secrets/kv/~"), format!("read:secrets/kv/users/{ada}"));
+        assert_eq!(told("read:secrets/kv/~/a/b"), format!("read:secrets/kv/users/{ada}/a/b"));
+        for other in ["read:secrets/kv/a/~", "read:secrets/~/a", "read:sys/kv/~"] {
+            assert_eq!(told(other), other);
+        }
+    }
 
     #[test]
     fn scope_goes_by_whole_segments() {

@@ -33,6 +33,7 @@ impl Login {
             login_at: session.login_at,
             address,
             session: session.id.clone(),
+            root: is_root(&session),
         };
         Ok(Authenticated { caller, session, user })
     }

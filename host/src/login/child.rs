@@ -1,7 +1,7 @@
 use super::{Authenticated, Client, Error, Login, Wish, bounds::tightest};
 use crate::{
     runtime::types::SessionLimits,
-    session::{EpochsOf, NewSession, Tokens},
+    session::{EpochsOf, Error as SessionError, NewSession, Tokens},
 };
 
 impl Login {
@@ -12,8 +12,9 @@ impl Login {
         if session.max_uses.is_some() {
             return Err(Error::Limited);
         }
-        let scope = match (wish.scope.clone(), session.scope.clone()) {
-            (Some(asked), Some(own)) if !asked.is_within(&own) => return Err(Error::Scope),
+        let asked = wish.scope.clone().map(|scope| scope.of(&session.user));
+        let scope = match (asked, session.scope.clone()) {
+            (Some(asked), Some(own)) if !asked.is_within(&own) => return Err(SessionError::Wider("scope").into()),
             (Some(asked), _) => Some(asked),
             (None, own) => own,
         };

@@ -1,4 +1,4 @@
-use crate::{barrier, directory, mount, problem::Problem, session};
+use crate::{barrier, directory, mount, problem::Problem, session, throttle};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -11,12 +11,12 @@ pub enum Error {
     /// What was sent cannot be taken: with places in the body.
     #[error("invalid")]
     Invalid(Vec<Problem>),
-    /// The scope is not within what it may be.
-    #[error("invalid scope")]
-    Scope,
     /// A limited session may make no other.
     #[error("limited session")]
     Limited,
+    /// Too many failures.
+    #[error(transparent)]
+    Throttle(#[from] throttle::Error),
     #[error(transparent)]
     Session(#[from] session::Error),
     #[error(transparent)]

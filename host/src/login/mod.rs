@@ -1,9 +1,10 @@
 //! Logins: credentials become a session, a session becomes a caller, and a session is renewed.
 //!
-//! Owns the order of things in a login: epochs are read before the credential is looked at, the
-//! plugin proves who it is, the directory says which user that is, and the session is refused if
-//! an ending overlapped. Never decides what a caller may do. One more way in is an auth plugin.
+//! Owns the order of things in a login: the guess is counted (`admit`), epochs are read before the
+//! credential is looked at, the plugin proves who it is, the directory says which user that is, and
+//! the session is refused if an ending overlapped. Never decides what a caller may do. One more way in is an auth plugin.
 
+mod admit;
 mod authenticate;
 mod begin;
 mod bounds;
@@ -12,6 +13,7 @@ mod error;
 mod renew;
 mod request;
 
+pub use admit::Admitted;
 pub use authenticate::Authenticated;
 pub use error::Error;
 pub use request::{Attempt, Bind, Client, Credentials, SessionWish, Wish};
@@ -21,10 +23,12 @@ use crate::{
     clock::Clock,
     directory::Directory,
     fence::Fence,
-    mount::Mounts,
+    ids::MountId,
+    mount::{self, Mounts},
     policy::Policies,
     security::{OverLimit, Security},
     session::{self, PerUser, Sessions},
+    throttle::Throttle,
 };
 
 /// The use case: a cheap handle.
@@ -35,6 +39,7 @@ pub struct Login {
     directory: Directory,
     sessions: Sessions,
     security: Security,
+    throttle: Throttle,
     policies: Policies,
     fence: Fence,
     clock: Clock,
@@ -48,6 +53,7 @@ pub struct Parts {
     pub directory: Directory,
     pub sessions: Sessions,
     pub security: Security,
+    pub throttle: Throttle,
     pub policies: Policies,
     pub fence: Fence,
     pub clock: Clock,
@@ -55,8 +61,8 @@ pub struct Parts {
 
 impl Login {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, mounts, directory, sessions, security, policies, fence, clock } = parts;
-        Self { barrier, mounts, directory, sessions, security, policies, fence, clock }
+        let Parts { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock } = parts;
+        Self { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock }
     }
 
     /// Whoever has not heard of changes for too long uses nothing that it remembers: it asks, or it
@@ -71,7 +77,18 @@ impl Login {
         }
         // Each is one comparison where nothing has changed.
         self.security.refresh().await?;
+        self.policies.refresh().await?;
         Ok(self.mounts.refresh().await?)
+    }
+
+    /// Does this mount take logins? As of now, not of a while ago: to be asked once the epochs have
+    /// been read, after which a mount that stops is noticed by them.
+    async fn takes_logins(&self, mount: &MountId) -> Result<(), Error> {
+        self.fence.ask().await?;
+        self.mounts.refresh().await?;
+        let mount = self.mounts.by_id(mount).ok_or(Error::Mount(mount::Error::Disabled))?;
+        mount.live()?;
+        Ok(())
     }
 
     /// How many sessions a user may have, and what becomes of one too many.

@@ -5,6 +5,7 @@ use super::{
 use crate::{
     directory::User,
     ids::{Action, Scope, SessionId},
+    policy::Resource,
     runtime::{self, types::Bytes},
     session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
 };
@@ -28,6 +29,7 @@ impl Login {
             client: None,
         };
         let epochs = self.sessions.epochs(&of).await?;
+        self.takes_logins(&mount.id).await?;
         let mut attempts = self.mounts.call(&mount, facts(&mount, client, Some(&user)), user.id.as_str())?;
         let refresh = runtime::Refresh { internal: Bytes::from(pending.internal.clone()) };
         let identity = match attempts.run(refresh).await.map_err(refused) {
@@ -46,6 +48,7 @@ impl Login {
             plugin: live.digest().to_string(),
             epochs,
         };
+        let scope = scope.map(|scope| scope.of(&user.id));
         self.sessions.finish_renewal(pending, told, scope).await.map_err(no_longer_good)
     }
 
@@ -59,7 +62,7 @@ impl Login {
         let Ok(token) = AnyToken::parse(token) else { return Ok(None) };
         let Some(session) = self.sessions.introspect(&token).await? else { return Ok(None) };
         let own = session.user == asker.user.id;
-        if !own && !self.policies.allows(&asker.caller, Action::Read, "sys/sessions") {
+        if !own && !self.policies.allows(&asker.caller, Action::Read, &Resource::path(&session.id)) {
             return Ok(None);
         }
         let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);

@@ -11,7 +11,7 @@ use crate::{
     barrier::{self, Barrier, Writes, layout::Prefix},
     clock::Clock,
     limits,
-    runtime::{Argon2Cost, Bounds, Call, Facts, Fault, Input, Outcome},
+    runtime::{Bounds, Call, Facts, Fault, Input, Outcome, PasswordCosts},
 };
 
 /// Fair queues for what conflicts: a call that has lost once waits for its turn, so that a hot
@@ -54,7 +54,7 @@ impl Attempts {
         mount: &Mount,
         live: &Arc<Live>,
         (facts, place): (Facts, &str),
-        (bounds, passwords): (Bounds, Argon2Cost),
+        (bounds, passwords): (Bounds, PasswordCosts),
     ) -> Self {
         let queue = queues.of((mount.id.as_str(), place));
         let call = Call {
@@ -63,6 +63,7 @@ impl Attempts {
             keys: barrier.view(Prefix::Key(mount.id.clone())),
             config: live.config.clone(),
             grant: live.grant.clone(),
+            credentials: live.credentials.clone(),
             bounds,
             passwords,
             read_only: false,

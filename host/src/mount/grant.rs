@@ -1,6 +1,8 @@
 //! What a mount may do: asked for by the manifest and granted by the setting. Hosts and headers
 //! are given by name; the host's own functions come with the plugin, unless they are denied.
 
+use ipnet::IpNet;
+
 use super::{Granted, Refusal, Spec};
 use crate::{
     problem::Problem,
@@ -20,15 +22,42 @@ fn name(host: &HostGrant) -> String {
     format!("{}:{}", host.host, host.port)
 }
 
+/// A host as it is granted: `host:port`, after `http://` if it is to be that, and before private
+/// networks in which it may be: `host:port 10.1.0.0/16`.
+struct Entry<'a> {
+    name: &'a str,
+    plain: bool,
+    networks: Vec<IpNet>,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (host, networks) = text.split_once(' ').unwrap_or((text, ""));
+        let networks = networks.split_ascii_whitespace().map(|net| net.parse().ok());
+        let plain = host.strip_prefix("http://");
+        Some(Self { name: plain.unwrap_or(host), plain: plain.is_some(), networks: networks.collect::<Option<_>>()? })
+    }
+}
+
+/// The name in it; what cannot be read is nobody's.
+fn base(text: &String) -> &str {
+    Entry::parse(text).map_or("", |entry| entry.name)
+}
+
 /// Only what is asked for can be granted or denied: another name is a mistake, or a trap.
 pub(super) fn check(spec: &Spec, asked: &Granted) -> Result<(), Refusal> {
+    if let Some(at) = spec.grant.http.iter().position(|text| Entry::parse(text).is_none()) {
+        let why = "must be host:port, or host:port and networks in CIDR notation";
+        return Err(Problem::new(format!("/grant/http/{at}"), "invalid_value", why).into());
+    }
     for (place, given) in [("grant", &spec.grant), ("deny", &spec.deny)] {
         for (kind, given, asked) in [
             ("http", &given.http, &asked.http),
             ("headers", &given.headers, &asked.headers),
             ("crypto", &given.crypto, &asked.crypto),
         ] {
-            if let Some(at) = given.iter().position(|name| !asked.contains(name)) {
+            let is_asked = |name: &String| asked.iter().any(|asked| asked == if kind == "http" { base(name) } else { name });
+            if let Some(at) = given.iter().position(|name| !is_asked(name)) {
                 let at = format!("/{place}/{kind}/{at}");
                 return Err(Problem::new(at, "not_asked_for", "is not what the plugin asks for").into());
             }
@@ -42,16 +71,27 @@ pub(super) fn given(spec: &Spec, asked: &Grant) -> Grant {
     let (grant, deny) = (&spec.grant, &spec.deny);
     let listed = |granted: &[String], denied: &[String], name: &String| granted.contains(name) && !denied.contains(name);
     Grant {
-        http: asked.http.iter().filter(|host| listed(&grant.http, &deny.http, &name(host))).cloned().collect(),
+        http: asked.http.iter().filter_map(|host| host_given(host, spec)).collect(),
         headers: asked.headers.iter().filter(|name| listed(&grant.headers, &deny.headers, name)).cloned().collect(),
         crypto: asked.crypto.iter().filter(|name| !deny.crypto.contains(name)).cloned().collect(),
     }
 }
 
+fn host_given(asked: &HostGrant, spec: &Spec) -> Option<HostGrant> {
+    let name = name(asked);
+    if spec.deny.http.iter().any(|denied| base(denied) == name) {
+        return None;
+    }
+    let mut entries = spec.grant.http.iter().filter_map(|text| Entry::parse(text));
+    let Entry { plain, networks, .. } = entries.find(|entry| entry.name == name)?;
+    Some(HostGrant { plain, networks, ..asked.clone() })
+}
+
 /// What a new version asks for that the live one did not, as far as the setting says nothing of it.
 pub(super) fn needs(spec: &Spec, asked: &Granted, live: &Granted) -> Granted {
     let open = |asked: &[String], known: [&[String]; 3]| {
-        asked.iter().filter(|name| !known.iter().any(|known| known.contains(name))).cloned().collect()
+        let is_known = |name: &String| known.iter().any(|known| known.iter().any(|known| base(known) == name));
+        asked.iter().filter(|name| !is_known(name)).cloned().collect()
     };
     let (grant, deny) = (&spec.grant, &spec.deny);
     Granted {
@@ -67,7 +107,7 @@ mod tests {
     use crate::ids::PluginName;
 
     fn asked() -> Grant {
-        let host = |host: &str| HostGrant { host: host.to_owned(), port: 443 };
+        let host = |host: &str| HostGrant { host: host.to_owned(), port: 443, ..HostGrant::default() };
         Grant {
             http: vec![host("a.example"), host("b.example")],
             headers: ["x-one".to_owned()].into(),
@@ -91,6 +131,19 @@ mod tests {
         assert_eq!(given.http.iter().map(name).collect::<Vec<_>>(), ["a.example:443"]);
         assert!(given.headers.is_empty(), "a header that nobody granted");
         assert_eq!(given.crypto.into_iter().collect::<Vec<_>>(), ["ed25519"]);
+    }
+
+    #[test]
+    fn a_host_is_granted_by_name_and_its_private_networks_beside_it() {
+        let granted = |http: &str| spec(Granted { http: list(&[http]), ..Granted::default() }, Granted::default());
+        let wide = granted("http://b.example:443 10.1.0.0/16 fd00::/8");
+        assert!(check(&wide, &names(&asked())).is_ok());
+        let [host] = &given(&wide, &asked()).http[..] else { panic!("one host") };
+        assert_eq!((host.host.as_str(), host.plain, host.networks.len()), ("b.example", true, 2));
+        for bad in ["a.example", "a.example:443 10.0.0.1x", "other.example:443", "a.example:80", ""] {
+            assert!(check(&granted(bad), &names(&asked())).is_err(), "{bad}");
+            assert!(given(&granted(bad), &asked()).http.is_empty(), "{bad}");
+        }
     }
 
     #[test]

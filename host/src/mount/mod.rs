@@ -40,8 +40,8 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName},
-    runtime::{Argon2Cost, Facts, Grant, Plugin, Runtime},
-    security::Security,
+    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, egress::Credentials},
+    security::{self, Security},
     storage::Version,
 };
 
@@ -102,6 +102,7 @@ pub struct Live {
     publisher: Publisher,
     config: Arc<[u8]>,
     grant: Arc<Grant>,
+    credentials: Arc<Credentials>,
     /// While there is a way back to the version before.
     watch: Option<watch::Watch>,
 }
@@ -210,8 +211,13 @@ impl Mounts {
         Ok(Attempts::new(parts, mount, live, (facts, place), (bounds, self.passwords())))
     }
 
-    fn passwords(&self) -> Argon2Cost {
-        let cost = self.0.security.rules().passwords.argon2;
-        Argon2Cost { memory_kib: cost.memory_kib, passes: cost.iterations, lanes: cost.parallelism }
+    fn passwords(&self) -> PasswordCosts {
+        let cost = |cost: &security::Argon2| Argon2Cost {
+            memory_kib: cost.memory_kib,
+            passes: cost.iterations,
+            lanes: cost.parallelism,
+        };
+        let (rules, earlier) = (self.0.security.rules(), self.0.security.earlier_costs());
+        PasswordCosts { present: cost(&rules.passwords.argon2), earlier: earlier.iter().map(cost).collect() }
     }
 }

@@ -88,7 +88,7 @@ impl Mounts {
             let found = self.find(&spec).ok()?;
             let manifest = &found.component.manifest;
             let config = manifest.config.with_defaults(Value::Object(spec.config.clone()));
-            let given = grant::names(&grant::given(&spec, &manifest.asked(&config))).http;
+            let given = grant::given(&spec, &manifest.asked(&config)).http;
             Some((config, given, manifest.config.write_only().to_vec()))
         };
         let (Some((_, before, _)), Some((config, after, secrets))) = (read(old), read(new)) else { return Vec::new() };

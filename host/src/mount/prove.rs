@@ -9,7 +9,7 @@ use crate::{
     catalog::{self, Digest, Found, Manifest, Publisher, Wanted},
     ids::{MountId, MountName},
     problem::Problem,
-    runtime::{Bounds, Check, Facts, Fault, Grant, types::GuestError},
+    runtime::{Bounds, Check, Facts, Fault, Grant, egress::Credentials, types::GuestError},
     security::{self, Rules},
 };
 
@@ -18,6 +18,7 @@ pub(super) struct Valid {
     pub(super) found: Found,
     pub(super) config: Arc<[u8]>,
     pub(super) grant: Arc<Grant>,
+    pub(super) credentials: Arc<Credentials>,
     /// By name.
     pub(super) asked: Granted,
 }
@@ -81,9 +82,10 @@ impl Mounts {
         let config = manifest.config.with_defaults(config);
         let asked = manifest.asked(&config);
         let grant = Arc::new(grant::given(spec, &asked));
+        let credentials = Arc::new(manifest.credentials(&config));
         let shown = manifest.config.concealed(config);
         let config = serde_json::to_vec(&shown).expect("JSON serialises").into();
-        Ok(Valid { found, config, grant, asked: grant::names(&asked) })
+        Ok(Valid { found, config, grant, credentials, asked: grant::names(&asked) })
     }
 
     /// May this plugin run at all, by the rules of this moment?
@@ -118,10 +120,10 @@ impl Mounts {
     }
 
     pub(super) async fn bring_up(&self, valid: Valid) -> Result<Live, Refusal> {
-        let Valid { found, config, grant, .. } = valid;
+        let Valid { found, config, grant, credentials, .. } = valid;
         let plugin = self.0.compile(&found).await?;
         let publisher = found.publisher();
-        Ok(Live { plugin, component: found.component, publisher, config, grant, watch: None })
+        Ok(Live { plugin, component: found.component, publisher, config, grant, credentials, watch: None })
     }
 
     /// Does it compile? For an upload that no mount uses yet.

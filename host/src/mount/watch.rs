@@ -57,7 +57,7 @@ impl Watch {
 
     pub(super) fn faulted(&self, fault: &Fault, facts: &Facts) {
         match fault {
-            Fault::Busy | Fault::Store(_) => return,
+            Fault::Busy | Fault::Resting(_) | Fault::Store(_) => return,
             Fault::Refused(error) if REFUSALS.contains(&error.code.as_str()) => return self.answered(),
             Fault::Refused(_) | Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => {}
         }

@@ -9,11 +9,13 @@ mod error;
 mod init;
 mod removed;
 mod root;
+mod shares;
 mod trail;
 mod upgrades;
 
 pub use error::Error;
 pub use init::{Initialised, Shares};
+pub use shares::{Bring, Brought};
 
 use crate::{
     audit::Audit,

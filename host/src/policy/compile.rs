@@ -31,7 +31,15 @@ pub struct Problem {
 }
 
 /// The document that is always there, and nobody's name for another.
-const BUILT_IN: &str = "coffer";
+pub(super) const BUILT_IN: &str = "coffer";
+pub(super) const BUILT_IN_TEXT: &str = include_str!("builtin.cedar");
+
+/// In the place of policies that cannot be read: who knows what they forbid.
+const CLOSED: &str = r#"
+@id("coffer.closed")
+forbid (principal, action, resource)
+unless { resource in Resource::"sys/policies" };
+"#;
 
 /// Policies that were tried against the schema, and can be put in force.
 #[derive(Debug)]
@@ -53,13 +61,22 @@ pub(super) struct Rule {
 impl Compiled {
     /// The built-in policies and these besides.
     pub fn new(documents: &[Document]) -> Result<Self, Vec<Problem>> {
-        let built_in = Document { name: BUILT_IN.into(), text: include_str!("builtin.cedar").into() };
+        Self::with(BUILT_IN_TEXT, documents)
+    }
+
+    /// Nothing is allowed, except to an admin to mend the policies.
+    pub fn closed() -> Self {
+        Self::with(&format!("{BUILT_IN_TEXT}{CLOSED}"), &[]).expect("the built-in policies fit the schema")
+    }
+
+    fn with(built_in: &str, documents: &[Document]) -> Result<Self, Vec<Problem>> {
+        let built_in = Document { name: BUILT_IN.into(), text: built_in.into() };
         let mut problems = Vec::new();
         let mut rules = Vec::new();
         let mut names = HashSet::new();
         for document in std::iter::once(&built_in).chain(documents) {
             if !names.insert(document.name.as_str()) {
-                problems.push(whole(&document.name, "has a name that is taken"));
+                problems.push(Problem::whole(&document.name, "has a name that is taken"));
                 continue;
             }
             match compile(document) {
@@ -68,7 +85,7 @@ impl Compiled {
             }
         }
         if rules.len() > limits::POLICIES {
-            problems.push(whole("", "there are too many policies"));
+            problems.push(Problem::whole("", "there are too many policies"));
         }
         let index = Index::new(&rules);
         if problems.is_empty() { Ok(Self { rules, index }) } else { Err(problems) }
@@ -88,7 +105,7 @@ impl Rule {
 fn compile(document: &Document) -> Result<Vec<Policy>, Vec<Problem>> {
     let Document { name, text } = document;
     if text.len() > limits::POLICY_BYTES {
-        return Err(vec![whole(name, "is too long")]);
+        return Err(vec![Problem::whole(name, "is too long")]);
     }
     let at = |diagnostic: &dyn Diagnostic, what| {
         let offset = diagnostic.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
@@ -99,7 +116,7 @@ fn compile(document: &Document) -> Result<Vec<Policy>, Vec<Problem>> {
         errors.iter().map(|error| at(error, "is not a policy that can be read")).collect::<Vec<_>>()
     })?;
     if set.templates().next().is_some() {
-        return Err(vec![whole(name, "has a policy with slots: name the principal and the resource")]);
+        return Err(vec![Problem::whole(name, "has a policy with slots: name the principal and the resource")]);
     }
     let validation = Validator::new(SCHEMA.clone()).validate(&set, ValidationMode::Strict);
     let errors = validation.validation_errors().map(|error| at(error, words(error)));
@@ -110,7 +127,10 @@ fn compile(document: &Document) -> Result<Vec<Policy>, Vec<Problem>> {
     // Cedar numbers them in the order of the text.
     policies.sort_by_key(|policy| policy.id().to_string().strip_prefix("policy").and_then(|n| n.parse::<usize>().ok()));
     if policies.iter().any(|policy| names_nobody(policy)) {
-        problems.push(whole(name, "names a user, role, group or path that cannot exist: a path has no / at its ends"));
+        problems.push(Problem::whole(
+            name,
+            "names a user, role, group or path that cannot exist: a path has no / at its ends",
+        ));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -125,8 +145,11 @@ fn compile(document: &Document) -> Result<Vec<Policy>, Vec<Problem>> {
     Ok(policies.into_iter().enumerate().map(named).collect())
 }
 
-fn whole(document: &str, what: &'static str) -> Problem {
-    Problem { document: document.to_owned(), line: 1, column: 1, what }
+impl Problem {
+    /// Not of one place.
+    pub(super) fn whole(document: &str, what: &'static str) -> Self {
+        Self { document: document.to_owned(), line: 1, column: 1, what }
+    }
 }
 
 fn place(text: &str, offset: usize) -> (usize, usize) {

@@ -5,30 +5,44 @@
 //! path alone, so a refusal tells nobody what exists. One more thing that policies may go by is
 //! one more attribute in `schema.cedarschema` and in `cedar.rs`; one more kind of thing that is
 //! permitted is one more `Resource`, beside the service that owns it.
+//!
+//! Nobody is locked out unawares: a change after which whoever makes it (or, where that is no
+//! admin, an admin) could no longer change the policies is refused unless it is forced. And the
+//! token that shares of the root key make may always mend them, whatever they say.
 
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use crate::{clock::Clock, ids};
+use crate::{barrier::Barrier, clock::Clock, fence::Fence, ids};
 
 mod caller;
 mod cedar;
+mod change;
 mod compile;
 mod decide;
+mod error;
 mod index;
+mod judge;
 mod permit;
 mod places;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub use caller::Caller;
+pub use change::Change;
 pub use compile::{Compiled, Document, Problem};
 pub use decide::Decision;
+pub use error::Error;
+pub use judge::{Judgement, Principal};
 pub use permit::{Action, Create, Delete, List, Manage, Permit, Put, Read, Refusal, Resource, Update, Use, Verb};
+pub use places::is_canonical;
+pub use stored::{AllPolicies, Policy, PolicyPath};
 
 use cedar::Question;
 use decide::Rules;
+use stored::Store;
 
 /// The policies in force. A cheap handle.
 #[derive(Clone)]
@@ -38,15 +52,28 @@ struct Inner {
     rules: ArcSwap<Rules>,
     generation: Box<dyn Fn() -> u64 + Send + Sync>,
     clock: Clock,
+    /// None: the built-in ones and what is published by hand.
+    store: Option<Store>,
 }
 
 impl Policies {
+    /// The built-in ones and, from the first `refresh` on, those that are stored.
+    pub fn open(barrier: &Barrier, fence: Fence, clock: Clock) -> Self {
+        let generation = stored::generation(fence.clone());
+        Self::of(clock, Box::new(generation), Some(Store::new(barrier, fence)))
+    }
+
     /// The built-in ones. `generation` must move whenever users, roles, policies or settings may
     /// have changed: a decision of before is then not used again.
+    #[cfg(test)]
     pub fn new(clock: Clock, generation: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self::of(clock, Box::new(generation), None)
+    }
+
+    fn of(clock: Clock, generation: Box<dyn Fn() -> u64 + Send + Sync>, store: Option<Store>) -> Self {
         let compiled = Compiled::new(&[]).expect("the built-in policies fit the schema");
         let rules = ArcSwap::from_pointee(Rules::new(compiled));
-        Self(Arc::new(Inner { rules, generation: Box::new(generation), clock }))
+        Self(Arc::new(Inner { rules, generation, clock, store }))
     }
 
     /// Puts these in force in place of those before: what was decided under them is forgotten.
@@ -96,6 +123,14 @@ impl Policies {
         // Before the rules: a change that comes between leaves a decision that is not used again.
         let generation = (self.0.generation)();
         self.0.rules.load().decide(question, generation, &self.0.clock)
+    }
+}
+
+impl Policies {
+    /// By rules that are perhaps not in force yet: what is decided is kept in those rules alone.
+    fn decide_by(&self, rules: &Rules, caller: &Caller, action: ids::Action, path: &str) -> Decision {
+        let question = Question { caller, action, path, verb: "" };
+        rules.decide(&question, (self.0.generation)(), &self.0.clock)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Caller;
-use crate::ids::{self, Folder, SecretPath};
+use crate::ids::{self, Folder, SecretPath, SessionId};
 
 /// What somebody wants to do: all of its actions must be allowed.
 pub trait Action: Send + Sync + 'static {
@@ -134,5 +134,12 @@ impl Resource for Folder {
     fn path(&self) -> String {
         let path = format!("secrets/{self}");
         path.strip_suffix('/').map(str::to_owned).unwrap_or(path)
+    }
+}
+
+/// One session, whosever it is: `sys/sessions/<id>`.
+impl Resource for SessionId {
+    fn path(&self) -> String {
+        format!("sys/sessions/{self}")
     }
 }

@@ -11,7 +11,9 @@ use crate::{
 };
 
 mod measure;
+mod scope;
 mod slices;
+mod stored;
 
 const NOW: i64 = 1_767_323_045_678;
 
@@ -48,6 +50,7 @@ fn caller(roles: &[&str]) -> Caller {
         method: MountName::parse("password").unwrap(),
         login_at: Timestamp::from_millis(NOW),
         address: None,
+        root: false,
     }
 }
 

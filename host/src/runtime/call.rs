@@ -1,6 +1,9 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
-use super::types::GuestError;
+use super::{
+    egress::{Credentials, HostGrant},
+    types::GuestError,
+};
 use crate::{
     barrier::{self, View, Writes},
     sensitive::Secret,
@@ -17,8 +20,10 @@ pub struct Call {
     /// JSON, valid against the manifest's schema, `writeOnly` members replaced.
     pub config: Arc<[u8]>,
     pub grant: Arc<Grant>,
+    /// What the host adds to requests of the plugin's.
+    pub credentials: Arc<Credentials>,
     pub bounds: Bounds,
-    pub passwords: Argon2Cost,
+    pub passwords: PasswordCosts,
     /// The call came by GET: it may neither write nor `intend`.
     pub read_only: bool,
 }
@@ -56,13 +61,6 @@ pub struct Grant {
     pub headers: BTreeSet<String>,
 }
 
-/// A host that the plugin may speak to: exact, or `*.suffix`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostGrant {
-    pub host: String,
-    pub port: u16,
-}
-
 /// What one call may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -95,7 +93,23 @@ impl Default for Bounds {
     }
 }
 
-/// Parameters for new password hashes, Argon2id.
+/// What password hashes cost.
+#[derive(Clone, Debug, Default)]
+pub struct PasswordCosts {
+    /// Of new ones.
+    pub present: Argon2Cost,
+    /// Of older ones that may still be about. A refusal costs the sum, whatever was compared: so
+    /// its time does not tell a user with an old hash from one with a new hash, or from nobody.
+    pub earlier: Arc<[Argon2Cost]>,
+}
+
+impl From<Argon2Cost> for PasswordCosts {
+    fn from(present: Argon2Cost) -> Self {
+        Self { present, earlier: Arc::default() }
+    }
+}
+
+/// Parameters for password hashes, Argon2id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Cost {
     pub memory_kib: u32,
@@ -136,6 +150,9 @@ pub enum Fault {
     /// Too many calls wait for this plugin already.
     #[error("too many calls of this plugin")]
     Busy,
+    /// Its instances cannot be made: for so long it is not called at all.
+    #[error("the plugin's instances cannot be made at present")]
+    Resting(Duration),
     /// The plugin did or answered what the contract forbids.
     #[error("the plugin broke the contract: {0}")]
     Invalid(String),

@@ -11,8 +11,9 @@ use arc_swap::ArcSwap;
 
 use crate::{
     barrier,
-    document::Documents,
+    document::{Document, Documents},
     fence::{Counter, Fence},
+    limits,
 };
 
 pub use rules::{
@@ -27,29 +28,42 @@ pub const KEY: &str = "security";
 pub struct Security {
     documents: Documents,
     fence: Fence,
-    live: Arc<ArcSwap<(u64, Arc<Rules>)>>,
+    live: Arc<ArcSwap<Live>>,
     /// One at a time reads it anew: an older reading must not replace a newer one.
     refreshing: Arc<tokio::sync::Mutex<()>>,
 }
 
+#[derive(Debug)]
+struct Live {
+    generation: u64,
+    rules: Arc<Rules>,
+    earlier_costs: Arc<[Argon2]>,
+}
+
 impl Security {
     pub fn new(documents: Documents, fence: Fence) -> Self {
-        let live = Arc::new(ArcSwap::from_pointee((u64::MAX, Arc::new(Rules::default()))));
+        let live = Live { generation: u64::MAX, rules: Arc::default(), earlier_costs: Arc::default() };
+        let live = Arc::new(ArcSwap::from_pointee(live));
         Self { documents, fence, live, refreshing: Arc::default() }
     }
 
     pub fn rules(&self) -> Arc<Rules> {
-        self.live.load().1.clone()
+        self.live.load().rules.clone()
+    }
+
+    /// What password hashes cost once, if it was less than today: such hashes are still about.
+    pub fn earlier_costs(&self) -> Arc<[Argon2]> {
+        self.live.load().earlier_costs.clone()
     }
 
     /// Reads the document anew if any setting has changed since the last time.
     pub async fn refresh(&self) -> Result<(), barrier::Error> {
-        if self.live.load().0 == self.fence.generation(Counter::Settings) {
+        if self.live.load().generation == self.fence.generation(Counter::Settings) {
             return Ok(());
         }
         let _one = self.refreshing.lock().await;
         let generation = self.fence.generation(Counter::Settings);
-        if self.live.load().0 == generation {
+        if self.live.load().generation == generation {
             return Ok(());
         }
         let current = self.documents.read(KEY).await?;
@@ -57,7 +71,58 @@ impl Security {
             None => Rules::default(),
             Some(document) => Rules::parse(&document.value).map_err(|_| barrier::Error::Corrupt(KEY.to_owned()))?,
         };
-        self.live.store(Arc::new((generation, Arc::new(rules))));
+        let past = self.documents.history(KEY).await?;
+        let earlier_costs = earlier(&rules.passwords.argon2, &past).into();
+        self.live.store(Arc::new(Live { generation, rules: Arc::new(rules), earlier_costs }));
         Ok(())
+    }
+}
+
+/// The newest few costs below the present one, of which there may still be hashes. Dearer ones are
+/// not among them: what was set by mistake once must not be spent on every refusal for ever.
+fn earlier(present: &Argon2, past: &[Document]) -> Vec<Argon2> {
+    let work = |cost: &Argon2| u64::from(cost.memory_kib) * u64::from(cost.iterations);
+    let cost =
+        |document: &Document| Rules::parse(&document.value).map_or_else(|_| Argon2::default(), |r| r.passwords.argon2);
+    // Before the first change, and after a deletion, it was the default.
+    let costs = past.iter().map(cost).chain([Argon2::default()]);
+    let mut found: Vec<Argon2> = Vec::new();
+    for cost in costs.filter(|cost| cost != present && work(cost) <= work(present)) {
+        if found.len() < limits::PASSWORD_EARLIER_COSTS && !found.contains(&cost) {
+            found.push(cost);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn earlier_costs_are_the_cheaper_ones_that_were_in_force() {
+        let set = |memory_kib: u32| json!({"passwords": {"argon2": {"memory_kib": memory_kib}}});
+        let document = |value: Value| Document {
+            deleted: value.is_null(),
+            value,
+            number: 1,
+            updated_at: Timestamp::from_millis(1),
+            updated_by: None,
+        };
+        let past = |values: &[Value]| values.iter().cloned().map(document).collect::<Vec<_>>();
+        let cost = |memory_kib| Argon2 { memory_kib, ..Argon2::default() };
+        let default = Argon2::default().memory_kib;
+        let of = |present, values: &[Value]| {
+            earlier(&cost(present), &past(values)).iter().map(|cost| cost.memory_kib).collect::<Vec<_>>()
+        };
+        assert!(of(default, &[]).is_empty());
+        assert!(of(default, &[json!({"sessions": {"idle": "1h"}})]).is_empty());
+        assert_eq!(of(65_536, &[set(65_536)]), [default]);
+        assert_eq!(of(65_536, &[set(65_536), Value::Null, set(32_768)]), [default, 32_768]);
+        assert!(of(default, &[set(default), set(1_000_000)]).is_empty(), "what is dearer than today is not spent");
+        assert_eq!(of(90_000, &[set(90_000), set(80_000), set(70_000), set(60_000)]), [80_000, 70_000, 60_000]);
     }
 }

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser, Record, Refill, Touch, Verdict, Was,
-    testing::{ABSOLUTE, Bench, FAMILY, IDLE, on_both_stores},
+    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser, Record, Refill, Renewal, Tokens, Told, Touch,
+    Verdict, Was,
+    testing::{ABSOLUTE, Bench, FAMILY, IDLE, on_both_stores, refresh_token},
 };
 use crate::{
     barrier::Writes,
-    ids::{SessionId, UserId},
+    ids::{Scope, SessionId, UserId},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -189,6 +190,66 @@ on_both_stores! {
         parent = children.pop().unwrap();
         bench.child_of(&parent, |new| new.per_user = per_user).await.unwrap();
         bench.find(&parent.access).await.unwrap();
+    }
+
+    async fn what_a_narrow_session_makes_pushes_out_nothing_else(bench) {
+        let scope = Some(Scope::parse("read:secrets/kv/apps").unwrap());
+        let per_user = Some(PerUser { most: 5, over: OverLimit::EndOldest });
+        let user = UserId::new();
+        let login = async |scope: Option<Scope>| {
+            bench.hand.advance(Duration::from_secs(1));
+            let new = bench.new_session(&user).await;
+            bench.sessions.create(NewSession { per_user, scope, ..new }).await.unwrap()
+        };
+        let child = async |of: &Tokens| {
+            bench.hand.advance(Duration::from_secs(1));
+            bench.child_of(of, |new| (new.per_user, new.scope) = (per_user, scope.clone())).await
+        };
+        let lives = async |tokens: &Tokens| bench.find(&tokens.access).await.is_ok();
+        let (first, second, scoped) = (login(None).await, login(None).await, login(scope.clone()).await);
+        // Its children make room for each other, …
+        let mut children = Vec::new();
+        for _ in 0..6 {
+            children.push(child(&scoped).await.unwrap());
+        }
+        for alive in [&first, &second, &scoped, &children[4], &children[5]] {
+            assert!(lives(alive).await);
+        }
+        assert!(!lives(&children[3]).await);
+        // … a child's not even for those of another.
+        assert!(matches!(child(&children[4]).await, Err(Error::TooMany)));
+        // A login takes the room from them, before it takes it from an older login.
+        let third = login(None).await;
+        assert!(!lives(&children[4]).await);
+        let fourth = login(None).await;
+        assert!(!lives(&children[5]).await);
+        for alive in [&first, &second, &scoped, &third, &fourth] {
+            assert!(lives(alive).await);
+        }
+        // With none left of its own, a narrow session makes none.
+        assert!(matches!(child(&scoped).await, Err(Error::TooMany)));
+        // A login's child takes the room of the oldest, as a login does.
+        let wide = child(&fourth).await.unwrap();
+        assert!(lives(&wide).await && !lives(&first).await);
+    }
+
+    async fn a_mount_that_stops_logins_leaves_the_sessions_that_are_there(bench) {
+        let tokens = bench.login().await;
+        let new = bench.new_session(&tokens.session.user).await;
+        let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
+        let told = Told {
+            subject: tokens.session.subject.clone(),
+            groups: Vec::new(),
+            internal: Vec::new(),
+            plugin: tokens.session.plugin.clone(),
+            epochs: new.epochs.clone(),
+        };
+        bench.raise(EpochOf::Logins(bench.mount.clone())).await;
+        assert!(matches!(bench.sessions.create(new).await, Err(Error::Ended)));
+        assert!(matches!(bench.sessions.finish_renewal(pending, told, None).await, Err(Error::Ended)));
+        bench.use_once(&tokens.access).await.unwrap();
+        bench.renew(&tokens.refresh).await.unwrap();
+        bench.login().await;
     }
 
     async fn looking_at_a_token_costs_it_nothing(bench) {

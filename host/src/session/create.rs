@@ -3,7 +3,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{
-    AccessToken, EpochOf, Error, Listed, NewSession, OverLimit, PerUser, RefreshToken, Sessions, Tokens, Verdict,
+    AccessToken, EpochOf, Error, Listed, NewSession, OverLimit, PerUser, RefreshToken, Session, Sessions, Tokens,
+    Verdict,
     record::Facts,
     standing::{Family, Row},
 };
@@ -82,6 +83,7 @@ impl Sessions {
         rests_on_all(&facts)?;
         facts.until = now.after(facts.absolute).min(facts.end);
         facts.epochs.expect(&super::epochs::view(&self.barrier), &mut writes);
+        facts.epochs = facts.epochs.lasting();
         let rows = self.rows();
         rows.expect(&mut writes, id.as_str(), Expect::Absent);
         facts.generation = rows.put(&mut writes, id.as_str(), &Row { end: facts.end }, Some(facts.end)).raw();
@@ -101,22 +103,43 @@ impl Sessions {
         if listed.len() < most {
             return Ok(());
         }
-        let mut alive = self.prune(listed).await?;
+        let alive = self.prune(listed).await?;
         let over = (alive.len() + 1).saturating_sub(most);
         if over > 0 && per_user.over == OverLimit::Refuse {
             return Err(Error::TooMany);
         }
-        // What the new one is to be a child of stays: it would end with it.
-        let mut above = new.parent.clone();
-        while let Some(id) = above {
-            let at = alive.iter().position(|session| session.id == id);
-            above = at.and_then(|at| alive.remove(at).parent);
+        let (yielding, narrow) = yielding(&alive, new.parent.as_ref());
+        if narrow && yielding.len() < over {
+            return Err(Error::TooMany);
         }
-        for session in alive.iter().take(over) {
+        for session in yielding.into_iter().take(over) {
             self.end(&session.id).await?;
         }
         Ok(())
     }
+}
+
+/// Which sessions make room, first to last, and whether only those of a narrow session may. A
+/// session that is narrower than a login (it has a scope, or is a child) neither sees nor ends the
+/// others of its user: its children make room for each other. And what such sessions have made
+/// goes before anything else, so that they push out nothing by filling up the user's number. What
+/// the new one is to be a child of stays: it would end with it.
+fn yielding<'a>(alive: &'a [Session], parent: Option<&SessionId>) -> (Vec<&'a Session>, bool) {
+    let find = |id: &SessionId| alive.iter().find(|session| session.id == *id);
+    let is_narrow = |session: &Session| session.scope.is_some() || session.parent.is_some();
+    let above = |session: &Session| session.parent.as_ref().and_then(find);
+    let line = |session: &'a Session| std::iter::successors(above(session), |parent| above(parent));
+    let maker = parent.and_then(find);
+    let kept = |id: &SessionId| maker.is_some_and(|maker| maker.id == *id || line(maker).any(|kept| kept.id == *id));
+    let mut yielding: Vec<_> = alive.iter().filter(|session| !kept(&session.id)).collect();
+    // One that is not listed has nothing that is known to have come of it.
+    let narrow = parent.is_some() && maker.is_none_or(is_narrow);
+    if narrow {
+        yielding.retain(|session| line(session).any(|above| Some(&above.id) == parent));
+    } else {
+        yielding.sort_by_key(|session| !above(session).is_some_and(is_narrow));
+    }
+    (yielding, narrow)
 }
 
 /// What the client is given for a pair that has just been stored.

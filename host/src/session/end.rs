@@ -43,13 +43,17 @@ impl Sessions {
 
     /// Carries one session over an epoch that it raised itself, after the commit and before the
     /// answer. If this fails, it has ended with the others. So has a child: its parent has.
-    pub async fn keep(&self, session: &Session, raised: &Raised) -> Result<(), Error> {
+    /// `internal` is what the plugin wants back from now on, where it was asked anew.
+    pub async fn keep(&self, session: &Session, raised: &Raised, internal: Option<Vec<u8>>) -> Result<(), Error> {
         let id = &session.id;
         let Some((record, mut facts)) = self.open(id).await? else { return Err(Error::Unknown) };
         if record.rev != session.hold.rev || !facts.parents.is_empty() {
             return Err(Error::Unknown);
         }
         facts.epochs = facts.epochs.raised(raised);
+        if let Some(internal) = internal {
+            facts.internal = internal;
+        }
         let again = facts.seal(&self.barrier, self.store.namespace(), id)?;
         let was = Was { rev: record.rev, unused: false, pair: false };
         let verdict = self.store.rewrite(id, &was, again, Writes::default()).await?;
@@ -62,7 +66,7 @@ impl Sessions {
         let mut writes = Writes::default();
         let raised = self.end_all(&mut writes, EpochOf::User(session.user.clone()));
         self.barrier.commit(writes).await?;
-        let kept = self.keep(session, &raised).await;
+        let kept = self.keep(session, &raised, None).await;
         self.settled().await;
         kept
     }

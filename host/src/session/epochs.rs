@@ -19,6 +19,9 @@ pub enum EpochOf {
     User(UserId),
     /// All that came in through this auth mount.
     Mount(MountId),
+    /// What is just coming in through it: raised when a mount stops taking logins. What has come in
+    /// before lives on.
+    Logins(MountId),
     /// All that a plugin of this digest has vouched for.
     Digest(String),
     /// All that this program (a user of kind machine) asked for.
@@ -31,11 +34,14 @@ impl EpochOf {
             Self::Everything => "all".to_owned(),
             Self::User(id) => format!("user/{id}"),
             Self::Mount(id) => format!("mount/{id}"),
+            Self::Logins(id) => format!("{LOGINS}{id}"),
             Self::Digest(digest) => format!("digest/{digest}"),
             Self::Client(id) => format!("client/{id}"),
         }
     }
 }
+
+const LOGINS: &str = "logins/";
 
 /// Whose epochs a login reads before it looks at the credential. Everything's are always read.
 #[derive(Clone, Default, Debug)]
@@ -69,6 +75,12 @@ impl Epochs {
 
     pub(super) fn has(&self, of: &EpochOf) -> bool {
         self.0.contains_key(&of.key())
+    }
+
+    /// These, without what matters only while a session is being made.
+    pub(super) fn lasting(mut self) -> Self {
+        self.0.retain(|key, _| !key.starts_with(LOGINS));
+        self
     }
 
     /// These, with one that the session itself raised.
@@ -105,6 +117,7 @@ pub(super) async fn of(view: &View, of: &EpochsOf) -> Result<Epochs, Error> {
     let named = [
         of.user.clone().map(EpochOf::User),
         of.mount.clone().map(EpochOf::Mount),
+        of.mount.clone().map(EpochOf::Logins),
         of.digest.clone().map(EpochOf::Digest),
         of.client.clone().map(EpochOf::Client),
     ];

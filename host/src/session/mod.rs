@@ -32,6 +32,8 @@ mod attacks;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod model;

@@ -48,6 +48,9 @@ impl Sessions {
             if let Some(tokens) = self.next_pair(&pending, family, &told, scope.clone()).await? {
                 return Ok(tokens);
             }
+            if !told.epochs.hold(&super::epochs::view(&self.barrier)).await? {
+                return Err(Error::Ended);
+            }
             // Somebody else has renewed it, ended it or raised an epoch: it is looked at again.
         }
         Err(Error::Away("a session that does not stand still".to_owned()))
@@ -120,6 +123,7 @@ impl Sessions {
         // What the family has known for longer stands: an epoch that has moved since then is a conflict.
         facts.epochs = facts.epochs.and(told.epochs.clone());
         self.expect_alive(&mut writes, id, &facts);
+        facts.epochs = facts.epochs.lasting();
         facts.generation = self.rows().put(&mut writes, id.as_str(), &Row { end: facts.end }, Some(facts.end)).raw();
 
         let (access, refresh) = (AccessToken::generate(id), RefreshToken::generate(id));

@@ -93,8 +93,7 @@ impl Settings {
             }
             (Key::Mount(kind, name), Some(value)) => {
                 let change = self.mounts.prepare(*kind, name.clone(), value, adopts).await?;
-                let enabled = Spec::parse(value).is_ok_and(|spec| spec.enabled);
-                if *kind == Kind::Auth && !enabled {
+                if *kind == Kind::Auth && !is_enabled(value) {
                     self.check_lock_out(&self.security.rules(), Some(name), force)?;
                 }
                 Ok(Proven::Mount(Box::new(change)))
@@ -132,6 +131,7 @@ impl Settings {
         (author, logins): (&Author, Option<Stored<Zeroizing<Vec<u8>>>>),
     ) -> Result<Option<Document>, Error> {
         let mut writes = Writes::default();
+        let enabled = value.as_ref().is_some_and(is_enabled);
         if matches!(key, Key::Security | Key::Mount(Kind::Auth, _)) {
             // Of two changes at once that each leave the other's login, one is seen by the other.
             let boot = self.barrier.view(Prefix::Boot);
@@ -145,6 +145,11 @@ impl Settings {
         if let Proven::Mount(change) = proven {
             let removed = self.mounts.propose(&mut writes, change, document.number);
             counters.push(Counter::Mounts);
+            if let (Key::Mount(Kind::Auth, _), false, Some(id)) = (key, enabled, self.mount_id(key)) {
+                // Whoever is just logging in by it is not in afterwards.
+                self.sessions.end_all(&mut writes, EpochOf::Logins(id));
+                counters.push(Counter::Epochs);
+            }
             let ended = removed.or_else(|| ends.then(|| self.mount_id(key)).flatten());
             if let Some(id) = ended {
                 self.sessions.end_all(&mut writes, EpochOf::Mount(id));
@@ -180,6 +185,10 @@ impl Settings {
         });
         self.view(key, document.as_ref())
     }
+}
+
+fn is_enabled(mount: &Value) -> bool {
+    Spec::parse(mount).is_ok_and(|spec| spec.enabled)
 }
 
 /// `end_sessions` and `adopt` in a mount's value are wishes of this change, and no part of the

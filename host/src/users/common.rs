@@ -1,5 +1,14 @@
-//! Passwords that everybody tries first: words of the lists, whatever stands behind them, runs of
-//! the keyboard, and what repeats itself.
+//! Passwords that everybody tries first: a list of leaked ones, the words that lead such lists with
+//! whatever stands around them, runs of the keyboard, and what repeats itself.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Of at least eight characters, which is the least that `min_length` can ask for; in lower case.
+/// Where they come from, and on what terms, stands in `common-passwords.LICENSE`.
+const LISTED: &str = include_str!("common-passwords.txt");
+
+/// So many digits and signs around a listed password make it no other.
+const TRIMMINGS: usize = 4;
 
 /// What leads the lists of leaked passwords, as far as it is no run and no repetition.
 const WORDS: [&str; 60] = [
@@ -77,9 +86,17 @@ const RUNS: [&str; 6] = [
 
 /// Is it one of those, in whatever case?
 pub(super) fn is_common(password: &str) -> bool {
-    let password = password.to_lowercase();
+    let password: String = password.to_lowercase().nfc().collect();
     let word = password.trim_matches(|c: char| c.is_ascii_digit() || c.is_ascii_punctuation());
-    WORDS.contains(&word) || word.is_empty() || repeats(&password) || repeats(word) || runs(&password)
+    let listed = |text: &str| LISTED.lines().any(|listed| listed == text);
+    let trimmed = password.chars().count() - word.chars().count() <= TRIMMINGS;
+    listed(&password)
+        || trimmed && listed(word)
+        || WORDS.contains(&word)
+        || word.is_empty()
+        || repeats(&password)
+        || repeats(word)
+        || runs(&password)
 }
 
 /// The same few characters again and again.
@@ -126,6 +143,30 @@ mod tests {
         ];
         for password in common {
             assert!(is_common(password), "{password}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_long_and_as_the_search_expects_it() {
+        let lines: Vec<&str> = LISTED.lines().collect();
+        assert!(lines.len() > 16_000, "{}", lines.len());
+        assert!(lines.iter().filter(|line| line.chars().count() >= 12).count() > 300);
+        assert!(lines.is_sorted(), "so that a change of it can be read");
+        for line in lines {
+            assert!(line.chars().count() >= 8 && line.to_lowercase().nfc().eq(line.chars()), "{line}");
+            assert!(is_common(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn listed_passwords_are_common_in_any_case_and_with_trimmings() {
+        for password in
+            ["fkmnthyfnbdf", "IngodWeTrust", "minnesota_hp", "cookiemonster1!", "#basketball99", "justinbieber2024"]
+        {
+            assert!(is_common(password), "{password}");
+        }
+        for password in ["cookie monster eats", "basketball-1994-07", "cookiemonster and elmo"] {
+            assert!(!is_common(password), "{password}");
         }
     }
 

@@ -17,7 +17,9 @@ use crate::{
 mod code;
 mod init;
 mod key;
+mod quorum;
 mod record;
+mod rekey;
 mod root;
 mod rotate;
 mod shamir;
@@ -29,6 +31,8 @@ mod unseal;
 pub use code::InitCode;
 pub use init::{Init, Initialised};
 pub use key::{dev_key, parse_key, read_key};
+pub(super) use quorum::Attempt;
+pub use quorum::{Deed, Gathered, Proof};
 pub(super) use root::Root;
 pub(super) use unseal::Progress;
 

@@ -63,6 +63,10 @@ impl SealRecord {
         known.is_some_and(|known| known.is(&Digest::of_share(&self.store_id, share)))
     }
 
+    pub(super) fn require_share(&self, share: &Share) -> Result<(), Error> {
+        self.knows_share(share).then_some(()).ok_or(Error::Key("is not of this store"))
+    }
+
     pub(super) fn knows_root(&self, root: &Root) -> bool {
         self.root.is(&Digest::of_root(&self.store_id, root))
     }

@@ -30,10 +30,16 @@ impl Barrier {
         Ok(term)
     }
 
-    /// What stands at `core/keyring` now, in place of `old`. A node that was sealed meanwhile stays sealed.
+    /// What stands at `core/keyring` now, in place of `old`. A node that was sealed meanwhile stays sealed; one whose
+    /// root key is that of before a rekey is sealed by this, until it is given shares of the new one.
     pub(in crate::barrier) async fn reload(&self, old: Arc<Keyring>) -> Result<Arc<Keyring>, Error> {
         let core = self.core().await?;
         let (seal, seal_entry) = core.initialised()?;
+        if !seal.knows_root(old.root()) {
+            tracing::warn!("sealed: the root key is another now, and this node has not been given it");
+            self.0.keyring.compare_and_swap(&old, None);
+            return Err(Error::Sealed);
+        }
         let found = core.keyring.as_ref().ok_or_else(corrupt)?;
         let new = Arc::new(old.root().clone().open_keyring(found, seal, &seal_entry.value)?);
         self.0.keyring.compare_and_swap(&old, Some(new.clone()));

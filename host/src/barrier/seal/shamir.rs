@@ -11,17 +11,23 @@ use crate::ids::random;
 
 /// Any `threshold` of the shares make the root key; fewer tell nothing about it.
 pub(super) fn split(root: &Root, threshold: u8, shares: u8) -> Result<Vec<Share>, Error> {
-    let alone = (threshold, shares) == (1, 1);
-    if shares > limits::SHARES || threshold > shares || (threshold < 2 && !alone) {
-        return Err(Error::Seal("needs 1 of 1, or 2 or more of at most 64 shares"));
-    }
-    if alone {
+    check(threshold, shares)?;
+    if shares == 1 {
         return Ok(vec![Share::new(1, *root.bytes())]);
     }
     let parts = Gf256::split_bytes(threshold.into(), shares.into(), root.bytes(), System);
     let parts = Zeroizing::new(parts.map_err(|_| Error::Seal("cannot be shared like this"))?);
     let share = |part: &Vec<u8>| Share::from_bytes(part).ok_or(Error::Seal("cannot be shared like this"));
     parts.iter().map(share).collect()
+}
+
+/// Can a key be shared like this?
+pub(super) fn check(threshold: u8, shares: u8) -> Result<(), Error> {
+    let alone = (threshold, shares) == (1, 1);
+    match shares > limits::SHARES || threshold > shares || (threshold < 2 && !alone) {
+        true => Err(Error::Seal("needs 1 of 1, or 2 or more of at most 64 shares")),
+        false => Ok(()),
+    }
 }
 
 /// None if these are no shares of anything. Whether it is the right key is for the caller to see.

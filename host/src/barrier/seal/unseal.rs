@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Barrier, Batch, Core, Error, Expect, Root, SealKind, SealStatus, Secret, Version, Write, layout, shamir,
-    share::Share,
+    Barrier, Batch, Core, Error, Expect, Root, SealKind, SealRecord, SealStatus, Secret, Version, Write, layout,
+    shamir, share::Share,
 };
 
 /// The shares given to this node so far, for one and the same `core/seal`.
@@ -22,6 +22,23 @@ impl Progress {
     pub(super) fn count(&self) -> u8 {
         u8::try_from(self.shares.len()).unwrap_or(u8::MAX)
     }
+
+    /// Counts one more; with enough of them, the root key. A share that is refused changes nothing.
+    pub(super) fn add(&mut self, seal: &SealRecord, of: Version, share: Share) -> Result<Option<Root>, Error> {
+        seal.require_share(&share)?;
+        if self.of != Some(of) {
+            *self = Self { of: Some(of), shares: Vec::new() };
+        }
+        if self.shares.iter().any(|given| given.number() == share.number()) {
+            return Err(Error::Key("was given already"));
+        }
+        if self.shares.len() + 1 < usize::from(seal.threshold) {
+            self.shares.push(share);
+            return Ok(None);
+        }
+        let root = shamir::combine(self.shares.iter().chain([&share])).filter(|root| seal.knows_root(root));
+        root.map(Some).ok_or_else(|| Error::Corrupt(layout::SEAL.to_owned()))
+    }
 }
 
 impl Barrier {
@@ -35,24 +52,12 @@ impl Barrier {
         if seal.kind != SealKind::Shamir {
             return Err(Error::Seal("is not unsealed by shares"));
         }
-        if !seal.knows_share(&share) {
-            return Err(Error::Key("is not of this store"));
-        }
         if !self.is_sealed() {
-            return Ok(self.status_of(&core, 0));
+            return seal.require_share(&share).map(|()| self.status_of(&core, 0));
         }
-        if progress.of != Some(entry.version) {
-            *progress = Progress { of: Some(entry.version), shares: Vec::new() };
-        }
-        if progress.shares.iter().any(|given| given.number() == share.number()) {
-            return Err(Error::Key("was given already"));
-        }
-        if progress.shares.len() + 1 < usize::from(seal.threshold) {
-            progress.shares.push(share);
+        let Some(root) = progress.add(seal, entry.version, share)? else {
             return Ok(self.status_of(&core, progress.count()));
-        }
-        let root = shamir::combine(progress.shares.iter().chain([&share])).filter(|root| seal.knows_root(root));
-        let root = root.ok_or_else(|| Error::Corrupt(layout::SEAL.to_owned()))?;
+        };
         self.unseal(root, &core).await?;
         *progress = Progress::default();
         Ok(self.status_of(&Core { sealed: None, ..core }, 0))

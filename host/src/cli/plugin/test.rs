@@ -12,7 +12,7 @@ use crate::{
     ids::{self, MountId},
     problem,
     runtime::{
-        Argon2Cost, Call, Check, Facts, Fault, Handle, Login, Options, Plugin, Runtime,
+        Call, Check, Facts, Fault, Handle, Login, Options, PasswordCosts, Plugin, Runtime,
         types::{Request, Step},
     },
     sensitive::Secret,
@@ -104,7 +104,8 @@ impl Bench {
             grant: Arc::new(manifest.asked(&config)),
             config: manifest.config.concealed(config).to_string().into_bytes().into(),
             bounds: manifest.bounds(),
-            passwords: Argon2Cost::default(),
+            credentials: Arc::default(),
+            passwords: PasswordCosts::default(),
             read_only: false,
         };
         Ok(Self { plugin, call, hand })

@@ -1,23 +1,30 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
+mod credentials;
 mod openapi;
 mod plugin_inputs;
 mod plugins;
+mod policies;
+mod policy_inputs;
+mod roles;
 mod seal;
 mod secret_inputs;
 mod secret_shapes;
 mod secret_verbs;
 mod secrets;
+mod session_inputs;
 mod sessions;
 mod setting_inputs;
 mod settings;
+mod shares;
 mod token;
 mod token_bodies;
+mod user_inputs;
 mod users;
 
 use axum::{
     Router,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 
 use crate::app::App;
@@ -33,9 +40,15 @@ pub fn routes() -> Router<App> {
         (&["/sessions/revoke"], post(sessions::revoke_many)),
         (&["/sessions/{session_id}/revoke"], post(sessions::revoke)),
         (&["/users/create"], post(users::create)),
+        (&["/users/{username}/credentials/{mount}"], get(credentials::list).post(credentials::enroll)),
+        (&["/users/{username}/credentials/{mount}/{id}"], delete(credentials::remove)),
         (&["/users/{username}/delete"], post(users::delete)),
         (&["/users/delete"], post(users::delete_named)),
+        (&["/users"], get(users::list)),
         (&["/users/me"], get(users::me)),
+        (&["/users/{username}"], get(users::get)),
+        (&["/users/{username}/update"], post(users::update)),
+        (&["/users/{username}/password"], post(users::password)),
         (&["/secrets/create"], post(secrets::create)),
         (
             &["/secrets", "/secrets/{*rest}"],
@@ -47,9 +60,17 @@ pub fn routes() -> Router<App> {
         (&["/sys/security"], get(settings::security).post(settings::set_security)),
         (&["/sys/plugins"], get(plugins::list)),
         (&["/sys/plugins/{name}/{version}"], get(plugins::get).put(plugins::put).delete(plugins::delete)),
+        (&["/sys/roles"], get(roles::list)),
+        (&["/sys/roles/{name}"], get(roles::get).put(roles::put).delete(roles::delete)),
+        (&["/sys/policies"], get(policies::list)),
+        (&["/sys/policies/explain"], post(policies::explain)),
+        (&["/sys/policies/{name}"], get(policies::get).put(policies::put).delete(policies::delete)),
         (&["/sys/init"], post(seal::init)),
         (&["/sys/unseal"], post(seal::unseal)),
         (&["/sys/seal"], post(seal::seal)),
+        (&["/sys/rotate"], post(shares::rotate)),
+        (&["/sys/rekey"], post(shares::rekey)),
+        (&["/sys/generate-root"], post(shares::generate_root)),
         (&["/sys/seal-status"], get(seal::status)),
         (&["/sys/health"], get(seal::health)),
         (&["/sys/audit/verify"], post(seal::verify_audit)),

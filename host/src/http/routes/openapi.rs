@@ -8,7 +8,9 @@ use axum::{
 };
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
-use super::{plugins, seal, secret_verbs, secrets, sessions, settings, token, users};
+use super::{
+    credentials, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+};
 use crate::http::{error::ApiResult, openapi as shared};
 
 #[derive(OpenApi)]
@@ -25,6 +27,13 @@ use crate::http::{error::ApiResult, openapi as shared};
         users::create,
         users::delete,
         users::me,
+        users::list,
+        users::get,
+        users::update,
+        users::password,
+        credentials::list,
+        credentials::enroll,
+        credentials::remove,
         secrets::list,
         secrets::create,
         secrets::read,
@@ -43,9 +52,21 @@ use crate::http::{error::ApiResult, openapi as shared};
         plugins::get,
         plugins::put,
         plugins::delete,
+        roles::list,
+        roles::get,
+        roles::put,
+        roles::delete,
+        policies::list,
+        policies::get,
+        policies::put,
+        policies::delete,
+        policies::explain,
         seal::init,
         seal::unseal,
         seal::seal,
+        shares::rotate,
+        shares::rekey,
+        shares::generate_root,
         seal::status,
         seal::health,
         seal::verify_audit,
@@ -55,6 +76,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         (name = "tokens", description = "Logging in, and what comes of it."),
         (name = "sessions", description = "Where a user is logged in."),
         (name = "users", description = "Who may log in."),
+        (name = "policies", description = "Who may do what."),
         (name = "secrets", description = "Secrets, and the verbs of their engines."),
         (name = "settings", description = "What rules the server, its plugins among it."),
         (name = "plugins", description = "What can be mounted: shipped, and uploaded."),

@@ -281,7 +281,10 @@ pub(super) fn public(request: &Request) -> ApiResult<()> {
 }
 
 /// A call that proves itself by what is in its body.
-async fn anonymous<T: serde::de::DeserializeOwned>(request: Request, operation: &'static str) -> ApiResult<T> {
+pub(super) async fn anonymous<T: serde::de::DeserializeOwned>(
+    request: Request,
+    operation: &'static str,
+) -> ApiResult<T> {
     let (parts, body) = request.into_parts();
     let trail = permitted::trail(&parts)?;
     trail.known(operation, Default::default());

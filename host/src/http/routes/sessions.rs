@@ -1,15 +1,18 @@
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{
+    session_inputs::{Current, List, ListQuery, Page, Place, Revoke, RevokeMany, RevokeOwn},
+    users::not_there,
+};
 use crate::{
     app::App,
     http::{
-        body::Takes,
-        error::{ApiError, ApiResult, Kind},
-        path,
-        permitted::{Own, OwnInput, Raw},
-        query,
+        cursor,
+        error::ApiResult,
+        permitted::{Caller, Own, Permitted},
+        whose::Whose,
     },
     ids::{Scope, SessionId},
     session::Summary,
@@ -67,42 +70,48 @@ pub struct ListedSessions {
     next_cursor: Option<String>,
 }
 
-/// `GET /sessions`.
-pub struct List;
-
-impl OwnInput for List {
-    const OPERATION: &'static str = "sessions.list";
-    const WHOLE: bool = true;
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts).map(|()| Self)
-    }
-}
-
-/// The caller's sessions.
+/// A user's sessions, oldest first: the caller's own, or by permission somebody else's.
 #[utoipa::path(
     get,
     path = "/api/v1/sessions",
     operation_id = "list_sessions",
     tag = "sessions",
-    responses((status = 200, description = "All of them.", body = ListedSessions))
+    params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = ListedSessions))
 )]
-pub async fn list(State(app): State<App>, Own(_, caller): Own<List>) -> ApiResult<Json<ListedSessions>> {
-    let current = &caller.authenticated.session.id;
-    let found = app.sessions.list(&caller.authenticated.user.id).await?;
-    let sessions = found.into_iter().map(|summary| SessionView::new(summary, current)).collect();
-    Ok(Json(ListedSessions { sessions, next_cursor: None }))
+pub async fn list(State(app): State<App>, whose: Whose<List>) -> ApiResult<Json<ListedSessions>> {
+    match whose {
+        Whose::Own(Own(List(page), caller)) => {
+            let user = &caller.authenticated.user.id;
+            let found = app.sessions.list(user).await?;
+            listed(&app, &caller, found, (user.as_str(), page))
+        }
+        Whose::Other(Permitted(permit, input, caller)) => {
+            let found = app.users.sessions_of(&permit).await.map_err(not_there)?;
+            listed(&app, &caller, found, (permit.resource().0.as_str(), input.0))
+        }
+    }
 }
 
-/// `GET /sessions/current`.
-pub struct Current;
-
-impl OwnInput for Current {
-    const OPERATION: &'static str = "sessions.current";
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts).map(|()| Self)
+fn listed(
+    app: &App,
+    caller: &Caller,
+    mut found: Vec<Summary>,
+    (of, page): (&str, Page),
+) -> ApiResult<Json<ListedSessions>> {
+    let listing = format!("sessions\n{of}");
+    found.sort_by_key(Place::of);
+    if let Some(text) = &page.cursor {
+        let after: Place = cursor::open(app, caller, &listing, text)?;
+        found.retain(|summary| Place::of(summary) > after);
     }
+    let more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let last = found.last().filter(|_| more).map(Place::of);
+    let next_cursor = last.map(|last| cursor::seal(app, caller, &listing, &last)).transpose()?;
+    let current = &caller.authenticated.session.id;
+    let sessions = found.into_iter().map(|summary| SessionView::new(summary, current)).collect();
+    Ok(Json(ListedSessions { sessions, next_cursor }))
 }
 
 /// The session of the token that asks.
@@ -118,33 +127,13 @@ pub async fn current(Own(_, caller): Own<Current>) -> Json<SessionView> {
     Json(SessionView::new(Summary::from(&**session), &session.id))
 }
 
-/// `POST /sessions/{session_id}/revoke`.
-pub struct Revoke(SessionId);
-
-impl OwnInput for Revoke {
-    const OPERATION: &'static str = "sessions.revoke";
-    const WHOLE: bool = true;
-    const TAKES: Takes = Takes::ObjectOrNothing;
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        let name = path::name(&raw.parts, "/api/v1/sessions/", "/revoke", "session_id")?;
-        raw.body.decode::<query::Nothing>()?;
-        SessionId::parse(&name).map(Self).map_err(|_| ApiError::new(Kind::NotFound))
-    }
-
-    fn resource(&self) -> Option<String> {
-        Some(format!("sessions/{}", self.0))
-    }
-}
-
 /// How many sessions have ended.
 #[derive(Serialize, ToSchema)]
 pub struct Ended {
     ended: usize,
 }
 
-/// Ends one of the caller's sessions.
+/// Ends a session: one of the caller's, or by permission somebody else's.
 #[utoipa::path(
     post,
     path = "/api/v1/sessions/{session_id}/revoke",
@@ -153,41 +142,15 @@ pub struct Ended {
     params(("session_id" = String, Path)),
     responses((status = 200, description = "It has ended.", body = Ended))
 )]
-pub async fn revoke(State(app): State<App>, Own(input, caller): Own<Revoke>) -> ApiResult<Json<Ended>> {
-    let own = app.sessions.list(&caller.authenticated.user.id).await?;
-    // Somebody else's session is as good as none.
-    if !own.iter().any(|summary| summary.id == input.0) {
-        return Err(ApiError::new(Kind::NotFound));
+pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<Json<Ended>> {
+    match whose {
+        Whose::Own(Own(input, _)) => app.sessions.end(&input.0).await?,
+        Whose::Other(Permitted(permit, ..)) => app.users.end_session(&permit).await.map_err(not_there)?,
     }
-    app.sessions.end(&input.0).await?;
     Ok(Json(Ended { ended: 1 }))
 }
 
-/// `POST /sessions/revoke` with `{"others": true}`.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = RevokeSessions)]
-#[serde(deny_unknown_fields)]
-pub struct RevokeMany {
-    /// Must be true.
-    others: bool,
-}
-
-impl OwnInput for RevokeMany {
-    const OPERATION: &'static str = "sessions.revoke_others";
-    const WHOLE: bool = true;
-    const TAKES: Takes = Takes::Object;
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        let read: Self = raw.body.decode()?;
-        match read.others {
-            true => Ok(read),
-            false => Err(ApiError::because(Kind::InvalidValue, ["body", "others"], "must be true")),
-        }
-    }
-}
-
-/// Ends all of the caller's sessions but the one that asks.
+/// Ends all of the caller's sessions but the one that asks, or by permission all of somebody's.
 #[utoipa::path(
     post,
     path = "/api/v1/sessions/revoke",
@@ -196,13 +159,13 @@ impl OwnInput for RevokeMany {
     request_body = RevokeMany,
     responses((status = 200, description = "They have ended.", body = Ended))
 )]
-pub async fn revoke_many(State(app): State<App>, Own(_, caller): Own<RevokeMany>) -> ApiResult<Json<Ended>> {
-    let current = &caller.authenticated.session.id;
-    let others = app.sessions.list(&caller.authenticated.user.id).await?;
-    let mut ended = 0;
-    for summary in others.iter().filter(|summary| summary.id != *current) {
-        app.sessions.end(&summary.id).await?;
-        ended += 1;
-    }
+pub async fn revoke_many(State(app): State<App>, whose: Whose<RevokeOwn>) -> ApiResult<Json<Ended>> {
+    let ended = match whose {
+        Whose::Own(Own(RevokeOwn::Others, caller)) => {
+            app.users.end_other_sessions(&caller.authenticated.session).await?
+        }
+        Whose::Own(Own(RevokeOwn::All, caller)) => app.users.end_own_sessions(&caller.authenticated.user).await?,
+        Whose::Other(Permitted(permit, ..)) => app.users.end_sessions(&permit).await?,
+    };
     Ok(Json(Ended { ended }))
 }

@@ -18,7 +18,7 @@ use crate::{
         query,
         trail::About,
     },
-    ids::{MountName, Scope, Username},
+    ids::{MountName, Scope},
     login::{self, Attempt, Client, Credentials, SessionWish, Wish},
     problem,
     sensitive::Secret,
@@ -115,21 +115,20 @@ pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<
 async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tokens> {
     let mount = MountName::parse(&login.grant).map_err(|_| ApiError::new(Kind::UnsupportedGrantType))?;
     let trail = permitted::trail(&request.parts)?;
-    let name = login.credentials.get("username").and_then(Value::as_str);
-    // As the directory has it, so that one user's logins can be told to be one user's.
-    let canonical = |name: &str| Username::parse(name).map_or_else(|_| name.to_owned(), Into::into);
-    let name = name.and_then(|name| trail.audit().hash(&canonical(name)));
+    let credentials = Credentials(login.credentials);
+    let attempt = Attempt { mount, credentials, wish: login.wish, client: request.client.clone() };
+    trail.known("token.create", Default::default());
+    let admitted = app.login.admit(&attempt).await?;
+    let name = admitted.name().and_then(|name| trail.audit().hash(&name));
     let values = name.map(|name| ("username".to_owned(), name)).into_iter().collect();
     let about = About {
-        resource: Some(format!("auth/{mount}")),
+        resource: Some(format!("auth/{}", attempt.mount)),
         decision: Some("tried".to_owned()),
         values,
         ..About::default()
     };
     trail.decided("token.create", Default::default(), about).await?;
-    let credentials = Credentials(login.credentials);
-    let attempt = Attempt { mount, credentials, wish: login.wish, client: request.client.clone() };
-    let tokens = app.login.begin(attempt).await?;
+    let tokens = app.login.begin(attempt, admitted).await?;
     trail.made(&tokens.session);
     Ok(tokens)
 }

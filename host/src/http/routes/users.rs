@@ -1,23 +1,19 @@
-use std::collections::BTreeMap;
-
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::user_inputs::{ChangePassword, Create, Delete, DeleteNamed, Get, List, ListQuery, Me, OwnChange, Update};
 use crate::{
     app::App,
-    directory::User,
+    directory::{Kind as UserKind, User},
     http::{
-        body::Takes,
+        cursor,
         error::{ApiError, ApiResult, Kind},
-        path,
-        permitted::{Caller, Input, Own, OwnInput, Permitted, Raw},
-        query,
+        permitted::{Own, Permitted},
+        whose::Whose,
     },
-    ids::{Email, RoleName, Username},
-    policy,
-    sensitive::Secret,
-    users::{NewUser, UserPath, Users},
+    ids::Username,
+    users::{Error, Users},
 };
 
 /// A user as it is shown.
@@ -29,8 +25,81 @@ pub struct UserView {
     #[schema(required)]
     email: Option<String>,
     role: String,
+    kind: UserKind,
+    disabled: bool,
     #[schema(format = DateTime)]
     created_at: String,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.into(),
+            username: user.username.into(),
+            email: user.email.map(Into::into),
+            role: user.role.into(),
+            kind: user.kind,
+            disabled: user.disabled,
+            created_at: user.created_at.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ListedUsers {
+    users: Vec<UserView>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// Who there is, in byte order of the names.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users",
+    operation_id = "list_users",
+    tag = "users",
+    params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = ListedUsers))
+)]
+pub async fn list(
+    State(app): State<App>,
+    Permitted(permit, input, caller): Permitted<List>,
+) -> ApiResult<Json<ListedUsers>> {
+    let after: Option<Username> = match &input.cursor {
+        Some(text) => Some(cursor::open(&app, &caller, USERS, text)?),
+        None => None,
+    };
+    let (users, next) = app.users.list(&permit, after.as_ref(), input.limit).await?;
+    let next_cursor = next.map(|next| cursor::seal(&app, &caller, USERS, &next)).transpose()?;
+    Ok(Json(ListedUsers { users: users.into_iter().map(Into::into).collect(), next_cursor }))
+}
+
+/// The listing that a cursor is for.
+const USERS: &str = "users";
+
+/// One user.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/{username}",
+    operation_id = "get_user",
+    tag = "users",
+    params(("username" = String, Path)),
+    responses((status = 200, description = "The user.", body = UserView))
+)]
+pub async fn get(State(users): State<Users>, Permitted(permit, _, _): Permitted<Get>) -> ApiResult<Json<UserView>> {
+    Ok(Json(users.get(&permit).await.map_err(not_there)?.into()))
+}
+
+/// The caller.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/me",
+    operation_id = "current_user",
+    tag = "users",
+    responses((status = 200, description = "The caller.", body = UserView))
+)]
+pub async fn me(Own(_, caller): Own<Me>) -> Json<UserView> {
+    Json(caller.authenticated.user.into())
 }
 
 /// Makes a user.
@@ -50,6 +119,64 @@ pub async fn create(
     Ok(Json(users.create(permit, new).await?.into()))
 }
 
+/// Changes a user. Who is disabled or loses a role is logged out everywhere.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{username}/update",
+    operation_id = "update_user",
+    tag = "users",
+    params(("username" = String, Path)),
+    request_body = Update,
+    responses((status = 200, description = "The user as it is now.", body = UserView))
+)]
+pub async fn update(
+    State(users): State<Users>,
+    Permitted(permit, input, _): Permitted<Update>,
+) -> ApiResult<Json<UserView>> {
+    Ok(Json(users.update(permit, input.change()).await.map_err(in_path)?.into()))
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ChangedPassword {
+    #[schema(value_type = String)]
+    username: Username,
+    /// The session that asked lives on. All others of that user have ended.
+    session_kept: bool,
+}
+
+/// Changes a password: one's own by the current one, somebody else's by permission.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users/{username}/password",
+    operation_id = "change_password",
+    tag = "users",
+    params(("username" = String, Path, description = "`me` is the caller.")),
+    request_body = ChangePassword,
+    responses((status = 200, description = "It is changed.", body = ChangedPassword))
+)]
+pub async fn password(State(users): State<Users>, whose: Whose<OwnChange>) -> ApiResult<Json<ChangedPassword>> {
+    let (username, session_kept) = match whose {
+        Whose::Own(Own(input, caller)) => {
+            let change = input.by(&caller);
+            let kept = users.change_own_password(&caller.authenticated.session, change).await?;
+            (caller.authenticated.user.username, kept)
+        }
+        Whose::Other(Permitted(permit, input, caller)) => {
+            let name = users.set_password(permit, &input.0, &caller.client.request).await.map_err(in_path)?;
+            (name, true)
+        }
+    };
+    Ok(Json(ChangedPassword { username, session_kept }))
+}
+
+/// Who is no more.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedUser)]
+pub struct Deleted {
+    #[schema(value_type = String)]
+    username: Username,
+}
+
 /// Removes a user and ends its sessions.
 #[utoipa::path(
     post,
@@ -63,166 +190,30 @@ pub async fn delete(
     State(users): State<Users>,
     Permitted(permit, _, caller): Permitted<Delete>,
 ) -> ApiResult<Json<Deleted>> {
-    users.delete(permit, caller.client.request).await.map(|username| Json(Deleted { username })).map_err(Into::into)
+    let username = users.delete(permit, caller.client.request).await.map_err(in_path)?;
+    Ok(Json(Deleted { username }))
 }
 
 pub async fn delete_named(
     State(users): State<Users>,
     Permitted(permit, _, caller): Permitted<DeleteNamed>,
 ) -> ApiResult<Json<Deleted>> {
-    users.delete(permit, caller.client.request).await.map(|username| Json(Deleted { username })).map_err(Into::into)
+    let username = users.delete(permit, caller.client.request).await?;
+    Ok(Json(Deleted { username }))
 }
 
-/// The caller.
-#[utoipa::path(
-    get,
-    path = "/api/v1/users/me",
-    operation_id = "current_user",
-    tag = "users",
-    responses((status = 200, description = "The caller.", body = UserView))
-)]
-pub async fn me(Own(_, caller): Own<Me>) -> Json<UserView> {
-    Json(caller.authenticated.user.into())
-}
-
-/// Who is no more.
-#[derive(Serialize, ToSchema)]
-#[schema(as = DeletedUser)]
-pub struct Deleted {
-    #[schema(value_type = String)]
-    username: Username,
-}
-
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
-        Self {
-            id: user.id.into(),
-            username: user.username.into(),
-            email: user.email.map(Into::into),
-            role: user.role.into(),
-            created_at: user.created_at.to_string(),
-        }
+/// What the URL of a GET or a DELETE names, and is not there.
+pub fn not_there(error: Error) -> ApiError {
+    match error {
+        Error::NotFound(_) => ApiError::new(Kind::NotFound),
+        other => other.into(),
     }
 }
 
-/// A user to be made.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = NewUser)]
-#[serde(deny_unknown_fields)]
-pub struct Create {
-    #[serde(rename = "username")]
-    #[schema(value_type = String)]
-    _username: Username,
-    #[schema(value_type = String, format = Email)]
-    email: Email,
-    #[schema(value_type = String)]
-    role: RoleName,
-    #[schema(value_type = String, format = Password)]
-    password: Secret<String>,
-}
-
-impl Create {
-    fn named(self, path: &UserPath, caller: &Caller) -> NewUser {
-        let Self { email, role, password, .. } = self;
-        NewUser { username: path.0.clone(), email: Some(email), role, password, request: caller.client.request.clone() }
+/// What the URL of a POST names, and does not exist.
+pub fn in_path(error: Error) -> ApiError {
+    match error {
+        Error::NotFound(what) => ApiError::at(Kind::Unknown, ["path", what]),
+        other => other.into(),
     }
-}
-
-impl Input for Create {
-    type Action = policy::Create;
-    type Resource = UserPath;
-
-    const OPERATION: &'static str = "users.create";
-    const TAKES: Takes = Takes::Object;
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Create, UserPath), ApiError> {
-        Ok((policy::Create, UserPath(in_body(raw)?)))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        raw.body.decode()
-    }
-
-    fn values(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("role".to_owned(), self.role.to_string())])
-    }
-}
-
-/// `POST /users/{username}/delete`.
-pub struct Delete;
-
-impl Input for Delete {
-    type Action = policy::Delete;
-    type Resource = UserPath;
-
-    const OPERATION: &'static str = "users.delete";
-    const TAKES: Takes = Takes::ObjectOrNothing;
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Delete, UserPath), ApiError> {
-        let name = path::name(&raw.parts, "/api/v1/users/", "/delete", "username")?;
-        Ok((policy::Delete, UserPath(username(&name, ["path", "username"])?)))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        raw.body.decode::<query::Nothing>().map(|_| Self)
-    }
-}
-
-/// `POST /users/delete` with the name in the body.
-pub struct DeleteNamed;
-
-/// Its body.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    #[serde(rename = "username")]
-    _username: Username,
-}
-
-impl Input for DeleteNamed {
-    type Action = policy::Delete;
-    type Resource = UserPath;
-
-    const OPERATION: &'static str = "users.delete";
-    const TAKES: Takes = Takes::Object;
-    const POWERFUL: bool = true;
-    const STEP_UP: bool = true;
-
-    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Delete, UserPath), ApiError> {
-        Ok((policy::Delete, UserPath(in_body(raw)?)))
-    }
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        raw.body.decode::<Named>().map(|_| Self)
-    }
-}
-
-/// `GET /users/me`.
-pub struct Me;
-
-impl OwnInput for Me {
-    const OPERATION: &'static str = "users.me";
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts).map(|()| Self)
-    }
-}
-
-fn in_body(raw: &Raw) -> Result<Username, ApiError> {
-    match raw.body.get("username") {
-        Some(serde_json::Value::String(name)) => username(name, ["body", "username"]),
-        Some(_) => Err(ApiError::at(Kind::WrongType, ["body", "username"])),
-        None => Err(ApiError::at(Kind::Missing, ["body", "username"])),
-    }
-}
-
-fn username(text: &str, place: [&'static str; 2]) -> Result<Username, ApiError> {
-    Username::parse(text).map_err(|error| ApiError::because(Kind::InvalidValue, place, error.0))
 }

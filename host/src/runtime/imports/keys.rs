@@ -4,14 +4,18 @@
 //! One record a name, all versions in it. Ciphertexts are `nonce(12) ciphertext tag(16)`: which
 //! version made one is for the plugin to remember (`key.version`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    encoding::{AsDer, PublicKeyX509Der},
+    aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey},
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     hmac,
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey},
+    rsa::KeySize,
+    signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RSA_PKCS1_SHA256,
+        RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+    },
 };
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Resource;
@@ -22,6 +26,7 @@ use super::{
         Fault,
         sandbox::{Sandbox, Stop},
     },
+    bounded,
     shelf::check_key,
     wit::crypto::HostKey,
 };
@@ -32,6 +37,8 @@ pub struct Key {
     version: u32,
     algorithm: Algorithm,
     material: Zeroizing<Vec<u8>>,
+    /// Checking one takes longer than signing with it.
+    rsa: OnceLock<RsaKeyPair>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,7 +53,17 @@ enum Algorithm {
     Ed25519,
     #[serde(rename = "ecdsa-p256")]
     EcdsaP256,
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+    #[serde(rename = "rsa-4096")]
+    Rsa4096,
 }
+
+/// Schemes of RSA.
+const PSS: &str = "rsa-pss-sha256";
+const PKCS1: &str = "rsa-pkcs1v15-sha256";
 
 /// As it stands below `key/<mount>/`.
 #[derive(Serialize, Deserialize)]
@@ -60,18 +77,31 @@ struct Record {
 struct Material(#[serde(with = "in_base64")] Zeroizing<Vec<u8>>);
 
 impl Algorithm {
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 8] = [
         ("aes256-gcm", Self::Aes256Gcm),
         ("chacha20-poly1305", Self::ChaCha20Poly1305),
         ("hmac-sha256", Self::HmacSha256),
         ("ed25519", Self::Ed25519),
         ("ecdsa-p256", Self::EcdsaP256),
+        ("rsa-2048", Self::Rsa2048),
+        ("rsa-3072", Self::Rsa3072),
+        ("rsa-4096", Self::Rsa4096),
     ];
 
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, algorithm)| *algorithm == self).map_or("", |(name, _)| name)
     }
 
+    fn rsa(self) -> Option<KeySize> {
+        match self {
+            Self::Rsa2048 => Some(KeySize::Rsa2048),
+            Self::Rsa3072 => Some(KeySize::Rsa3072),
+            Self::Rsa4096 => Some(KeySize::Rsa4096),
+            _ => None,
+        }
+    }
+
+    /// All but RSA, which takes its time.
     fn generate(self) -> Result<Zeroizing<Vec<u8>>, Stop> {
         if self == Self::EcdsaP256 {
             let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).and_then(|pair| pair.to_pkcs8v1());
@@ -82,12 +112,15 @@ impl Algorithm {
 }
 
 impl Record {
-    fn add(&mut self) -> Result<(), Stop> {
-        if self.versions.len() >= limits::PLUGIN_KEY_VERSIONS {
-            return Err(Stop::told("too-large", "the key has too many versions"));
+    fn check_room(&self) -> Result<(), Stop> {
+        match self.versions.len() < limits::PLUGIN_KEY_VERSIONS {
+            true => Ok(()),
+            false => Err(Stop::told("too-large", "the key has too many versions")),
         }
+    }
+
+    fn add(&mut self, material: Zeroizing<Vec<u8>>) -> Result<(), Stop> {
         self.newest = self.newest.checked_add(1).ok_or_else(broken)?;
-        let material = self.algorithm.generate()?;
         self.versions.insert(self.newest, Material(material));
         Ok(())
     }
@@ -96,7 +129,7 @@ impl Record {
         let version = version.unwrap_or(self.newest);
         let stored =
             self.versions.get(&version).ok_or_else(|| Stop::told("not-found", "no such version of the key"))?;
-        Ok(Key { version, algorithm: self.algorithm, material: stored.0.clone() })
+        Ok(Key { version, algorithm: self.algorithm, material: stored.0.clone(), rsa: OnceLock::new() })
     }
 }
 
@@ -109,7 +142,7 @@ impl Sandbox {
         }
         self.check_crypto(algorithm.name())?;
         let mut record = Record { algorithm, newest: 0, versions: BTreeMap::new() };
-        record.add()?;
+        record.add(self.generate(algorithm).await?)?;
         self.put_key_record(name, &record)?;
         record.key(None)
     }
@@ -120,7 +153,8 @@ impl Sandbox {
 
     pub(super) async fn add_key_version(&mut self, name: &str) -> Result<u32, Stop> {
         let mut record = self.known_record(name).await?;
-        record.add()?;
+        record.check_room()?;
+        record.add(self.generate(record.algorithm).await?)?;
         self.put_key_record(name, &record)?;
         Ok(record.newest)
     }
@@ -132,6 +166,21 @@ impl Sandbox {
             self.keys.view().delete(&mut self.writes, name);
         }
         Ok(())
+    }
+
+    /// An RSA key is made on a thread of its own, a few at once and a few a call; waiting for it
+    /// goes on the call's deadline.
+    async fn generate(&mut self, algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, Stop> {
+        let Some(size) = algorithm.rsa() else { return algorithm.generate() };
+        self.slow_keys += 1;
+        if self.slow_keys > limits::PLUGIN_SLOW_KEYS {
+            return Err(Fault::Limit("slow keys").into());
+        }
+        let made = self.shared.makers.run(move || {
+            let der: Pkcs8V1Der<'_> = RsaKeyPair::generate(size)?.as_der()?;
+            Ok::<_, aws_lc_rs::error::Unspecified>(Zeroizing::new(der.as_ref().to_vec()))
+        });
+        bounded(made).await??.map_err(|_| broken())
     }
 
     async fn known_record(&mut self, name: &str) -> Result<Record, Stop> {
@@ -175,6 +224,29 @@ impl Key {
         Ok(LessSafeKey::new(UnboundKey::new(algorithm, &self.material).map_err(|_| broken())?))
     }
 
+    fn encrypt(&self, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, Stop> {
+        let aead = self.aead()?;
+        let nonce: [u8; NONCE_LEN] = ids::random();
+        let mut sealed = Vec::with_capacity(NONCE_LEN + plaintext.len() + aead.algorithm().tag_len());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plaintext);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = aead.seal_in_place_separate_tag(nonce, Aad::from(aad), &mut sealed[NONCE_LEN..]);
+        sealed.extend_from_slice(tag.map_err(|_| broken())?.as_ref());
+        Ok(sealed)
+    }
+
+    fn decrypt(&self, ciphertext: &[u8], aad: &[u8]) -> Result<Vec<u8>, Stop> {
+        let aead = self.aead()?;
+        let wrong = || Stop::told("invalid", "it does not open with this key");
+        let (nonce, sealed) = ciphertext.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
+        let mut plain = sealed.to_vec();
+        let len = aead.open_in_place(nonce, Aad::from(aad), &mut plain).map_err(|_| wrong())?.len();
+        plain.truncate(len);
+        Ok(plain)
+    }
+
     fn sign(&self, message: &[u8], scheme: &str) -> Result<Vec<u8>, Stop> {
         match (self.algorithm, scheme) {
             (Algorithm::Ed25519, "ed25519") => Ok(self.ed25519()?.sign(message).as_ref().to_vec()),
@@ -182,16 +254,30 @@ impl Key {
                 let signed = self.ecdsa()?.sign(&SystemRandom::new(), message);
                 Ok(signed.map_err(|_| broken())?.as_ref().to_vec())
             }
+            (_, PSS | PKCS1) if self.algorithm.rsa().is_some() => {
+                let padding: &dyn RsaEncoding = if scheme == PSS { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+                let key = self.rsa()?;
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(padding, &SystemRandom::new(), message, &mut signature).map_err(|_| broken())?;
+                Ok(signature)
+            }
             _ => Err(not_with_this()),
         }
     }
 
     fn verify(&self, message: &[u8], signature: &[u8], scheme: &str) -> Result<bool, Stop> {
-        use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519};
+        use aws_lc_rs::signature::{
+            ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters,
+        };
         let key = match (self.algorithm, scheme) {
             (Algorithm::Ed25519, "ed25519") => ParsedPublicKey::new(&ED25519, self.ed25519()?.public_key()),
             (Algorithm::EcdsaP256, "ecdsa-p256-sha256") => {
                 ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.ecdsa()?.public_key())
+            }
+            (_, PSS | PKCS1) if self.algorithm.rsa().is_some() => {
+                let (pss, pkcs1) = (&RSA_PSS_2048_8192_SHA256, &RSA_PKCS1_2048_8192_SHA256);
+                let padding: &'static RsaParameters = if scheme == PSS { pss } else { pkcs1 };
+                ParsedPublicKey::new(padding, self.rsa()?.public_key())
             }
             _ => return Err(not_with_this()),
         };
@@ -202,6 +288,7 @@ impl Key {
         let der: Result<PublicKeyX509Der<'_>, _> = match self.algorithm {
             Algorithm::Ed25519 => self.ed25519()?.public_key().as_der(),
             Algorithm::EcdsaP256 => self.ecdsa()?.public_key().as_der(),
+            _ if self.algorithm.rsa().is_some() => self.rsa()?.public_key().as_der(),
             _ => return Err(not_with_this()),
         };
         Ok(der.map_err(|_| broken())?.as_ref().to_vec())
@@ -209,6 +296,14 @@ impl Key {
 
     fn ed25519(&self) -> Result<Ed25519KeyPair, Stop> {
         Ed25519KeyPair::from_seed_unchecked(&self.material).map_err(|_| broken())
+    }
+
+    fn rsa(&self) -> Result<&RsaKeyPair, Stop> {
+        if let Some(key) = self.rsa.get() {
+            return Ok(key);
+        }
+        let key = RsaKeyPair::from_pkcs8(&self.material).map_err(|_| broken())?;
+        Ok(self.rsa.get_or_init(|| key))
     }
 
     fn ecdsa(&self) -> Result<EcdsaKeyPair, Stop> {
@@ -227,30 +322,20 @@ impl HostKey for Sandbox {
 
     fn encrypt(&mut self, key: Resource<Key>, plaintext: Vec<u8>, aad: Vec<u8>) -> Result<Vec<u8>, Stop> {
         let plaintext = Zeroizing::new(plaintext);
-        let aead = self.usable(&key)?.aead()?;
-        let nonce: [u8; NONCE_LEN] = ids::random();
-        let mut sealed = Vec::with_capacity(NONCE_LEN + plaintext.len() + aead.algorithm().tag_len());
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&plaintext);
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = aead.seal_in_place_separate_tag(nonce, Aad::from(&aad), &mut sealed[NONCE_LEN..]);
-        sealed.extend_from_slice(tag.map_err(|_| broken())?.as_ref());
-        Ok(sealed)
+        let key = self.usable(&key)?;
+        self.compute(plaintext.len() + aad.len(), || key.encrypt(&plaintext, &aad))
     }
 
     fn decrypt(&mut self, key: Resource<Key>, ciphertext: Vec<u8>, aad: Vec<u8>) -> Result<Vec<u8>, Stop> {
-        let aead = self.usable(&key)?.aead()?;
-        let wrong = || Stop::told("invalid", "it does not open with this key");
-        let (nonce, sealed) = ciphertext.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
-        let mut plain = sealed.to_vec();
-        let len = aead.open_in_place(nonce, Aad::from(&aad), &mut plain).map_err(|_| wrong())?.len();
-        plain.truncate(len);
-        Ok(plain)
+        let key = self.usable(&key)?;
+        // What was sealed at the bound is opened again.
+        let given = (ciphertext.len() + aad.len()).saturating_sub(NONCE_LEN + MAX_TAG_LEN);
+        self.compute(given, || key.decrypt(&ciphertext, &aad))
     }
 
     fn sign(&mut self, key: Resource<Key>, message: Vec<u8>, scheme: String) -> Result<Vec<u8>, Stop> {
-        self.usable(&key)?.sign(&message, &scheme)
+        let key = self.usable(&key)?;
+        self.compute(message.len(), || key.sign(&message, &scheme))
     }
 
     fn verify(
@@ -260,22 +345,24 @@ impl HostKey for Sandbox {
         signature: Vec<u8>,
         scheme: String,
     ) -> Result<bool, Stop> {
-        self.usable(&key)?.verify(&message, &signature, &scheme)
+        let key = self.usable(&key)?;
+        self.compute(message.len() + signature.len(), || key.verify(&message, &signature, &scheme))
     }
 
     fn hmac(&mut self, key: Resource<Key>, message: Vec<u8>) -> Result<Vec<u8>, Stop> {
         let key = self.usable(&key)?;
         match key.algorithm {
-            Algorithm::HmacSha256 => {
+            Algorithm::HmacSha256 => self.compute(message.len(), || {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, &key.material);
                 Ok(hmac::sign(&key, &message).as_ref().to_vec())
-            }
+            }),
             _ => Err(not_with_this()),
         }
     }
 
     fn public_key(&mut self, key: Resource<Key>) -> Result<Vec<u8>, Stop> {
-        self.usable(&key)?.public()
+        let key = self.usable(&key)?;
+        self.compute(0, || key.public())
     }
 
     fn drop(&mut self, key: Resource<Key>) -> wasmtime::Result<()> {

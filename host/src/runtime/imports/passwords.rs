@@ -1,18 +1,16 @@
-use std::sync::Arc;
-
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, Version,
     password_hash::phc::{PasswordHash, Salt},
 };
-use tokio::sync::Semaphore;
+use aws_lc_rs::constant_time;
 use zeroize::Zeroizing;
 
-use super::super::{Argon2Cost, Fault, sandbox::Stop};
+use super::super::{Argon2Cost, Fault, PasswordCosts, sandbox::Stop, workers::Workers};
 use crate::{ids, limits};
 
 /// Argon2id on the blocking pool. As many at once as there are processors: each takes its
 /// memory for as long as it runs, and a flood of logins must not take all.
-pub(in crate::runtime) struct Passwords(Arc<Semaphore>);
+pub(in crate::runtime) struct Passwords(Workers);
 
 /// What a hash must have cost to be looked at.
 const OUTPUT_BYTES: usize = 32;
@@ -20,7 +18,7 @@ const SALT_BYTES: usize = 16;
 
 impl Passwords {
     pub(in crate::runtime) fn new(at_once: usize) -> Self {
-        Self(Arc::new(Semaphore::new(at_once.max(1))))
+        Self(Workers::new(at_once))
     }
 
     /// A PHC string.
@@ -31,57 +29,68 @@ impl Passwords {
         self.run(move || argon.hash_password_with_salt(password.as_bytes(), &salt).map(|hash| hash.to_string())).await
     }
 
-    /// With no hash it does the work that a hash of today would take, and answers false.
+    /// A refusal costs one hash at each of the costs, whatever was compared, if anything.
     pub(super) async fn verify(
         &self,
         password: Zeroizing<String>,
         phc: Option<&str>,
-        cost: Argon2Cost,
+        costs: &PasswordCosts,
     ) -> Result<bool, Stop> {
         check_length(&password)?;
         let known = phc.map(parse).transpose()?;
-        let (argon, salt) = match &known {
-            Some(known) => (known.argon.clone(), known.salt),
-            None => {
-                let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(cost)?);
-                (argon, Salt::new(&[0; SALT_BYTES]).map_err(|_| unreadable())?)
+        let owed = owed(known.as_ref().map(Known::cost), costs);
+        let owed = owed.into_iter().map(params).collect::<Result<Vec<_>, _>>()?;
+        self.run(move || {
+            if let Some(known) = known {
+                let made = known.argon.hash_password_with_salt(password.as_bytes(), known.salt.as_ref())?;
+                let made = made.hash.as_ref().map_or(&[][..], |output| output.as_bytes());
+                if constant_time::verify_slices_are_equal(made, known.output.as_bytes()).is_ok() {
+                    return Ok(true);
+                }
             }
-        };
-        let made = self.run(move || argon.hash_password_with_salt(password.as_bytes(), salt.as_ref())).await?;
-        let made = made.hash.as_ref().map_or(&[][..], |output| output.as_bytes());
-        let wanted = known.as_ref().map_or(&[0; OUTPUT_BYTES][..], |known| known.output.as_bytes());
-        let equal = aws_lc_rs::constant_time::verify_slices_are_equal(made, wanted).is_ok();
-        Ok(equal && known.is_some())
+            for params in owed {
+                let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+                std::hint::black_box(argon.hash_password_with_salt(password.as_bytes(), &[0; SALT_BYTES])?);
+            }
+            Ok::<_, argon2::password_hash::Error>(false)
+        })
+        .await
     }
 
     async fn run<T: Send + 'static, E: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<T, Stop> {
-        // The semaphore is never closed, and the permit goes with the work: a call that is given
-        // up does not let another one in while its own hash is still being made.
-        let permit = self.0.clone().acquire_owned().await.map_err(|_| Fault::Busy)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        });
-        let done = done.await.map_err(|_| Fault::Trap("hashing a password failed".to_owned()))?;
-        done.map_err(|_| unreadable())
+        self.0.run(work).await?.map_err(|_| unreadable())
     }
 }
 
 /// Was it made with other parameters than these? What cannot be read was.
 pub(super) fn is_outdated(phc: &str, cost: Argon2Cost) -> bool {
-    let (Ok(known), Ok(present)) = (parse(phc), params(cost)) else { return true };
-    let of = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-    of(known.argon.params()) != of(&present) || known.output.len() != OUTPUT_BYTES || known.salt.len() < SALT_BYTES
+    let Ok(known) = parse(phc) else { return true };
+    known.cost() != cost || known.output.len() != OUTPUT_BYTES || known.salt.len() < SALT_BYTES
+}
+
+/// What is still to be spent on a refusal, when a hash of this cost has been compared.
+fn owed(compared: Option<Argon2Cost>, costs: &PasswordCosts) -> Vec<Argon2Cost> {
+    let mut owed: Vec<Argon2Cost> = [&costs.present].into_iter().chain(&*costs.earlier).copied().collect();
+    if let Some(paid) = owed.iter().position(|cost| Some(*cost) == compared) {
+        owed.remove(paid);
+    }
+    owed
 }
 
 struct Known {
     argon: Argon2<'static>,
     salt: Salt,
     output: argon2::password_hash::phc::Output,
+}
+
+impl Known {
+    fn cost(&self) -> Argon2Cost {
+        let params = self.argon.params();
+        Argon2Cost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() }
+    }
 }
 
 /// The string came from a plugin: what it says it cost is bounded before anything is spent.
@@ -114,4 +123,26 @@ fn check_length(password: &str) -> Result<(), Stop> {
 
 fn unreadable() -> Stop {
     Stop::told("invalid", "not an Argon2id hash that is verified here")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_costs_the_same_whatever_was_compared() {
+        let cost = |memory_kib| Argon2Cost { memory_kib, passes: 1, lanes: 1 };
+        let costs = PasswordCosts { present: cost(300), earlier: [cost(200), cost(100)].into() };
+        let spent = |compared: Option<Argon2Cost>| {
+            let mut spent: Vec<u32> =
+                compared.into_iter().chain(owed(compared, &costs)).map(|c| c.memory_kib).collect();
+            spent.sort_unstable();
+            spent
+        };
+        for compared in [None, Some(cost(300)), Some(cost(200)), Some(cost(100))] {
+            assert_eq!(spent(compared), [100, 200, 300]);
+        }
+        // A hash of a cost that nobody remembers is dearer to refuse.
+        assert_eq!(spent(Some(cost(50))), [50, 100, 200, 300]);
+    }
 }

@@ -1,7 +1,10 @@
 mod bench;
+mod broken;
 mod crowd;
 mod golden;
 mod hostile;
 mod plain;
 mod refused;
 mod shipped;
+mod stats;
+mod torn;

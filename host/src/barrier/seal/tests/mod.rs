@@ -7,6 +7,7 @@ use crate::{
     ids::random,
 };
 
+mod deeds;
 mod keys;
 mod sharing;
 mod terms;

@@ -1,0 +1,273 @@
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{Counter, Error, Refusal, UserPath, Users, refused};
+use crate::{
+    barrier::{self, Writes},
+    directory::{Kind as UserKind, User},
+    ids::{MountName, RequestId, Username},
+    limits,
+    mount::{self, Kind, Mount},
+    policy::{Delete, List, Permit, Put, Resource},
+    runtime::{self, Fault},
+    sensitive::Secret,
+    session::{Raised, Session},
+};
+
+/// What somebody can log in with at one mount, in policy: `sys/users/<name>/credentials/<mount>`.
+#[derive(Clone, Debug)]
+pub struct CredentialsPath {
+    pub user: Username,
+    pub mount: MountName,
+}
+
+impl Resource for CredentialsPath {
+    fn path(&self) -> String {
+        format!("{}/credentials/{}", UserPath(self.user.clone()).path(), self.mount)
+    }
+}
+
+/// A credential to be added, or put in the place of the one of that id. What it consists of is the
+/// plugin's to say.
+#[derive(Clone)]
+pub struct NewCredential {
+    pub id: Option<String>,
+    pub body: Map<String, Value>,
+}
+
+impl fmt::Debug for NewCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[credential]")
+    }
+}
+
+/// Told once, and kept nowhere.
+pub type Told = Map<String, Value>;
+
+impl Users {
+    /// What somebody has at a mount, as its plugin tells it: nothing secret.
+    pub async fn credentials(
+        &self,
+        permit: &Permit<List, CredentialsPath>,
+        request: &RequestId,
+    ) -> Result<Vec<Value>, Error> {
+        let CredentialsPath { user, mount } = permit.resource();
+        let mount = self.keeper(mount)?;
+        let user = self.named(user).await?;
+        self.kept(&mount, &user, request).await
+    }
+
+    pub async fn own_credentials(
+        &self,
+        user: &User,
+        mount: &MountName,
+        request: &RequestId,
+    ) -> Result<Vec<Value>, Error> {
+        self.kept(&*self.keeper(mount)?, user, request).await
+    }
+
+    /// A credential for somebody else.
+    pub async fn enroll(
+        &self,
+        permit: &Permit<Put, CredentialsPath>,
+        new: &NewCredential,
+        request: &RequestId,
+    ) -> Result<Told, Error> {
+        let CredentialsPath { user: name, mount } = permit.resource();
+        let mount = self.keeper(mount)?;
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut writes = Writes::default();
+            let user = self.hold(&mut writes, name).await?;
+            self.may_manage(permit.caller(), &user.role)?;
+            if keeps_passwords(&mount) {
+                self.check_new_password(&user, new)?;
+            }
+            let (told, may_rerun) = self.add(&mut writes, (&mount, &user), new, request).await?;
+            // What is replaced may be why it is replaced.
+            if keeps_passwords(&mount) || new.id.is_some() {
+                self.end_all_of(&mut writes, &user);
+            }
+            match self.commit(writes, &[Counter::Epochs]).await? {
+                true => return Ok(told),
+                false if may_rerun => {}
+                false => break,
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// A credential of one's own. A password is not one of them: changing that takes the current one.
+    pub async fn enroll_own(
+        &self,
+        session: &Session,
+        mount: &MountName,
+        new: &NewCredential,
+        request: &RequestId,
+    ) -> Result<Told, Error> {
+        let mount = self.keeper(mount)?;
+        no_own_password(&mount)?;
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut writes = Writes::default();
+            let user = self.directory.hold(&mut writes, &session.user).await?;
+            let (told, may_rerun) = self.add(&mut writes, (&mount, &user), new, request).await?;
+            let raised = new.id.is_some().then(|| self.end_all_of(&mut writes, &user));
+            match self.commit_own(writes, session, raised).await? {
+                true => return Ok(told),
+                false if may_rerun => {}
+                false => break,
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Takes a credential of somebody else away, and the sessions that may have been begun by it.
+    pub async fn remove(
+        &self,
+        permit: &Permit<Delete, CredentialsPath>,
+        id: &str,
+        request: &RequestId,
+    ) -> Result<(), Error> {
+        let CredentialsPath { user: name, mount } = permit.resource();
+        let mount = self.keeper(mount)?;
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut writes = Writes::default();
+            let user = self.hold(&mut writes, name).await?;
+            self.may_manage(permit.caller(), &user.role)?;
+            if keeps_passwords(&mount) && user.holds_the_keys() {
+                return Err(Refusal::InUse("is how an admin logs in").into());
+            }
+            self.take(&mut writes, (&mount, &user), id, request).await?;
+            self.end_all_of(&mut writes, &user);
+            if self.commit(writes, &[Counter::Epochs]).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// The same of one's own. The session that does it lives on.
+    pub async fn remove_own(
+        &self,
+        session: &Session,
+        mount: &MountName,
+        id: &str,
+        request: &RequestId,
+    ) -> Result<(), Error> {
+        let mount = self.keeper(mount)?;
+        no_own_password(&mount)?;
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut writes = Writes::default();
+            let user = self.directory.hold(&mut writes, &session.user).await?;
+            self.take(&mut writes, (&mount, &user), id, request).await?;
+            let raised = self.end_all_of(&mut writes, &user);
+            if self.commit_own(writes, session, Some(raised)).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// The mount, if its plugin keeps credentials.
+    fn keeper(&self, name: &MountName) -> Result<Arc<Mount>, Error> {
+        let mount = self.mounts.get(Kind::Auth, name).ok_or(Error::NotFound("mount"))?;
+        let keeps = mount.live()?.plugin.exports().credentials;
+        Some(mount).filter(|_| keeps).ok_or(Error::NotFound("mount"))
+    }
+
+    async fn kept(&self, mount: &Mount, user: &User, request: &RequestId) -> Result<Vec<Value>, Error> {
+        let mut attempt = self.about(mount, user, request)?.read_only(true);
+        let outcome = attempt.run(runtime::Credentials { subject: user.id.to_string() }).await?;
+        if outcome.value.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kept: Vec<Value> = serde_json::from_slice(&outcome.value).map_err(|_| broken())?;
+        match kept.iter().all(|one| one.get("id").is_some_and(Value::is_string)) {
+            true => Ok(kept),
+            false => Err(broken()),
+        }
+    }
+
+    async fn add(
+        &self,
+        to: &mut Writes,
+        (mount, user): (&Mount, &User),
+        new: &NewCredential,
+        request: &RequestId,
+    ) -> Result<(Told, bool), Error> {
+        let body = Zeroizing::new(serde_json::to_vec(&new.body).expect("JSON serialises"));
+        let enroll = runtime::Enroll { subject: user.id.to_string(), id: new.id.clone(), credential: body.into() };
+        let mut attempt = self.about(mount, user, request)?;
+        let outcome = attempt.run(enroll).await.map_err(|error| refused(error, "/password"))?;
+        to.merge(outcome.writes);
+        let told = match outcome.value.is_empty() {
+            true => Map::new(),
+            false => serde_json::from_slice(&outcome.value).map_err(|_| broken())?,
+        };
+        Ok((told, outcome.may_rerun))
+    }
+
+    /// One that the user has: what is not there is not taken away.
+    async fn take(
+        &self,
+        to: &mut Writes,
+        (mount, user): (&Mount, &User),
+        id: &str,
+        request: &RequestId,
+    ) -> Result<(), Error> {
+        let kept = self.kept(mount, user, request).await?;
+        if !kept.iter().any(|one| one["id"] == id) {
+            return Err(Error::NotFound("id"));
+        }
+        let remove = runtime::Remove { subject: user.id.to_string(), id: Some(id.to_owned()) };
+        let outcome = self.about(mount, user, request)?.run(remove).await?;
+        to.merge(outcome.writes);
+        Ok(())
+    }
+
+    /// Stores it, and takes the session over the epoch that it raised itself.
+    async fn commit_own(&self, writes: Writes, session: &Session, raised: Option<Raised>) -> Result<bool, Error> {
+        match self.barrier.commit(writes).await {
+            Ok(()) => {}
+            Err(barrier::Error::Conflict) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(raised) = raised {
+            if let Err(error) = self.sessions.keep(session, &raised, None).await {
+                tracing::info!(%error, "a session ends with the credential that it changed");
+            }
+            self.fence.settle(&[Counter::Epochs]).await;
+        }
+        Ok(true)
+    }
+
+    fn check_new_password(&self, user: &User, new: &NewCredential) -> Result<(), Error> {
+        if user.kind == UserKind::Machine {
+            return Err(Error::invalid("", "invalid_value", "a machine has no password"));
+        }
+        match new.body.get("password") {
+            Some(Value::String(password)) => {
+                self.check_password("/password", &Secret::new(password.clone()), &user.username)
+            }
+            Some(_) => Err(Error::invalid("/password", "wrong_type", "has the wrong type")),
+            None => Err(Error::invalid("/password", "missing", "is required")),
+        }
+    }
+}
+
+/// By what stands there, not by its name.
+fn keeps_passwords(mount: &Mount) -> bool {
+    mount.spec.plugin.as_str() == "password"
+}
+
+fn no_own_password(mount: &Mount) -> Result<(), Error> {
+    match keeps_passwords(mount) {
+        true => Err(Error::invalid("", "invalid_value", "one's own password is changed by its own call")),
+        false => Ok(()),
+    }
+}
+
+fn broken() -> Error {
+    Error::Mount(mount::Error::Fault(Fault::Invalid("credentials that are none".to_owned())))
+}

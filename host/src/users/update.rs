@@ -1,0 +1,47 @@
+use super::{Counter, Error, UserPath, Users};
+use crate::{
+    barrier::Writes,
+    directory::{Change, Kind, User},
+    limits,
+    policy::{Permit, Update},
+    session::{EpochOf, Raised},
+};
+
+impl Users {
+    /// E-mail, role, disabled. Giving or taking a role, and touching whoever has one, needs `manage`
+    /// on it. Who is disabled, or loses a role, loses every session with it.
+    pub async fn update(&self, permit: Permit<Update, UserPath>, change: Change) -> Result<User, Error> {
+        let UserPath(name) = permit.resource();
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut writes = Writes::default();
+            let before = self.hold(&mut writes, name).await?;
+            self.may_manage(permit.caller(), &before.role)?;
+            if let Some(role) = &change.role {
+                self.may_manage(permit.caller(), role)?;
+            }
+            let after = self.directory.update(&mut writes, &before.id, change.clone()).await?;
+            if after == before {
+                return Ok(after);
+            }
+            if after.role != before.role || (after.disabled && !before.disabled) {
+                self.end_all_of(&mut writes, &after);
+            }
+            if !before.holds_the_keys() {
+                self.retire_root(&mut writes, &after).await?;
+            }
+            self.fence.raise(&mut writes, Counter::Users);
+            if self.commit(writes, &[Counter::Users, Counter::Epochs]).await? {
+                return Ok(after);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Every session that the user has or, as a program, asked for.
+    pub(super) fn end_all_of(&self, to: &mut Writes, user: &User) -> Raised {
+        if user.kind == Kind::Machine {
+            self.sessions.end_all(to, EpochOf::Client(user.id.clone()));
+        }
+        self.sessions.end_all(to, EpochOf::User(user.id.clone()))
+    }
+}
