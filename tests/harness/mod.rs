@@ -7,6 +7,7 @@
 //! down no secret that went over the wire (`leaks`).
 
 mod audit;
+mod cli;
 mod client;
 mod config;
 mod guest;
@@ -18,6 +19,7 @@ mod services;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
 pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};

@@ -48,6 +48,11 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod cli;
+mod cli_api;
+mod cli_names;
+mod cli_run;
+mod cli_secrets;
 mod credentials;
 mod fixtures;
 mod kv_verbs;

@@ -10,14 +10,15 @@ use crate::harness::{Client, Guest, TestServer};
 /// Compiling takes longer than anything a server does.
 async fn run(folder: &Path, arguments: &[&str], env: &[(&str, String)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
-    command.arg("plugin").args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.args(["plugin", "-o", "json"]).args(arguments).current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_") || name.starts_with("CARGO_")) {
         command.env_remove(name);
     }
-    command.env("HOME", std::env::var("HOME").unwrap_or_default());
     if let Ok(home) = std::env::var("CARGO_HOME") {
         command.env("CARGO_HOME", home);
     }
+    // Whoever is logged in on this machine is not asked.
+    command.env("XDG_STATE_HOME", folder.join("state"));
     // Kept from run to run: what others have written is compiled once.
     command.env("CARGO_TARGET_DIR", target());
     command.envs(env.iter().map(|(name, value)| (*name, value)));

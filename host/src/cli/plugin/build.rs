@@ -7,7 +7,7 @@ use std::{
 use clap::Args;
 use serde_json::Value;
 
-use super::{super::exit, Failure, failed, inspect::told, named, read, wrong};
+use super::{Failure, failed, inspect::told, named, read, wrong};
 
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -19,7 +19,7 @@ pub struct Arguments {
     offline: bool,
 }
 
-pub fn build(arguments: &Arguments) -> Result<(), Failure> {
+pub fn build(arguments: &Arguments) -> Result<Value, Failure> {
     let Arguments { folder, offline } = arguments;
     if !folder.join("Cargo.toml").is_file() {
         return Err(wrong(folder, "has no Cargo.toml: is it the folder of a plugin?"));
@@ -28,7 +28,7 @@ pub fn build(arguments: &Arguments) -> Result<(), Failure> {
     let (_, component) = read(&made)?;
     let to = named(folder, &component);
     let size = fs::copy(&made, &to)?;
-    exit::show(&told(&to, size, &component))
+    Ok(told(&to, size, &component))
 }
 
 /// The component that cargo says it made. What else it says goes to standard error.

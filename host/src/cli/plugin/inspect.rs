@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{super::exit, Failure, read};
+use super::{Failure, read};
 use crate::catalog::{Component, Publisher};
 
 #[derive(Args, Debug)]
@@ -12,9 +12,9 @@ pub struct Arguments {
     file: PathBuf,
 }
 
-pub fn inspect(arguments: &Arguments) -> Result<(), Failure> {
+pub fn inspect(arguments: &Arguments) -> Result<Value, Failure> {
     let (wasm, component) = read(&arguments.file)?;
-    exit::show(&told(&arguments.file, wasm.len() as u64, &component))
+    Ok(told(&arguments.file, wasm.len() as u64, &component))
 }
 
 /// What an operator would want to know.

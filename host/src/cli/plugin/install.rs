@@ -3,10 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::{client::Target, exit},
-    Failure, failed, read, wrong,
-};
+use super::{Failure, With, failed, read, wrong};
 use crate::{
     catalog::{Component, Kind},
     ids::MountName,
@@ -14,8 +11,6 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Arguments {
-    #[command(flatten)]
-    target: Target,
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Enable it here; a mount that has it already is upgraded
@@ -35,21 +30,23 @@ pub struct Arguments {
     allow_crypto: Vec<String>,
 }
 
-pub async fn install(arguments: Arguments) -> Result<(), Failure> {
+pub async fn install(with: &With, arguments: &Arguments) -> Result<Value, Failure> {
     let (wasm, component) = read(&arguments.file)?;
-    let client = arguments.target.client()?;
+    let client = with.client()?;
     let setting = arguments.setting(&component)?;
     let path = format!("sys/plugins/{}/{}", component.manifest.name, component.manifest.version);
     // There already, because it was sent before, is as good as sent now.
-    let there = client.get(&path).await.ok();
-    let plugin = match there {
-        Some(there) if there["digest"] == component.digest.as_str() => there,
-        Some(_) => return Err(failed("the server has this version already, and it is another file")),
-        None => client.put_bytes(&path, &wasm, "application/wasm").await?,
+    let plugin = match client.get(&path).await {
+        Ok(there) if there["digest"] == component.digest.as_str() => there,
+        Ok(_) => return Err(failed("the server has this version already, and it is another file")),
+        Err(error) if matches!(error.status(), Some(403 | 404)) => {
+            client.put_bytes(&path, &wasm, "application/wasm").await?
+        }
+        Err(error) => return Err(error),
     };
     match setting {
-        None => exit::show(&plugin),
-        Some(setting) => exit::show(&client.post("sys/setting", &setting).await?),
+        None => Ok(plugin),
+        Some(setting) => client.post("sys/setting", &setting).await,
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, With, client::segment};
 use crate::{catalog, limits};
 
 mod build;
@@ -20,8 +20,16 @@ mod new;
 mod sign;
 mod test;
 
+#[derive(Args, Debug)]
+pub struct Plugin {
+    #[command(flatten)]
+    with: With,
+    #[command(subcommand)]
+    command: Command,
+}
+
 #[derive(Subcommand, Debug)]
-pub enum Command {
+enum Command {
     /// Begin a plugin: a folder with all that it takes to build one
     New(new::Arguments),
     /// Build the plugin in a folder, and look at what came out
@@ -34,18 +42,36 @@ pub enum Command {
     Sign(sign::Arguments),
     /// Upload a file to a server, and enable it at a mount
     Install(install::Arguments),
+    /// The plugins of a server, shipped and uploaded
+    List,
+    /// What a server knows of one
+    Show { name: String, version: String },
+    /// Delete an uploaded one that no mount uses
+    Delete { name: String, version: String },
 }
 
-pub async fn run(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::New(arguments) => new::new(&arguments),
-        Command::Build(arguments) => build::build(&arguments),
-        Command::Inspect(arguments) => inspect::inspect(&arguments),
-        Command::Test(arguments) => test::test(&arguments).await,
-        Command::Sign(arguments) => sign::sign(&arguments),
-        Command::Install(arguments) => install::install(arguments).await,
-    }
+pub async fn run(group: Plugin) -> Result<(), Failure> {
+    let Plugin { with, command } = group;
+    let path = |name: &str, version: &str| Ok::<_, Failure>(format!("{PATH}/{}/{}", segment(name)?, segment(version)?));
+    let answer = match command {
+        Command::New(arguments) => new::new(&arguments)?,
+        Command::Build(arguments) => build::build(&arguments)?,
+        Command::Inspect(arguments) => inspect::inspect(&arguments)?,
+        Command::Test(arguments) => test::test(&arguments).await?,
+        Command::Sign(arguments) => sign::sign(&arguments)?,
+        Command::Install(arguments) => install::install(&with, &arguments).await?,
+        Command::List => {
+            let all = with.client()?.all(PATH, &[], &["plugins"]).await?;
+            return with.list(&all, "plugins", &["name", "version", "kind", "publisher", "used_by"]);
+        }
+        Command::Show { name, version } => with.client()?.get(&path(&name, &version)?).await?,
+        Command::Delete { name, version } => with.client()?.delete(&path(&name, &version)?, &[]).await?,
+    };
+    with.show(&answer)
 }
+
+/// Below `/api/v1`.
+const PATH: &str = "sys/plugins";
 
 /// The component in a file, and what it says of itself.
 fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {

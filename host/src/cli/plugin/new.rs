@@ -1,9 +1,9 @@
 use std::{fs, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{super::exit, Failure};
+use super::Failure;
 use crate::ids::PluginName;
 
 #[derive(Args, Debug)]
@@ -61,7 +61,7 @@ mod sdk {
     include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 }
 
-pub fn new(arguments: &Arguments) -> Result<(), Failure> {
+pub fn new(arguments: &Arguments) -> Result<Value, Failure> {
     let Arguments { name, lang: Lang::Rust, kind, within } = arguments;
     let folder = within.join(name.as_str());
     if folder.exists() {
@@ -80,7 +80,7 @@ pub fn new(arguments: &Arguments) -> Result<(), Failure> {
         fs::write(path, text.replace("{{name}}", name.as_str()).replace("{{crate}}", &name.as_str().replace('-', "_")))?;
     }
     let next = format!("cd {} && coffer plugin build", folder.display());
-    exit::show(&json!({"folder": folder, "files": all_names(&own), "next": next}))
+    Ok(json!({"folder": folder, "files": all_names(&own), "next": next}))
 }
 
 fn all_names(own: &[File]) -> Vec<&'static str> {

@@ -9,9 +9,10 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{super::exit, Failure, failed, inspect::told, read, wrong};
+use super::{Failure, failed, inspect::told, read, wrong};
 use crate::{catalog, ids};
 
 #[derive(Args, Debug)]
@@ -30,7 +31,7 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-pub fn sign(arguments: &Arguments) -> Result<(), Failure> {
+pub fn sign(arguments: &Arguments) -> Result<Value, Failure> {
     let Arguments { file, key, new_key, out } = arguments;
     // Whatever is signed is a plugin: nobody should find out at the server.
     let (wasm, _) = read(file)?;
@@ -44,7 +45,7 @@ pub fn sign(arguments: &Arguments) -> Result<(), Failure> {
     let part = to.with_extension("part");
     fs::write(&part, &signed)?;
     fs::rename(&part, to)?;
-    exit::show(&told(to, signed.len() as u64, &component))
+    Ok(told(to, signed.len() as u64, &component))
 }
 
 fn load(path: &Path) -> Result<Ed25519KeyPair, Failure> {

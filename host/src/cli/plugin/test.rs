@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::exit, Failure, failed, read, wrong};
+use super::{Failure, failed, read, wrong};
 use crate::{
     barrier::{Barrier, Init, layout::Prefix},
     catalog::Component,
@@ -60,7 +60,7 @@ struct Bench {
     hand: Hand,
 }
 
-pub async fn test(arguments: &Arguments) -> Result<(), Failure> {
+pub async fn test(arguments: &Arguments) -> Result<Value, Failure> {
     let (wasm, component) = read(&arguments.file)?;
     let config = match &arguments.config {
         Some(path) => json_of(path)?,
@@ -78,7 +78,7 @@ pub async fn test(arguments: &Arguments) -> Result<(), Failure> {
     for (at, asked) in asked.iter().enumerate() {
         bench.ask(asked).await.map_err(|why| failed(format!("call {at}: {why}")))?;
     }
-    exit::show(&json!({"plugin": component.manifest.name, "notes": notes.value, "calls": asked.len(), "failed": 0}))
+    Ok(json!({"plugin": component.manifest.name, "notes": notes.value, "calls": asked.len(), "failed": 0}))
 }
 
 impl Bench {
