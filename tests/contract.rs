@@ -128,7 +128,10 @@ fn what_would_break_older_plugins_is_seen_and_what_the_header_allows_is_not() {
         ("variant step { identity(identity), challenge(challenge) }", "variant step { identity(identity) }"),
         ("  mount-path: func() -> string;", ""),
         ("  mount-path: func() -> string;", "  mount-path: func() -> option<string>;"),
-        ("  check: func() -> result<list<string>, error>;", "  check: func() -> result<list<string>, error>;\n  more: func();"),
+        (
+            "  check: func() -> result<list<string>, error>;",
+            "  check: func() -> result<list<string>, error>;\n  more: func();",
+        ),
         ("package coffer:plugin@1.0.0;", "package coffer:plugin@2.0.0;"),
     ] {
         assert!(!with(from, to).is_empty(), "{to}");

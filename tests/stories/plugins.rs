@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use coffer::{catalog::sign, ids::PublisherKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Builder, Client, Guest, TestServer, append_section, canary};
+use crate::harness::{Answer, Builder, Client, Guest, Storage, TestServer, append_section, canary};
 
 on_every_store!(an_uploaded_plugin_is_there_for_good, what_a_name_and_version_stood_for_is_never_something_else);
 
@@ -28,7 +28,10 @@ async fn an_uploaded_plugin_is_there_for_good(server: Builder) {
     let admin = server.admin().await;
     let wasm = Guest::new("hello", "1.0.0").build();
     let made = upload(&admin, "hello", "1.0.0", wasm.clone()).await.expect(200);
-    assert_eq!((&made["name"], &made["kind"], &made["publisher"]), (&json!("hello"), &json!("secrets"), &json!("unsigned")));
+    assert_eq!(
+        (&made["name"], &made["kind"], &made["publisher"]),
+        (&json!("hello"), &json!("secrets"), &json!("unsigned"))
+    );
     assert_eq!((&made["bytes"], &made["uploaded_by"]), (&json!(wasm.len()), &json!(admin.id)));
     enable(&admin, "hello", json!({ "plugin": "hello", "version": "1.0.0" })).await.expect(200);
     for _ in 0..2 {
@@ -76,6 +79,66 @@ async fn what_a_name_and_version_stood_for_is_never_something_else(server: Build
 }
 
 #[tokio::test]
+async fn the_largest_plugin_is_taken_in_whole_on_either_database() {
+    for storage in [Storage::Sqlite, Storage::Postgres] {
+        let server = TestServer::builder().storage(storage).start().await;
+        let admin = server.admin().await;
+        let mut wasm = Guest::new("hello", "1.0.0").build();
+        let room = 32 * 1024 * 1024 - wasm.len() - 32;
+        append_section(&mut wasm, "ballast", &vec![7; room]);
+        assert!(wasm.len() > 31 * 1024 * 1024 && wasm.len() <= 32 * 1024 * 1024);
+        let made = upload(&admin, "hello", "1.0.0", wasm.clone()).await.expect(200);
+        assert_eq!(made["bytes"], wasm.len());
+        enable(&admin, "hello", json!({ "plugin": "hello", "version": "1.0.0" })).await.expect(200);
+        admin.get("/secrets/hello/x").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_a_configuration_is_shown_to_nobody_and_demanded_anew_before_it_goes_elsewhere() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let manifest = r#"[[requires.http]]
+host = "a.example.com"
+why = "accounts"
+[[requires.http]]
+host = "b.example.com"
+why = "more accounts"
+[[credentials]]
+from = "/token"
+hosts = ["a.example.com:443"]
+place = "bearer"
+[config]
+type = "object"
+[config.properties.token]
+type = "string"
+writeOnly = true
+"#;
+    let guest = |version: &str, manifest: &str| Guest::new("hello", version).with_manifest(manifest).build();
+    upload(&admin, "hello", "1.0.0", guest("1.0.0", manifest)).await.expect(200);
+    let token = canary("token");
+    server.keep_secret(&token);
+    let first = json!({
+        "plugin": "hello", "version": "1.0.0", "config": { "token": token }, "grant": { "http": ["a.example.com:443"] },
+    });
+    let made = enable(&admin, "hello", first).await.expect(200);
+    assert_eq!(made["secret_members"], json!(["/config/token"]));
+    for path in ["/sys/setting/secrets/hello", "/sys/setting/secrets/hello:history", "/sys/settings"] {
+        assert!(!admin.get(path).await.text.contains(&token), "{path}");
+    }
+    // What has nothing to do with it leaves it as it is.
+    enable(&admin, "hello", json!({ "provision": false })).await.expect(200);
+    let at = ["body", "value", "config", "token"];
+    let more = json!({ "grant": { "http": ["a.example.com:443", "b.example.com:443"] } });
+    enable(&admin, "hello", more).await.expect_problem(422, at, "missing");
+    // An upgrade that would send what it is given to somebody else.
+    let rebound = manifest.replace("hosts = [\"a.", "hosts = [\"b.");
+    upload(&admin, "hello", "2.0.0", guest("2.0.0", &rebound)).await.expect(200);
+    enable(&admin, "hello", json!({ "version": "2.0.0" })).await.expect_problem(422, at, "missing");
+    enable(&admin, "hello", json!({ "version": "2.0.0", "config": { "token": canary("other") } })).await.expect(200);
+}
+
+#[tokio::test]
 async fn nobody_takes_the_name_of_a_shipped_plugin() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
@@ -105,7 +168,11 @@ async fn what_is_no_plugin_is_refused_and_says_why() {
         upload(&admin, "hello", "1.0.0", wasm).await.expect_type(422, "bad_plugin");
     }
     let mut sockets = wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.6" (instance)))"#).unwrap();
-    append_section(&mut sockets, "coffer:manifest", b"[plugin]\nname='hello'\nversion='1.0.0'\nkind='secrets'\napi='1.0'");
+    append_section(
+        &mut sockets,
+        "coffer:manifest",
+        b"[plugin]\nname='hello'\nversion='1.0.0'\nkind='secrets'\napi='1.0'",
+    );
     refused(sockets, "wasi:sockets/tcp@0.2.6").await;
     let hidden = r#"(import "coffer:plugin/crypto@1.0.0" "password-hash" (func (param i32 i32 i32)))"#;
     refused(Guest::new("hello", "1.0.0").with_imports(hidden).build(), "password-hash").await;

@@ -12,8 +12,8 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins, policy::Policies,
-    secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
+    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
 };
 
 /// Every service by value, each a cheap handle.

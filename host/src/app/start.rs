@@ -118,7 +118,21 @@ impl App {
             sessions: sessions.clone(),
         });
         operate.open_with_key().await?;
-        Ok(Self { audit, barrier, clock, fence, login, operate, plugins, policies, secrets, sessions, settings, storage, users })
+        Ok(Self {
+            audit,
+            barrier,
+            clock,
+            fence,
+            login,
+            operate,
+            plugins,
+            policies,
+            secrets,
+            sessions,
+            settings,
+            storage,
+            users,
+        })
     }
 }
 

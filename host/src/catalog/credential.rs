@@ -126,9 +126,8 @@ writeOnly = true
 
     #[test]
     fn a_secret_is_bound_to_its_hosts_and_its_place() {
-        let basic = manifest(
-            "from = '/secret'\nplace = 'basic'\nuser_from = '/id'\nhosts = ['api.example:443', '/url']",
-        );
+        let basic =
+            manifest("from = '/secret'\nplace = 'basic'\nuser_from = '/id'\nhosts = ['api.example:443', '/url']");
         let config = json!({"id": "app", "secret": "hunter22", "url": "https://ghe.example:8443/x"});
         let credentials = basic.unwrap().credentials(&config);
         let credential = &credentials.0["secret"];

@@ -56,7 +56,8 @@ pub(super) fn check(spec: &Spec, asked: &Granted) -> Result<(), Refusal> {
             ("headers", &given.headers, &asked.headers),
             ("crypto", &given.crypto, &asked.crypto),
         ] {
-            let is_asked = |name: &String| asked.iter().any(|asked| asked == if kind == "http" { base(name) } else { name });
+            let is_asked =
+                |name: &String| asked.iter().any(|asked| asked == if kind == "http" { base(name) } else { name });
             if let Some(at) = given.iter().position(|name| !is_asked(name)) {
                 let at = format!("/{place}/{kind}/{at}");
                 return Err(Problem::new(at, "not_asked_for", "is not what the plugin asks for").into());
@@ -69,7 +70,8 @@ pub(super) fn check(spec: &Spec, asked: &Granted) -> Result<(), Refusal> {
 /// Asked, granted, and not denied.
 pub(super) fn given(spec: &Spec, asked: &Grant) -> Grant {
     let (grant, deny) = (&spec.grant, &spec.deny);
-    let listed = |granted: &[String], denied: &[String], name: &String| granted.contains(name) && !denied.contains(name);
+    let listed =
+        |granted: &[String], denied: &[String], name: &String| granted.contains(name) && !denied.contains(name);
     Grant {
         http: asked.http.iter().filter_map(|host| host_given(host, spec)).collect(),
         headers: asked.headers.iter().filter(|name| listed(&grant.headers, &deny.headers, name)).cloned().collect(),

@@ -31,13 +31,7 @@ pub struct Change {
 impl Mounts {
     /// Tries a new value of a mount's setting with the real plugin. `adopts`: what the mount holds
     /// is given to this plugin, whoever's it was.
-    pub async fn prepare(
-        &self,
-        kind: Kind,
-        name: MountName,
-        value: &Value,
-        adopts: bool,
-    ) -> Result<Change, Refusal> {
+    pub async fn prepare(&self, kind: Kind, name: MountName, value: &Value, adopts: bool) -> Result<Change, Refusal> {
         let spec = Spec::parse(value).map_err(Refusal::Invalid)?;
         let valid = self.validate(kind, &spec)?;
         grant::check(&spec, &valid.asked)?;
@@ -89,13 +83,21 @@ impl Mounts {
             let manifest = &found.component.manifest;
             let config = manifest.config.with_defaults(Value::Object(spec.config.clone()));
             let given = grant::given(&spec, &manifest.asked(&config)).http;
-            Some((config, given, manifest.config.write_only().to_vec()))
+            let (bound, secrets) = (manifest.credentials(&config), manifest.config.write_only().to_vec());
+            Some((config, given, bound, secrets))
         };
-        let (Some((_, before, _)), Some((config, after, secrets))) = (read(old), read(new)) else { return Vec::new() };
-        if after.iter().all(|host| before.contains(host)) {
-            return Vec::new();
-        }
-        secrets.into_iter().filter(|place| config.pointer(place).is_some_and(|value| !value.is_null())).collect()
+        let (Some(before), Some((config, given, bound, secrets))) = (read(old), read(new)) else { return Vec::new() };
+        let (_, given_before, bound_before, _) = before;
+        let elsewhere = !given.iter().all(|host| given_before.contains(host));
+        let rebound = |place: &str| {
+            let name = place.trim_start_matches('/');
+            let (was, is) = (bound_before.0.get(name), bound.0.get(name));
+            is.is_some_and(|is| {
+                was.is_none_or(|was| was.place != is.place || !is.hosts.iter().all(|host| was.hosts.contains(host)))
+            })
+        };
+        let is_there = |place: &String| config.pointer(place).is_some_and(|value| !value.is_null());
+        secrets.into_iter().filter(is_there).filter(|place| elsewhere || rebound(place)).collect()
     }
 }
 

@@ -71,7 +71,8 @@ impl Inner {
     /// Forgets compiled plugins that no mount of this table runs, or may go back to.
     fn let_go(&self, table: &Table) {
         let live = table.mounts.values().filter_map(|mount| Some(mount.live().ok()?.digest().clone()));
-        let previous = table.mounts.values().filter_map(|mount| Some(mount.previous.as_ref()?.installed.digest.clone()));
+        let previous =
+            table.mounts.values().filter_map(|mount| Some(mount.previous.as_ref()?.installed.digest.clone()));
         let used: HashSet<Digest> = live.chain(previous).collect();
         self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|digest, _| used.contains(digest));
     }

@@ -154,7 +154,12 @@ mod tests {
     #[test]
     fn a_refusal_that_a_plugin_may_give_is_an_answer() {
         let refused = |code: &str| {
-            Fault::Refused(GuestError { code: code.to_owned(), message: String::new(), problems: vec![], retry_after: None })
+            Fault::Refused(GuestError {
+                code: code.to_owned(),
+                message: String::new(),
+                problems: vec![],
+                retry_after: None,
+            })
         };
         let (fine, broken) = (watch(), watch());
         for name in ["ada", "bob", "eve"] {

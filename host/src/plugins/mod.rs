@@ -77,7 +77,12 @@ impl Plugins {
     }
 
     /// By name, then by version; `after` is the last one that was shown.
-    pub fn list(&self, permit: &Permit<List, AllPlugins>, after: Option<&PluginPath>, limit: usize) -> (Vec<Plugin>, bool) {
+    pub fn list(
+        &self,
+        permit: &Permit<List, AllPlugins>,
+        after: Option<&PluginPath>,
+        limit: usize,
+    ) -> (Vec<Plugin>, bool) {
         let mut all: Vec<(PluginPath, Found)> = self.parts.catalog.all().into_iter().map(|f| (place(&f), f)).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all.retain(|(path, _)| after.is_none_or(|after| path > after));
@@ -134,9 +139,7 @@ impl Plugins {
 
     fn shown(&self, found: Found, caller: &Caller) -> Plugin {
         let PluginPath { name, version } = place(&found);
-        let may_read = |key: &String| {
-            self.parts.policies.allows(caller, Action::Read, &format!("sys/setting/{key}"))
-        };
+        let may_read = |key: &String| self.parts.policies.allows(caller, Action::Read, &format!("sys/setting/{key}"));
         let used_by = self.parts.mounts.users_of(&name, &version).into_iter().filter(may_read).collect();
         Plugin { found, used_by }
     }

@@ -260,7 +260,8 @@ impl Rules {
         if plugins.denied.len() > limits::DENIED_PLUGINS {
             found.push(Problem::new("/plugins/denied", "out_of_range", "must be at most 1000"));
         }
-        let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_digest =
+            |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if let Some(at) = plugins.denied.iter().position(|text| !is_digest(text)) {
             found.push(Problem::new(format!("/plugins/denied/{at}"), "invalid_value", "must be 64 hex digits"));
         }

@@ -79,12 +79,7 @@ impl Settings {
         Err(barrier::Error::Conflict.into())
     }
 
-    async fn prove(
-        &self,
-        key: &Key,
-        value: Option<&Value>,
-        (force, adopts): (bool, bool),
-    ) -> Result<Proven, Error> {
+    async fn prove(&self, key: &Key, value: Option<&Value>, (force, adopts): (bool, bool)) -> Result<Proven, Error> {
         match (key, value) {
             (Key::Security, _) => {
                 let rules = value.map_or_else(|| Ok(Rules::default()), Rules::parse).map_err(Error::Invalid)?;

@@ -3,12 +3,7 @@
 use serde_json::Value;
 
 use super::{Edit, Error, Key, Settings};
-use crate::{
-    document::Current,
-    ids::Action,
-    policy::Caller,
-    problem::Problem,
-};
+use crate::{document::Current, ids::Action, policy::Caller, problem::Problem};
 
 impl Settings {
     /// Who gives what a mount holds to another plugin gives away the data, not only the setting.
@@ -35,7 +30,9 @@ impl Settings {
         let Edit::Merge(patch) = edit else { return Ok(()) };
         let kept = |place: &String| patch.pointer(&format!("/config{place}")).is_none();
         let exposed = self.mounts.exposed(&old.value, new).into_iter().filter(kept);
-        let problem = |place: String| Problem::new(format!("/config{place}"), "missing", "is demanded anew, for it would go to another host");
+        let problem = |place: String| {
+            Problem::new(format!("/config{place}"), "missing", "is demanded anew, for it would go to another host")
+        };
         let problems: Vec<Problem> = exposed.map(problem).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }

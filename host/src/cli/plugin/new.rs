@@ -77,7 +77,10 @@ pub fn new(arguments: &Arguments) -> Result<Value, Failure> {
         if let Some(above) = path.parent() {
             fs::create_dir_all(above)?;
         }
-        fs::write(path, text.replace("{{name}}", name.as_str()).replace("{{crate}}", &name.as_str().replace('-', "_")))?;
+        fs::write(
+            path,
+            text.replace("{{name}}", name.as_str()).replace("{{crate}}", &name.as_str().replace('-', "_")),
+        )?;
     }
     let next = format!("cd {} && coffer plugin build", folder.display());
     Ok(json!({"folder": folder, "files": all_names(&own), "next": next}))

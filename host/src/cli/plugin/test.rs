@@ -74,7 +74,8 @@ pub async fn test(arguments: &Arguments) -> Result<Value, Failure> {
         None => Vec::new(),
     };
     let mut bench = Bench::new(wasm.into(), &component, config).await?;
-    let notes = bench.plugin.call(Check, &bench.call).await.map_err(|fault| failed(format!("check: {}", told(&fault))))?;
+    let notes =
+        bench.plugin.call(Check, &bench.call).await.map_err(|fault| failed(format!("check: {}", told(&fault))))?;
     for (at, asked) in asked.iter().enumerate() {
         bench.ask(asked).await.map_err(|why| failed(format!("call {at}: {why}")))?;
     }

@@ -136,8 +136,8 @@ fn in_path(raw: &Raw) -> Result<PluginPath, ApiError> {
 }
 
 fn parse(name: &str, version: &str) -> Result<PluginPath, ApiError> {
-    let name = PluginName::parse(name)
-        .map_err(|error| ApiError::because(Kind::InvalidValue, ["path", "name"], error.0))?;
+    let name =
+        PluginName::parse(name).map_err(|error| ApiError::because(Kind::InvalidValue, ["path", "name"], error.0))?;
     let version = Some(version)
         .filter(|version| version.len() <= crate::limits::MOUNT_BYTES)
         .and_then(|version| Version::parse(version).ok())
