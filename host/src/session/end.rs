@@ -117,16 +117,16 @@ impl Sessions {
         Err(Error::Away("a session that does not stand still".to_owned()))
     }
 
-    /// A family that is alive; one whose renewal is on its way is waited for.
+    /// A family that is alive; one whose renewal is on its way is waited for. Of one that is not, no copy is used.
     async fn standing_family(&self, id: &SessionId) -> Result<Family, Error> {
         for _ in 0..limits::SESSION_ATTEMPTS {
-            let family = self.family(id).await?.ok_or(Error::Unknown)?;
-            match family.standing {
-                Standing::Alive => return Ok(family),
-                Standing::Torn => tokio::time::sleep(PAUSE).await,
-                Standing::Dead => return Err(Error::Unknown),
+            match self.family(id).await? {
+                Some(family) if family.standing == Standing::Alive => return Ok(family),
+                Some(family) if family.standing == Standing::Torn => tokio::time::sleep(PAUSE).await,
+                _ => break,
             }
         }
+        self.copies.forget(id);
         Err(Error::Unknown)
     }
 

@@ -287,8 +287,12 @@ impl World {
             assert!(ids.eq(kept.iter()));
         }
         let user = self.families[at].user;
-        for (other, family) in self.families.iter_mut().enumerate() {
-            family.ended |= family.user == user && !(kept.is_ok() && chain.contains(&other));
+        for (other, family) in self.families.iter_mut().enumerate().filter(|(_, family)| family.user == user) {
+            match kept {
+                Ok(_) => family.ended |= !chain.contains(&other),
+                // Of a session that somebody tampered with: refused before anything ended, or after all had.
+                Err(_) => family.incidents += 1,
+            }
         }
     }
 
