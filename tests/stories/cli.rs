@@ -345,6 +345,42 @@ async fn a_store_is_made_and_opened_with_shares_from_the_command_line() {
     let open = cli.run_with(&["unseal", "-o", "json"], format!("{}\n", shares[2]).as_bytes()).await.json();
     assert_eq!(open["sealed"], false);
     cli.run(&["status"]).await.done();
+
+    // The same shares make a root token, and it makes others of them.
+    let give = async |cli: &Cli, command: &[&str], share: &str| {
+        cli.run_with(&[command, &["-o", "json"]].concat(), format!("{share}\n").as_bytes()).await.json()
+    };
+    let first = give(&cli, &["generate-root"], shares[1]).await;
+    let nonce = first["nonce"].as_str().expect("a nonce");
+    let second = give(&cli, &["generate-root", "--nonce", nonce], shares[2]).await;
+    let root = second["root_token"].as_str().expect("a token");
+    server.keep_secret(root);
+    let operator = cli.with_env("COFFER_TOKEN", root);
+    operator.run(&["rotate"]).await.done();
+    let first = give(&operator, &["rekey", "--shares", "1", "--threshold", "1"], shares[0]).await;
+    let nonce = first["nonce"].as_str().expect("a nonce");
+    let made = give(&operator, &["rekey", "--nonce", nonce], shares[2]).await;
+    let share = made["shares"][0].as_str().expect("a share");
+    server.keep_secret(share);
+    operator.run(&["seal"]).await.done();
+    cli.run_with(&["unseal"], format!("{}\n", shares[0]).as_bytes()).await.failed(7);
+    assert_eq!(give(&cli, &["unseal"], share).await["sealed"], false);
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong_first() {
+    let server = TestServer::start().await;
+    let cli = server.user_cli("ada").await;
+    let table = cli.run(&["doctor"]).await.done();
+    assert!(table.contains("trusted since login") && table.contains("ada, role user"), "{table}");
+    let nobody = server.cli("nobody").with_env("COFFER_ADDR", &server.url());
+    let told = nobody.run(&["doctor", "-o", "json"]).await;
+    assert!(String::from_utf8_lossy(&told.out).contains("certificate"), "{told:?}");
+    told.failed(3);
+    let authority = server.authority().to_str().expect("UTF-8");
+    nobody.with_env("COFFER_CACERT", authority).run(&["doctor"]).await.failed(4);
+    server.admin_cli("admin").await.run(&["seal"]).await.done();
+    cli.run(&["doctor"]).await.failed(8);
 }
 
 #[tokio::test]

@@ -12,9 +12,11 @@ use serde_json::Value;
 mod audit;
 mod client;
 mod complete;
+mod doctor;
 mod exit;
 mod inject;
 mod input;
+mod keys;
 mod login;
 mod output;
 mod pin;
@@ -84,6 +86,14 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
+    /// What stands between here and the server?
+    Doctor(doctor::Doctor),
+    /// Another key for all values to come
+    Rotate(keys::Rotate),
+    /// Other shares: give one of those of now, read from standard input
+    Rekey(keys::Rekey),
+    /// A root token out of shares: give one, read from standard input
+    GenerateRoot(keys::GenerateRoot),
     /// Log in, and keep the session for the commands that follow
     Login(login::Login),
     /// End the session
@@ -127,6 +137,10 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
+        Command::Doctor(arguments) => block_on(doctor::doctor(arguments)),
+        Command::Rotate(arguments) => block_on(keys::rotate(arguments)),
+        Command::Rekey(arguments) => block_on(keys::rekey(arguments)),
+        Command::GenerateRoot(arguments) => block_on(keys::generate_root(arguments)),
         Command::Login(arguments) => block_on(login::login(arguments)),
         Command::Logout(arguments) => block_on(login::logout(arguments)),
         Command::Whoami(arguments) => block_on(login::whoami(arguments)),
