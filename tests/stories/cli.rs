@@ -266,11 +266,13 @@ async fn colours_are_for_terminals_that_want_them() {
     assert!(!without.contains('\u{1b}'), "{without}");
 }
 
-/// What stands on the screen when a person runs this, and types that once they are asked.
+/// What stands on the screen when a person runs this, and types that once they are asked (and, by
+/// `unseen`, once the terminal shows no more what is typed: a person is never so fast).
 async fn at_terminal(cli: &Cli, line: &str, asked: &str, typed: &str) -> String {
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_coffer")).parent().expect("a folder").display().to_string();
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
-    let mut script = cli.command_of("script", &["-qec", line, "/dev/null"]);
+    let unseen = !asked.contains('?') && !asked.contains("[y/N]");
+    let mut script = cli.command_of("script", &["-qec", &format!("tty; {line}"), "/dev/null"]);
     script.env("PATH", path).env("TERM", "xterm").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = script.spawn().expect("script runs");
     let (asked, typed) = (asked.to_owned(), typed.to_owned());
@@ -279,9 +281,13 @@ async fn at_terminal(cli: &Cli, line: &str, asked: &str, typed: &str) -> String 
         let (mut seen, mut piece) = (Vec::new(), [0; 1024]);
         while let Ok(length @ 1..) = screen.read(&mut piece) {
             seen.extend_from_slice(&piece[..length]);
-            if String::from_utf8_lossy(&seen).contains(&asked)
+            let text = String::from_utf8_lossy(&seen).into_owned();
+            if text.contains(&asked)
                 && let Some(mut keyboard) = keyboard.take()
             {
+                while unseen && shows_what_is_typed(text.lines().next().unwrap_or_default().trim()) {
+                    std::thread::yield_now();
+                }
                 keyboard.write_all(typed.as_bytes()).expect("it listens");
                 // An end of it would be typed as well.
                 std::mem::forget(keyboard);
@@ -291,6 +297,12 @@ async fn at_terminal(cli: &Cli, line: &str, asked: &str, typed: &str) -> String 
         String::from_utf8_lossy(&seen).into_owned()
     });
     tokio::time::timeout(SOON, watching).await.expect("it ends").expect("no panic")
+}
+
+fn shows_what_is_typed(terminal: &str) -> bool {
+    let state = Command::new("stty").args(["-a", "-F", terminal]).output().expect("stty runs");
+    assert!(state.status.success(), "{terminal}: {}", String::from_utf8_lossy(&state.stderr));
+    !String::from_utf8_lossy(&state.stdout).split_whitespace().any(|word| word == "-echo")
 }
 
 #[tokio::test]

@@ -15,12 +15,15 @@ async fn a_user_is_made_changed_and_removed() {
     assert_eq!((&made["username"], &made["role"]), (&json!("ada"), &json!("user")));
     cli.run_with(&["user", "create", "bob", "--email", "bob@example.com"], b"short\n").await.failed(7);
     assert_eq!(cli.run(&["user", "list", "-o", "raw"]).await.done(), "ada\nadmin\n");
-    let ada = server.user_cli_with("ada", &password).await;
     cli.run(&["user", "update", "ada", "--email", "ada@example.org", "--role", "admin"]).await.done();
+    // Who gets or loses a role logs in again.
+    let ada = server.user_cli_with("ada", &password).await;
     let shown = ada.run(&["user", "show", "-o", "json"]).await.json();
     assert_eq!((&shown["email"], &shown["role"]), (&json!("ada@example.org"), &json!("admin")));
     cli.run(&["user", "update", "ada"]).await.failed(2);
     cli.run(&["user", "update", "ada", "--role", "user"]).await.done();
+    ada.run(&["whoami"]).await.failed(4);
+    let ada = server.user_cli_with("ada", &password).await;
 
     // One's own password: the session that changes it goes on.
     let typed = format!("{password}\n{other}\n");
@@ -53,12 +56,13 @@ async fn a_user_is_made_changed_and_removed() {
 async fn roles_and_policies_are_put_in_force_and_explained() {
     let server = TestServer::start().await;
     let cli = server.admin_cli("admin").await;
-    let ada = server.user_cli("ada").await;
+    let password = server.create_user("ada", "user").await;
     cli.run_with(&["secret", "put", "kv/apps/web/db"], canary("x").as_bytes()).await.done();
     cli.run(&["role", "put", "operators", "--description", "who is on call"]).await.done();
     assert!(cli.run(&["role", "list", "-o", "raw"]).await.done().contains("operators\n"));
     assert_eq!(cli.run(&["role", "show", "operators", "--field", "description"]).await.done(), "who is on call");
     cli.run(&["user", "update", "ada", "--role", "operators"]).await.done();
+    let ada = server.user_cli_with("ada", &password).await;
 
     ada.run(&["secret", "get", "kv/apps/web/db"]).await.failed(5);
     let policy = "permit (principal in Role::\"operators\", action == Action::\"read\", resource in Resource::\"secrets/kv/apps\");\n";
