@@ -12,6 +12,8 @@ mod client;
 mod config;
 mod leaks;
 pub mod raw;
+#[allow(dead_code, reason = "the unit tests use other parts of it")]
+pub mod redis;
 mod server;
 mod services;
 

@@ -380,22 +380,6 @@ async fn a_store_is_made_and_opened_with_shares_from_the_command_line() {
 }
 
 #[tokio::test]
-async fn the_doctor_finds_what_is_wrong_first() {
-    let server = TestServer::start().await;
-    let cli = server.user_cli("ada").await;
-    let table = cli.run(&["doctor"]).await.done();
-    assert!(table.contains("trusted since login") && table.contains("ada, role user"), "{table}");
-    let nobody = server.cli("nobody").with_env("COFFER_ADDR", &server.url());
-    let told = nobody.run(&["doctor", "-o", "json"]).await;
-    assert!(String::from_utf8_lossy(&told.out).contains("certificate"), "{told:?}");
-    told.failed(3);
-    let authority = server.authority().to_str().expect("UTF-8");
-    nobody.with_env("COFFER_CACERT", authority).run(&["doctor"]).await.failed(4);
-    server.admin_cli("admin").await.run(&["seal"]).await.done();
-    cli.run(&["doctor"]).await.failed(8);
-}
-
-#[tokio::test]
 async fn a_shell_completes_the_names_of_secrets() {
     let server = TestServer::start().await;
     let cli = server.admin_cli("admin").await;

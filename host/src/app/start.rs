@@ -59,7 +59,7 @@ impl App {
             directory: directory.clone(),
             sessions: sessions.clone(),
             security: security.clone(),
-            throttle,
+            throttle: throttle.clone(),
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
@@ -75,6 +75,7 @@ impl App {
             policies: policies.clone(),
             security: security.clone(),
             sessions: sessions.clone(),
+            throttle,
             dev: config.dev.is_some(),
         });
         let settings = Settings::new(settings::Parts {

@@ -1,7 +1,7 @@
 //! The command line: `coffer server`, and the commands that talk to a server over HTTPS.
 //!
 //! Owns arguments, exit codes and what is printed. Never reaches into a store: everything but
-//! `server` itself is a client like any other. One more command is one more variant here and a
+//! `server` itself and `doctor` is a client like any other. One more command is one more variant here and a
 //! file beside it.
 
 use std::process::ExitCode;
@@ -86,8 +86,8 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
-    /// What stands between here and the server?
-    Doctor(doctor::Doctor),
+    /// Is everything around the server as it must be? Says what to change
+    Doctor(doctor::Arguments),
     /// Another key for all values to come
     Rotate(keys::Rotate),
     /// Other shares: give one of those of now, read from standard input
@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
-        Command::Doctor(arguments) => block_on(doctor::doctor(arguments)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments)),
         Command::Rotate(arguments) => block_on(keys::rotate(arguments)),
         Command::Rekey(arguments) => block_on(keys::rekey(arguments)),
         Command::GenerateRoot(arguments) => block_on(keys::generate_root(arguments)),

@@ -189,7 +189,7 @@ impl From<users::Error> for ApiError {
             E::Forbidden(_) => Self::new(Kind::Forbidden).caused_by(error),
             E::NotFound(what) => Self::at(Kind::Unknown, ["body", what]),
             E::Refused(why) => why.into(),
-            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::Throttle(error) => error.into(),
             E::Mount(error) => error.into(),
             E::Session(error) => error.into(),
             E::Store(error) => error.into(),
@@ -206,6 +206,7 @@ impl From<users::Refusal> for ApiError {
             R::BuiltIn => Self::new(Kind::BuiltIn),
             R::InUse(by) => Self::because(Kind::InUse, none, by),
             R::TooMany(_) => Self::new(Kind::TooMany).caused_by(refusal),
+            R::Busy => Self::new(Kind::Unavailable).caused_by(refusal),
         }
     }
 }
