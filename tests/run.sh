@@ -35,6 +35,13 @@ Coffer is ready. In another terminal, in this folder:
   api "$URL/secrets/create" -d '{"secret_id": "kv/hello", "value": "world", "ttl": "10s"}'
   api "$URL/secrets/kv/hello"
 
+The same by the command line:
+
+  PATH="$PWD/target/debug:$PATH"
+  coffer login --ready-file target/dev/ready.json
+  echo world | coffer secret put kv/hello --ttl 10s
+  coffer secret get kv/hello
+
 README.md goes on from here. Ctrl-C stops the server.
 
 NEXT

@@ -45,11 +45,16 @@ impl TestServer {
     /// Logged in as a user.
     pub async fn user_cli(&self, name: &str) -> Cli {
         let user = self.login(name).await;
+        self.user_cli_with(name, &user.password).await
+    }
+
+    /// The same, of a user made otherwise.
+    pub async fn user_cli_with(&self, name: &str, password: &str) -> Cli {
         let cli = self.cli(name);
         let authority = self.authority().to_str().expect("UTF-8");
         let url = self.url();
         let arguments = ["login", "--address", &url, "--ca-cert", authority, "--username", name];
-        cli.run_with(&arguments, format!("{}\n", user.password).as_bytes()).await.done();
+        cli.run_with(&arguments, format!("{password}\n").as_bytes()).await.done();
         self.keep_tokens(&cli);
         cli
     }

@@ -266,11 +266,13 @@ async fn colours_are_for_terminals_that_want_them() {
     assert!(!without.contains('\u{1b}'), "{without}");
 }
 
-/// What stands on the screen when a person runs this, and types that once they are asked.
+/// What stands on the screen when a person runs this, and types that once they are asked (and, by
+/// `unseen`, once the terminal shows no more what is typed: a person is never so fast).
 async fn at_terminal(cli: &Cli, line: &str, asked: &str, typed: &str) -> String {
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_coffer")).parent().expect("a folder").display().to_string();
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
-    let mut script = cli.command_of("script", &["-qec", line, "/dev/null"]);
+    let unseen = !asked.contains('?') && !asked.contains("[y/N]");
+    let mut script = cli.command_of("script", &["-qec", &format!("tty; {line}"), "/dev/null"]);
     script.env("PATH", path).env("TERM", "xterm").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = script.spawn().expect("script runs");
     let (asked, typed) = (asked.to_owned(), typed.to_owned());
@@ -279,9 +281,13 @@ async fn at_terminal(cli: &Cli, line: &str, asked: &str, typed: &str) -> String 
         let (mut seen, mut piece) = (Vec::new(), [0; 1024]);
         while let Ok(length @ 1..) = screen.read(&mut piece) {
             seen.extend_from_slice(&piece[..length]);
-            if String::from_utf8_lossy(&seen).contains(&asked)
+            let text = String::from_utf8_lossy(&seen).into_owned();
+            if text.contains(&asked)
                 && let Some(mut keyboard) = keyboard.take()
             {
+                while unseen && shows_what_is_typed(text.lines().next().unwrap_or_default().trim()) {
+                    std::thread::yield_now();
+                }
                 keyboard.write_all(typed.as_bytes()).expect("it listens");
                 // An end of it would be typed as well.
                 std::mem::forget(keyboard);
@@ -291,6 +297,12 @@ async fn at_terminal(cli: &Cli, line: &str, asked: &str, typed: &str) -> String 
         String::from_utf8_lossy(&seen).into_owned()
     });
     tokio::time::timeout(SOON, watching).await.expect("it ends").expect("no panic")
+}
+
+fn shows_what_is_typed(terminal: &str) -> bool {
+    let state = Command::new("stty").args(["-a", "-F", terminal]).output().expect("stty runs");
+    assert!(state.status.success(), "{terminal}: {}", String::from_utf8_lossy(&state.stderr));
+    !String::from_utf8_lossy(&state.stdout).split_whitespace().any(|word| word == "-echo")
 }
 
 #[tokio::test]
@@ -345,6 +357,26 @@ async fn a_store_is_made_and_opened_with_shares_from_the_command_line() {
     let open = cli.run_with(&["unseal", "-o", "json"], format!("{}\n", shares[2]).as_bytes()).await.json();
     assert_eq!(open["sealed"], false);
     cli.run(&["status"]).await.done();
+
+    // The same shares make a root token, and it makes others of them.
+    let give = async |cli: &Cli, command: &[&str], share: &str| {
+        cli.run_with(&[command, &["-o", "json"]].concat(), format!("{share}\n").as_bytes()).await.json()
+    };
+    let first = give(&cli, &["generate-root"], shares[1]).await;
+    let nonce = first["nonce"].as_str().expect("a nonce");
+    let second = give(&cli, &["generate-root", "--nonce", nonce], shares[2]).await;
+    let root = second["root_token"].as_str().expect("a token");
+    server.keep_secret(root);
+    let operator = cli.with_env("COFFER_TOKEN", root);
+    operator.run(&["rotate"]).await.done();
+    let first = give(&operator, &["rekey", "--shares", "1", "--threshold", "1"], shares[0]).await;
+    let nonce = first["nonce"].as_str().expect("a nonce");
+    let made = give(&operator, &["rekey", "--nonce", nonce], shares[2]).await;
+    let share = made["shares"][0].as_str().expect("a share");
+    server.keep_secret(share);
+    operator.run(&["seal"]).await.done();
+    cli.run_with(&["unseal"], format!("{}\n", shares[0]).as_bytes()).await.failed(7);
+    assert_eq!(give(&cli, &["unseal"], share).await["sealed"], false);
 }
 
 #[tokio::test]

@@ -14,12 +14,96 @@ async fn a_user_is_made_changed_and_removed() {
     let made = cli.run_with(&create, format!("{password}\n").as_bytes()).await.json();
     assert_eq!((&made["username"], &made["role"]), (&json!("ada"), &json!("user")));
     cli.run_with(&["user", "create", "bob", "--email", "bob@example.com"], b"short\n").await.failed(7);
+    assert_eq!(cli.run(&["user", "list", "-o", "raw"]).await.done(), "ada\nadmin\n");
+    cli.run(&["user", "update", "ada", "--email", "ada@example.org", "--role", "admin"]).await.done();
+    // Who gets or loses a role logs in again.
+    let ada = server.user_cli_with("ada", &password).await;
+    let shown = ada.run(&["user", "show", "-o", "json"]).await.json();
+    assert_eq!((&shown["email"], &shown["role"]), (&json!("ada@example.org"), &json!("admin")));
+    cli.run(&["user", "update", "ada"]).await.failed(2);
+    cli.run(&["user", "update", "ada", "--role", "user"]).await.done();
+    ada.run(&["whoami"]).await.failed(4);
+    let ada = server.user_cli_with("ada", &password).await;
+
+    // One's own password: the session that changes it goes on.
+    let typed = format!("{password}\n{other}\n");
+    ada.run_with(&["user", "password"], format!("wrong {typed}").as_bytes()).await.failed(7);
+    ada.run_with(&["user", "password"], typed.as_bytes()).await.done();
+    ada.run(&["whoami"]).await.done();
+    server.log_in("ada", &other).await;
+    ada.run_with(&["user", "password", "admin"], format!("{other}\n").as_bytes()).await.failed(5);
+    // Somebody's who forgot it.
+    cli.run_with(&["user", "password", "ada"], format!("{password}\n").as_bytes()).await.done();
+    ada.run(&["whoami"]).await.failed(4);
+    cli.run(&["user", "update", "ada", "--disable"]).await.done();
+    let login = json!({ "username": "ada", "password": password });
+    server.anonymous().post("/token/create", login).await.expect_oauth(400, "invalid_grant");
+    cli.run(&["user", "update", "ada", "--enable"]).await.done();
     let told = cli.run(&["user", "delete", "ada"]).await.failed(2);
     assert!(told.contains("--yes"), "{told}");
     assert_eq!(cli.run(&["user", "show", "-o", "json"]).await.json()["username"], "admin");
     server.log_in("ada", &password).await;
     cli.run(&["user", "delete", "ada", "--yes"]).await.done();
-    cli.run(&["user", "delete", "ada", "--yes"]).await.failed(7);
+    let told = cli.run(&["user", "show", "ada"]).await.failed(6);
+    assert!(told.contains("coffer user list"), "{told}");
+    for odd in ["..", "a/../b", "me"] {
+        assert_ne!(cli.run(&["user", "delete", odd, "--yes"]).await.code, Some(0), "{odd}");
+    }
+    cli.run(&["whoami"]).await.done();
+}
+
+#[tokio::test]
+async fn roles_and_policies_are_put_in_force_and_explained() {
+    let server = TestServer::start().await;
+    let cli = server.admin_cli("admin").await;
+    let password = server.create_user("ada", "user").await;
+    cli.run_with(&["secret", "put", "kv/apps/web/db"], canary("x").as_bytes()).await.done();
+    cli.run(&["role", "put", "operators", "--description", "who is on call"]).await.done();
+    assert!(cli.run(&["role", "list", "-o", "raw"]).await.done().contains("operators\n"));
+    assert_eq!(cli.run(&["role", "show", "operators", "--field", "description"]).await.done(), "who is on call");
+    cli.run(&["user", "update", "ada", "--role", "operators"]).await.done();
+    let ada = server.user_cli_with("ada", &password).await;
+
+    ada.run(&["secret", "get", "kv/apps/web/db"]).await.failed(5);
+    let policy = "permit (principal in Role::\"operators\", action == Action::\"read\", resource in Resource::\"secrets/kv/apps\");\n";
+    let put = ["policy", "put", "apps"];
+    let broken = cli.run_with(&put, b"permit (principal, action, resource").await.failed(7);
+    assert!(broken.contains("body.text"), "{broken}");
+    cli.run_with(&["policy", "put", "apps", "--dry-run"], policy.as_bytes()).await.done();
+    ada.run(&["secret", "get", "kv/apps/web/db"]).await.failed(5);
+    std::fs::write(cli.home().join("apps.cedar"), policy).expect("it is ours");
+    cli.run(&["policy", "put", "apps", "apps.cedar", "--if-version", "0"]).await.done();
+    ada.run(&["secret", "get", "kv/apps/web/db"]).await.done();
+    assert_eq!(cli.run(&["policy", "show", "apps"]).await.done(), policy);
+    cli.run_with(&["policy", "put", "apps", "--if-version", "0"], policy.as_bytes()).await.failed(7);
+    assert!(cli.run(&["policy", "list", "-o", "raw"]).await.done().contains("apps\n"));
+
+    let explain = ["policy", "explain", "read", "secrets/kv/apps/web/db", "--user", "ada", "-o", "json"];
+    let why = cli.run(&explain).await.json();
+    assert_eq!(why["allowed"], true, "{why}");
+    let table = cli.run(&["policy", "explain", "delete", "secrets/kv/apps/web/db", "--user", "ada"]).await.done();
+    assert!(table.contains("allowed") && table.contains("false"), "{table}");
+
+    cli.run(&["policy", "delete", "apps"]).await.done();
+    ada.run(&["secret", "get", "kv/apps/web/db"]).await.failed(5);
+    let told = cli.run(&["policy", "show", "apps"]).await.failed(6);
+    assert!(told.contains("coffer policy list"), "{told}");
+    // It is somebody's.
+    cli.run(&["role", "delete", "operators"]).await.failed(7);
+    cli.run(&["user", "update", "ada", "--role", "user"]).await.done();
+    cli.run(&["role", "delete", "operators"]).await.done();
+}
+
+#[tokio::test]
+async fn sessions_of_others_are_for_those_who_may() {
+    let server = TestServer::start().await;
+    let (cli, ada) = (server.admin_cli("admin").await, server.user_cli("ada").await);
+    let ids = cli.run(&["session", "list", "--user", "ada", "-o", "raw"]).await.done();
+    assert!(!ids.is_empty());
+    ada.run(&["session", "list", "--user", "admin"]).await.failed(5);
+    ada.run(&["session", "revoke", "--user", "admin"]).await.failed(5);
+    cli.run(&["session", "revoke", "--user", "ada"]).await.done();
+    ada.run(&["whoami"]).await.failed(4);
 }
 
 #[tokio::test]

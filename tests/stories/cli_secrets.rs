@@ -49,6 +49,10 @@ async fn values_are_taken_from_arguments_only_by_those_who_insist() {
         cli.run(&[&["secret", "put", "kv/~/x"], bad].concat()).await.failed(2);
     }
     cli.run_with(&["secret", "put", "kv/~/x"], b"\xff\xfe").await.failed(2);
+    let told = cli.run(&["secret", "put", "kv/~/empty"]).await.failed(2);
+    assert!(told.contains("--exact"), "{told}");
+    cli.run(&["secret", "put", "kv/~/empty", "--exact"]).await.done();
+    assert_eq!(cli.run(&["secret", "get", "kv/~/empty", "-o", "raw"]).await.done(), "");
     cli.run_with(&["secret", "put", "kv/~/x", "--json", "-"], b"[1]").await.failed(2);
     cli.run_with(&["secret", "put", "kv/~/x"], &vec![b'x'; 2 << 20]).await.failed(2);
 }

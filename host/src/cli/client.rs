@@ -298,6 +298,10 @@ impl Client {
         let lock = Lock::take(&self.address).await?;
         let newest = Saved::load(&self.address)?.ok_or_else(over)?;
         let session = newest.session.clone().ok_or_else(over)?;
+        // Somebody else has logged in here meanwhile: what we began is not theirs to go on with.
+        if newest.username != saved.username {
+            return Err(over());
+        }
         *saved = newest;
         if session.access_token.reveal() != old.reveal() && !session.is_near_end() {
             return Ok(session.access_token);
@@ -308,7 +312,7 @@ impl Client {
         let renewed = match self.once(&call, None).await {
             Ok(answer) => Session::from_answer(&answer)
                 .ok_or_else(|| Failure::Unreachable("what answers there is no Coffer server".to_owned()))?,
-            Err(refused) if refused.status() == Some(400) => {
+            Err(refused) if refused.kind() == "invalid_grant" => {
                 saved.session = None;
                 saved.save(&lock)?;
                 return Err(over());

@@ -60,6 +60,10 @@ pub fn all(what: &str, exact: bool) -> Result<Zeroizing<String>, Failure> {
         return hidden(what);
     }
     let mut text = utf8(io::stdin().lock(), "standard input")?;
+    // More likely something failed that should have written it.
+    if text.is_empty() && !exact {
+        return Err(Failure::usage("nothing came on standard input; --exact if that is the value"));
+    }
     if !exact && text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -102,7 +106,9 @@ fn utf8(from: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {
 /// Without its end. Shared with nobody: what is read ahead belongs to the next who asks.
 fn line() -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(4096));
-    io::stdin().lock().take(MOST).read_line(&mut line)?;
+    if io::stdin().lock().take(MOST).read_line(&mut line)? as u64 == MOST {
+        return Err(Failure::usage("a line of standard input is longer than 1 MiB"));
+    }
     while line.ends_with(['\n', '\r']) {
         line.pop();
     }

@@ -64,16 +64,17 @@ pub async fn login(arguments: Login) -> Result<(), Failure> {
     let session = Session::from_answer(&answer)
         .ok_or_else(|| Failure::Unreachable("what answers there is no Coffer server".to_owned()))?;
 
-    let lock = Lock::take(&known.address).await?;
-    let before = Saved::load(&known.address)?.and_then(|saved| saved.session);
-    (known.username, known.session) = (Some(username), Some(session));
-    known.save(&lock)?;
-    saved::set_last_address(&known.address)?;
-    drop(lock);
+    (known.username, known.session) = (Some(username), Some(session.clone()));
+    let kept = keep(&known).await;
     // One that nobody knows the tokens of any more would live on for its whole time.
-    if let Some(before) = before {
-        drop(client.post("token/revoke", &revocation(&before)).await);
+    let forgotten = match &kept {
+        Ok(before) => before.as_ref(),
+        Err(_) => Some(&session),
+    };
+    if let Some(forgotten) = forgotten {
+        drop(client.post("token/revoke", &revocation(forgotten)).await);
     }
+    kept?;
     exit::say(&format!("Logged in at {}. The session renews itself; `coffer logout` ends it.", known.address));
     with.show(&json!({
         "address": known.address,
@@ -82,6 +83,15 @@ pub async fn login(arguments: Login) -> Result<(), Failure> {
         "expires_in": answer["expires_in"],
         "refresh_expires_in": answer["refresh_expires_in"],
     }))
+}
+
+/// Answers the session that was there before.
+async fn keep(known: &Saved) -> Result<Option<Session>, Failure> {
+    let lock = Lock::take(&known.address).await?;
+    let before = Saved::load(&known.address)?.and_then(|saved| saved.session);
+    known.save(&lock)?;
+    saved::set_last_address(&known.address)?;
+    Ok(before)
 }
 
 /// What to trust besides the system's authorities: what was told, what was pinned before, or what

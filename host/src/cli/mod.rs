@@ -16,6 +16,7 @@ mod doctor;
 mod exit;
 mod inject;
 mod input;
+mod keys;
 mod login;
 mod output;
 mod pin;
@@ -88,6 +89,12 @@ enum Command {
     Status(seal::Status),
     /// Is everything around the server as it must be? Says what to change
     Doctor(doctor::Arguments),
+    /// Another key for all values to come
+    Rotate(keys::Rotate),
+    /// Other shares: give one of those of now, read from standard input
+    Rekey(keys::Rekey),
+    /// A root token out of shares: give one, read from standard input
+    GenerateRoot(keys::GenerateRoot),
     /// Log in, and keep the session for the commands that follow
     Login(login::Login),
     /// End the session
@@ -134,6 +141,9 @@ pub fn main() -> ExitCode {
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
         Command::Doctor(arguments) => block_on(doctor::run(arguments)),
+        Command::Rotate(arguments) => block_on(keys::rotate(arguments)),
+        Command::Rekey(arguments) => block_on(keys::rekey(arguments)),
+        Command::GenerateRoot(arguments) => block_on(keys::generate_root(arguments)),
         Command::Login(arguments) => block_on(login::login(arguments)),
         Command::Logout(arguments) => block_on(login::logout(arguments)),
         Command::Whoami(arguments) => block_on(login::whoami(arguments)),

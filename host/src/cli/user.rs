@@ -144,20 +144,14 @@ fn limit() -> [(&'static str, String); 1] {
 /// One's own needs the one before; somebody else's is set by permission.
 async fn password(with: &With, username: Option<String>) -> Result<(), Failure> {
     let client = with.client()?;
-    let (path, body) = match username {
-        Some(username) => {
-            let new = input::new_password("New password")?;
-            (format!("users/{}/password", segment(&username)?), json!({"new": *new}))
-        }
+    let (name, body) = match username {
+        Some(username) => (segment(&username)?, json!({"new": *input::new_password("New password")?})),
         None => {
-            let me = client.get("users/me").await?;
-            let path = format!("users/{}/password", segment(me["username"].as_str().unwrap_or_default())?);
             let current = input::hidden("Current password")?;
-            let new = input::new_password("New password")?;
-            (path, json!({"current": *current, "new": *new}))
+            ("me".to_owned(), json!({"current": *current, "new": *input::new_password("New password")?}))
         }
     };
-    with.show(&client.post(&path, &body).await.map_err(listed)?)
+    with.show(&client.post(&format!("users/{name}/password"), &body).await.map_err(listed)?)
 }
 
 async fn credential(with: &With, command: Credential) -> Result<(), Failure> {
@@ -166,7 +160,10 @@ async fn credential(with: &With, command: Credential) -> Result<(), Failure> {
     };
     let client = with.client()?;
     let answer = match command {
-        Credential::List { username, mount } => client.get(&path(&username, &mount)?).await?,
+        Credential::List { username, mount } => {
+            let found = client.get(&path(&username, &mount)?).await?;
+            return with.list(&found, "credentials", &["id", "label", "created_at"]);
+        }
         Credential::Add { username, mount, json } => {
             let body = json.as_deref().map(input::json).transpose()?.unwrap_or_else(|| json!({}));
             client.post(&path(&username, &mount)?, &body).await?
