@@ -6,7 +6,7 @@
 
 # The shipped plugins and their SDK. Built apart from the server: in one build with it, the
 # union of features would have wasmtime and its friends compiled a second time.
-PLUGINS := -p coffer-plugin-sdk -p coffer-plugin-kv -p coffer-plugin-password
+PLUGINS := -p coffer-plugin-sdk -p coffer-plugin-kv -p coffer-plugin-password -p coffer-plugin-transit
 
 help:
 	@echo "make run    start a server to play with, on https://127.0.0.1:8200"

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Folders below `plugins`. One more line here ships one more plugin.
-const SHIPPED: &[&str] = &["kv", "password"];
+const SHIPPED: &[&str] = &["kv", "password", "transit"];
 
 const TARGET: &str = "wasm32-wasip2";
 

@@ -167,6 +167,8 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub const STOP_WAIT: Duration = Duration::from_millis(250);
 /// How long accepting pauses when the system is out of descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often what a running server has noticed is written down.
+pub const RUNNING_LOOK: Duration = Duration::from_secs(1);
 /// How often the certificate's files are looked at.
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 /// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
@@ -258,6 +260,14 @@ pub const SCHEMA_PROBLEMS: usize = 32;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
 pub const REDIS_MISSED: u32 = 3;
+/// Redis: after an attempt to connect that failed, and how often a connection is looked at.
+pub const REDIS_PAUSE: Duration = Duration::from_millis(100);
+pub const REDIS_LOOK: Duration = Duration::from_secs(1);
+/// Redis: what is published and was not heard yet, for each listener.
+pub const REDIS_NEWS: usize = 256;
+/// Redis Cluster: how often a command is sent that a node refuses because its slot is elsewhere.
+pub const REDIS_REDIRECTS: u32 = 8;
+pub const REDIS_REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a change that rests on several things is tried again when one of them has moved.
 pub const CHANGE_ATTEMPTS: usize = 8;
 /// Queues for calls that conflict.
@@ -274,3 +284,7 @@ pub const SESSION_ADDRESSES: usize = 64;
 pub const PASSWORD_EARLIER_COSTS: usize = 3;
 /// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
 pub const ANSWER_WRAPPING: usize = 4;
+/// Doctor: a certificate that ends sooner than this, and a disk with less room, are told of.
+pub const CERTIFICATE_SOON: Duration = Duration::from_secs(21 * 24 * 3600);
+pub const DISK_LOW: u64 = 512 * 1024 * 1024;
+pub const DISK_FULL: u64 = 16 * 1024 * 1024;

@@ -18,11 +18,20 @@ pub fn from_query<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     read(bytes, true)
 }
 
+/// As `from_json`, of what has been parsed already.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
+    fit(value, false)
+}
+
 fn read<T: DeserializeOwned>(bytes: &[u8], text: bool) -> Result<T> {
     let value = match bytes {
         [] => Value::Object(Map::new()),
         _ => serde_json::from_slice(bytes).map_err(|_| Error::invalid("", "not_json", "must be JSON"))?,
     };
+    fit(value, text)
+}
+
+fn fit<T: DeserializeOwned>(value: Value, text: bool) -> Result<T> {
     T::deserialize(Reader { value, text }).map_err(|misfit| Error::invalid(misfit.at, misfit.code, misfit.message))
 }
 

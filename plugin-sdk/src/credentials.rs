@@ -1,4 +1,5 @@
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::{Error, Result, Timestamp, bindings, body, export};
 
@@ -32,6 +33,27 @@ pub struct Credential {
     pub id: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// What else there is to tell of it, nothing secret. `"pending": true` says that it does not count
+    /// yet: it is to be confirmed first.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+impl Credential {
+    pub fn new(id: impl Into<String>, created_at: Timestamp) -> Self {
+        Self { id: id.into(), created_at, updated_at: created_at, more: Map::new() }
+    }
+
+    #[must_use]
+    pub fn updated_at(self, updated_at: Timestamp) -> Self {
+        Self { updated_at, ..self }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
 }
 
 impl<P: Credentials> bindings::credentials::exports::coffer::plugin::credentials::Guest for P {

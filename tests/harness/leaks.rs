@@ -40,8 +40,14 @@ impl Secrets {
     pub fn note(&self, path: &str, body: &Value) {
         let Value::Object(members) = body else { return };
         let of_a_secret = path.starts_with("/secrets");
+        // A key's `data` tells of the key and is none; what is secret there are the texts.
+        let id = members.get("secret_id").and_then(Value::as_str).unwrap_or_default();
+        let of_a_key = path.starts_with("/secrets/transit/") || id.starts_with("transit/");
         for (name, value) in members {
             match name.as_str() {
+                "data" if of_a_key => {}
+                "plaintext" => self.note_all(value),
+                "batch" | "results" => value.as_array().into_iter().flatten().for_each(|one| self.note(path, one)),
                 "password" | "passwor" | "current" | "new" | "client_secret" | "share" | "shares" | "key" | "data"
                 | "admin_password" | "root_token" | "keys" | "code"
                     if name != "key" || path.starts_with("/sys/unseal") =>

@@ -13,23 +13,25 @@ use crate::{
 };
 
 pub(super) fn open(config: &Config, audit: &Audit) -> Result<Egress, Error> {
-    let mut services = vec![service(&config.storage.url, 5432)];
+    let mut services: Vec<_> = services(&config.storage.url, 5432).collect();
     if let SessionStore::Redis(url) = &config.sessions.store {
-        services.push(service(url, 6379));
+        let is_sentinel = url.scheme().is_some_and(|scheme| scheme.ends_with("+sentinel"));
+        services.extend(self::services(url, if is_sentinel { 26379 } else { 6379 }));
     }
     let unreadable = |error: std::io::Error| Error::Plugins(format!("plugins.ca cannot be read: {error}"));
     let options = Options {
         loopback: config.dev.is_some(),
         listeners: config.listener.addresses.iter().map(std::net::SocketAddr::port).collect(),
-        services: services.into_iter().flatten().collect(),
+        services,
         extra_ca: config.plugins.ca.as_ref().map(fs::read).transpose().map_err(unreadable)?,
     };
     Ok(Egress::new(options, std::sync::Arc::new(Recorded(audit.clone()))))
 }
 
-/// Where it listens; a file does not.
-fn service(url: &Url, port: u16) -> Option<(String, u16)> {
-    url.host().filter(|host| !host.is_empty()).map(|host| (host.to_owned(), url.port().unwrap_or(port)))
+/// Where it listens, by its URL; a file does not.
+fn services(url: &Url, port: u16) -> impl Iterator<Item = (String, u16)> {
+    let named = url.hosts().filter(|(host, _)| !host.is_empty());
+    named.map(move |(host, own)| (host.to_owned(), own.unwrap_or(port)))
 }
 
 struct Recorded(Audit);

@@ -51,7 +51,7 @@ impl App {
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
-        let throttle = Throttle::new(link, barrier.clone(), security.clone(), clock.clone());
+        let throttle = Throttle::new(link.clone(), barrier.clone(), security.clone(), clock.clone());
         let policies = Policies::open(&barrier, fence.clone(), clock.clone());
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
@@ -108,7 +108,7 @@ impl App {
             sessions: sessions.clone(),
         });
         operate.open_with_key().await?;
-        Ok(Self { audit, barrier, clock, fence, login, operate, policies, secrets, sessions, settings, storage, users })
+        Ok(Self { audit, barrier, clock, fence, link, login, operate, policies, secrets, sessions, settings, storage, users })
     }
 }
 

@@ -238,9 +238,10 @@ fn host_of(url: &str) -> Option<HostGrant> {
     (!host.is_empty() && host.chars().all(plain)).then(grant)
 }
 
-const CRYPTO: [&str; 9] = [
+const CRYPTO: [&str; 10] = [
     "password-hash",
     "aes256-gcm",
+    "aes256-gcm-siv",
     "chacha20-poly1305",
     "hmac-sha256",
     "ed25519",

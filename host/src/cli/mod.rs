@@ -1,7 +1,7 @@
 //! The command line: `coffer server`, and the commands that talk to a server over HTTPS.
 //!
 //! Owns arguments, exit codes and what is printed. Never reaches into a store: everything but
-//! `server` itself is a client like any other. One more command is one more variant here and a
+//! `server` itself and `doctor` is a client like any other. One more command is one more variant here and a
 //! file beside it.
 
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use serde_json::Value;
 mod audit;
 mod client;
 mod complete;
+mod doctor;
 mod exit;
 mod inject;
 mod input;
@@ -84,6 +85,8 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
+    /// Is everything around the server as it must be? Says what to change
+    Doctor(doctor::Arguments),
     /// Log in, and keep the session for the commands that follow
     Login(login::Login),
     /// End the session
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments)),
         Command::Login(arguments) => block_on(login::login(arguments)),
         Command::Logout(arguments) => block_on(login::logout(arguments)),
         Command::Whoami(arguments) => block_on(login::whoami(arguments)),

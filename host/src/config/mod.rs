@@ -98,7 +98,7 @@ pub struct Sessions {
 pub enum SessionStore {
     /// In the store itself.
     Embedded,
-    /// `redis://` or `rediss://`.
+    /// `redis://`, `unix://`, `redis+sentinel://`, `redis+cluster://`, or with `rediss` for `redis`.
     Redis(Url),
 }
 

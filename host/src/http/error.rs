@@ -234,6 +234,14 @@ impl ApiError {
         Self::new(Kind::MethodNotAllowed).header(header::ALLOW, allowed.to_owned())
     }
 
+    /// Names what may be done instead, where this is a 405 that does not yet.
+    pub fn instead(self, allowed: &'static str) -> Self {
+        match self.kind() == Kind::MethodNotAllowed && !self.0.headers.contains_key(header::ALLOW) {
+            true => self.header(header::ALLOW, allowed.to_owned()),
+            false => self,
+        }
+    }
+
     /// When to come back: whole seconds, rounded up.
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a new store has mounted: the shipped plugins, each under its own name.
-const SHIPPED: [(Kind, &str); 2] = [(Kind::Auth, "password"), (Kind::Secrets, "kv")];
+const SHIPPED: [(Kind, &str); 3] = [(Kind::Auth, "password"), (Kind::Secrets, "kv"), (Kind::Secrets, "transit")];
 
 const SEEDED: &str = "seeded";
 

@@ -1,6 +1,6 @@
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use super::{Host, State, Stored};
+use super::{Host, KEYS, State, Stored, fingerprint, keys};
 use crate::{
     Error, Field, Result,
     bindings::coffer::plugin::storage::{Entry, Page},
@@ -13,8 +13,11 @@ const KEY_BYTES: usize = 2048;
 const KEYS_AT_ONCE: usize = 128;
 const VALUE_BYTES: usize = 2 * 1024 * 1024;
 
-/// One run of one call: what it has read and what it wants to write.
-pub(super) struct Call {
+/// One run of one call: what it has read and what it wants to write. A cheap handle.
+#[derive(Clone)]
+pub(super) struct Call(Rc<Run>);
+
+struct Run {
     host: Host,
     /// What it was told of each key that it got.
     read: RefCell<BTreeMap<String, Option<Stored>>>,
@@ -26,66 +29,89 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(host: Host) -> Self {
         let (read, writes) = (RefCell::default(), RefCell::default());
-        Self { host, read, writes, intents: RefCell::default(), sent: RefCell::new(false) }
+        Self(Rc::new(Run { host, read, writes, intents: RefCell::default(), sent: RefCell::new(false) }))
     }
 
     /// Is everything that it got still so?
     pub(super) fn is_up_to_date(&self) -> bool {
         let revision = |entry: Option<&Stored>| entry.map(|entry| entry.revision);
-        let state = self.host.0.borrow();
-        let read = self.read.borrow();
+        let state = self.0.host.0.borrow();
+        let read = self.0.read.borrow();
         read.iter().all(|(key, entry)| revision(state.alive(key).as_ref()) == revision(entry.as_ref()))
     }
 
     pub(super) fn may_rerun(&self) -> bool {
-        !*self.sent.borrow() && self.intents.borrow().is_empty()
+        !*self.0.sent.borrow() && self.0.intents.borrow().is_empty()
     }
 
     pub(super) fn has_effects(&self) -> bool {
-        !self.writes.borrow().is_empty() || !self.may_rerun()
+        !self.0.writes.borrow().is_empty() || !self.may_rerun()
     }
 
     pub(super) fn commit(&self) {
-        let mut state = self.host.0.borrow_mut();
-        for (key, entry) in self.writes.take() {
+        let mut state = self.0.host.0.borrow_mut();
+        for (key, entry) in self.0.writes.take() {
             match entry {
                 Some(entry) => drop(state.entries.insert(key, entry)),
                 None => drop(state.entries.remove(&key)),
             }
         }
-        let done = self.intents.take();
+        let done = self.0.intents.take();
         state.intents.retain(|intent| !done.contains(intent));
     }
 
     fn storage_is_there(&self) -> Result<()> {
-        match self.host.0.borrow().storage_is_away {
+        match self.0.host.0.borrow().storage_is_away {
             true => Err(Error::unavailable("the storage is away")),
             false => Ok(()),
         }
     }
 
     fn look(&self, key: &str) -> Result<Option<Stored>> {
-        self.storage_is_there()?;
         check_key(key)?;
-        if let Some(written) = self.writes.borrow().get(key) {
-            let state = self.host.0.borrow();
+        self.look_raw(key)
+    }
+
+    fn look_raw(&self, key: &str) -> Result<Option<Stored>> {
+        self.storage_is_there()?;
+        if let Some(written) = self.0.writes.borrow().get(key) {
+            let state = self.0.host.0.borrow();
             return Ok(written.clone().filter(|entry| state.is_alive(entry)));
         }
-        let committed = || self.host.0.borrow().alive(key);
-        Ok(self.read.borrow_mut().entry(key.to_owned()).or_insert_with(committed).clone())
+        let committed = || self.0.host.0.borrow().alive(key);
+        Ok(self.0.read.borrow_mut().entry(key.to_owned()).or_insert_with(committed).clone())
     }
 
     fn write(&self, key: &str, value: Option<(Vec<u8>, Option<u64>)>) -> Result<()> {
-        self.storage_is_there()?;
         check_key(key)?;
-        let revision = self.host.0.borrow_mut().next_revision();
+        self.put_raw(key, value)
+    }
+
+    fn put_raw(&self, key: &str, value: Option<(Vec<u8>, Option<u64>)>) -> Result<()> {
+        self.storage_is_there()?;
+        let revision = self.0.host.0.borrow_mut().next_revision();
         let entry = value.map(|(value, expires_at)| Stored { value, revision, expires_at });
-        self.writes.borrow_mut().insert(key.to_owned(), entry);
+        self.0.writes.borrow_mut().insert(key.to_owned(), entry);
         Ok(())
     }
 
+    fn key_record(&self, name: &str) -> Result<Option<keys::Record>> {
+        check_key(name)?;
+        let entry = self.look_raw(&format!("{KEYS}{name}"))?;
+        Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
+    }
+
+    fn known_key(&self, name: &str) -> Result<keys::Record> {
+        self.key_record(name)?.ok_or_else(|| Error::new("not-found", "there is no such key"))
+    }
+
+    fn put_key_record(&self, name: &str, record: &keys::Record) -> Result<()> {
+        let bytes = serde_json::to_vec(record).map_err(|_| Error::internal("a key that does not serialise"))?;
+        self.put_raw(&format!("{KEYS}{name}"), Some((bytes, None)))
+    }
+
     fn work(&self) -> u32 {
-        let mut state = self.host.0.borrow_mut();
+        let mut state = self.0.host.0.borrow_mut();
         state.password_work += 1;
         state.password_cost
     }
@@ -125,39 +151,39 @@ impl Imports for Call {
     }
 
     fn principal(&self) -> Option<String> {
-        self.host.0.borrow().principal.as_ref().map(|(id, _)| id.clone())
+        self.0.host.0.borrow().principal.as_ref().map(|(id, _)| id.clone())
     }
 
     fn principal_name(&self) -> Option<String> {
-        self.host.0.borrow().principal.as_ref().map(|(_, name)| name.clone())
+        self.0.host.0.borrow().principal.as_ref().map(|(_, name)| name.clone())
     }
 
     fn login_user(&self) -> Option<String> {
-        self.host.0.borrow().login_user.clone()
+        self.0.host.0.borrow().login_user.clone()
     }
 
     fn callback_url(&self) -> Option<String> {
-        self.host.0.borrow().callback.as_ref().map(|(url, _)| url.clone())
+        self.0.host.0.borrow().callback.as_ref().map(|(url, _)| url.clone())
     }
 
     fn callback_state(&self) -> Option<String> {
-        self.host.0.borrow().callback.as_ref().map(|(_, state)| state.clone())
+        self.0.host.0.borrow().callback.as_ref().map(|(_, state)| state.clone())
     }
 
     fn client_address(&self) -> Option<String> {
-        self.host.0.borrow().client_address.clone()
+        self.0.host.0.borrow().client_address.clone()
     }
 
     fn header(&self, name: &str) -> Option<String> {
-        self.host.0.borrow().headers.get(&name.to_ascii_lowercase()).cloned()
+        self.0.host.0.borrow().headers.get(&name.to_ascii_lowercase()).cloned()
     }
 
     fn deadline_ms(&self) -> u32 {
-        self.host.0.borrow().deadline_ms
+        self.0.host.0.borrow().deadline_ms
     }
 
     fn config(&self) -> Vec<u8> {
-        self.host.0.borrow().config.to_string().into_bytes()
+        self.0.host.0.borrow().config.to_string().into_bytes()
     }
 
     fn get(&self, key: &str) -> Result<Option<Entry>> {
@@ -173,9 +199,9 @@ impl Imports for Call {
 
     fn list(&self, prefix: &str, delimiter: Option<&str>, after: Option<&str>, limit: u32) -> Result<Page> {
         self.storage_is_there()?;
-        let state = self.host.0.borrow();
+        let state = self.0.host.0.borrow();
         let mut keys: BTreeMap<&String, &Stored> = state.entries.iter().collect();
-        let writes = self.writes.borrow();
+        let writes = self.0.writes.borrow();
         for (key, entry) in &*writes {
             match entry {
                 Some(entry) => drop(keys.insert(key, entry)),
@@ -186,7 +212,8 @@ impl Imports for Call {
             Some(end) => key[..prefix.len() + end].to_owned(),
             None => key.to_owned(),
         };
-        let alive = keys.into_iter().filter(|(key, entry)| key.starts_with(prefix) && state.is_alive(entry));
+        let told = |key: &str| key.starts_with(prefix) && !key.starts_with(KEYS);
+        let alive = keys.into_iter().filter(|(key, entry)| told(key) && state.is_alive(entry));
         let mut told: Vec<String> = alive.map(|(key, _)| cut(key)).collect();
         told.dedup();
         told.retain(|key| after.is_none_or(|after| key.as_str() > after));
@@ -214,43 +241,52 @@ impl Imports for Call {
         }
     }
 
-    fn create_key(&self, _: &str, _: &str) -> Result<Box<dyn KeyHandle>> {
-        Err(Error::unsupported())
+    fn create_key(&self, name: &str, algorithm: &str) -> Result<Box<dyn KeyHandle>> {
+        if self.key_record(name)?.is_some() {
+            return Err(Error::new("exists", "there is a key of this name"));
+        }
+        let record = keys::Record::new(self, algorithm)?;
+        self.put_key_record(name, &record)?;
+        record.key(self, None)
     }
 
-    fn open_key(&self, _: &str, _: Option<u32>) -> Result<Box<dyn KeyHandle>> {
-        Err(Error::unsupported())
+    fn open_key(&self, name: &str, version: Option<u32>) -> Result<Box<dyn KeyHandle>> {
+        self.known_key(name)?.key(self, version)
     }
 
-    fn rotate_key(&self, _: &str) -> Result<u32> {
-        Err(Error::unsupported())
+    fn rotate_key(&self, name: &str) -> Result<u32> {
+        let mut record = self.known_key(name)?;
+        let version = record.add(self)?;
+        self.put_key_record(name, &record)?;
+        Ok(version)
     }
 
-    fn destroy_key(&self, _: &str) -> Result<()> {
-        Err(Error::unsupported())
+    fn destroy_key(&self, name: &str) -> Result<()> {
+        check_key(name)?;
+        self.put_raw(&format!("{KEYS}{name}"), None)
     }
 
-    fn verify_with(&self, _: &[u8], _: &[u8], _: &[u8], _: &str) -> Result<bool> {
-        Err(Error::unsupported())
+    fn verify_with(&self, public_key: &[u8], message: &[u8], signature: &[u8], scheme: &str) -> Result<bool> {
+        keys::verify_with(public_key, message, signature, scheme)
     }
 
-    fn hash(&self, _: &str, _: &[u8]) -> Result<Vec<u8>> {
-        Err(Error::unsupported())
+    fn hash(&self, algorithm: &str, data: &[u8]) -> Result<Vec<u8>> {
+        keys::hash(algorithm, data)
     }
 
     fn password_hash(&self, password: &str) -> Result<String> {
         let cost = self.work();
-        Ok(format!("$stub$cost={cost}${:016x}", fingerprint(password)))
+        Ok(format!("$stub$cost={cost}${:016x}", fingerprint(password.as_bytes())))
     }
 
     fn password_verify(&self, password: &str, phc: Option<&str>) -> Result<bool> {
         self.work();
-        let made = format!("${:016x}", fingerprint(password));
+        let made = format!("${:016x}", fingerprint(password.as_bytes()));
         Ok(phc.is_some_and(|phc| phc.starts_with("$stub$cost=") && phc.ends_with(&made)))
     }
 
     fn password_outdated(&self, phc: &str) -> bool {
-        let cost = self.host.0.borrow().password_cost;
+        let cost = self.0.host.0.borrow().password_cost;
         !phc.starts_with(&format!("$stub$cost={cost}$"))
     }
 
@@ -260,19 +296,19 @@ impl Imports for Call {
 
     /// The same in every test run, and never twice in one.
     fn random(&self, len: u32) -> Vec<u8> {
-        let mut state = self.host.0.borrow_mut();
+        let mut state = self.0.host.0.borrow_mut();
         let byte = |_| {
             state.drawn += 1;
-            fingerprint(&state.drawn.to_string()).to_be_bytes()[0]
+            fingerprint(state.drawn.to_string().as_bytes()).to_be_bytes()[0]
         };
         (0..len).map(byte).collect()
     }
 
     fn send(&self, request: &http::Request) -> Result<http::Response> {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
-            *self.sent.borrow_mut() = true;
+            *self.0.sent.borrow_mut() = true;
         }
-        let outside = self.host.0.borrow().outside.clone();
+        let outside = self.0.host.0.borrow().outside.clone();
         outside.ok_or_else(Error::denied)?(request)
     }
 
@@ -281,7 +317,7 @@ impl Imports for Call {
     }
 
     fn now_ms(&self) -> u64 {
-        self.host.0.borrow().now
+        self.0.host.0.borrow().now
     }
 
     fn emit(&self, level: Level, message: &str, fields: &[Field]) {
@@ -292,17 +328,12 @@ impl Imports for Call {
             Level::Warn => "warn",
             Level::Error => "error",
         };
-        self.host.0.borrow_mut().logged.push(format!("{level}: {message}{fields}"));
+        self.0.host.0.borrow_mut().logged.push(format!("{level}: {message}{fields}"));
     }
 
     fn intend(&self, undo: &[u8]) -> Result<()> {
-        self.intents.borrow_mut().push(undo.to_owned());
-        self.host.0.borrow_mut().intents.push(undo.to_owned());
+        self.0.intents.borrow_mut().push(undo.to_owned());
+        self.0.host.0.borrow_mut().intents.push(undo.to_owned());
         Ok(())
     }
-}
-
-/// FNV-1a, so that a test can compare. It protects nothing.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -22,7 +22,7 @@
 //!
 //! Calls are what they are in the server: writes are kept only if the call succeeds, and the call
 //! runs again if what it read has changed. The clock moves by hand, and password hashes cost
-//! nothing (and are worth nothing). Keys of `crypto` are not there yet.
+//! nothing (and are worth nothing), like the keys of `crypto`, which keep apart whatever real ones do.
 
 use std::{
     cell::RefCell,
@@ -39,11 +39,15 @@ use crate::{
 };
 
 mod call;
+mod keys;
 
 use call::Call;
 
 /// Runs before a call that meets a conflict each time is given up.
 const RUNS: usize = 5;
+
+/// Where keys of `crypto` stand among the entries: no plugin can name a key like that.
+const KEYS: &str = "\0key/";
 
 /// A mount and everything around it. A cheap handle; each test makes its own.
 #[derive(Clone)]
@@ -190,7 +194,13 @@ impl Host {
     pub fn keys(&self) -> Vec<String> {
         let state = self.0.borrow();
         let alive = state.entries.iter().filter(|(_, entry)| state.is_alive(entry));
-        alive.map(|(key, _)| key.clone()).collect()
+        alive.map(|(key, _)| key.clone()).filter(|key| !key.starts_with(KEYS)).collect()
+    }
+
+    /// Names of the keys that the host holds for the plugin.
+    pub fn crypto_keys(&self) -> Vec<String> {
+        let state = self.0.borrow();
+        state.entries.keys().filter_map(|key| key.strip_prefix(KEYS)).map(ToOwned::to_owned).collect()
     }
 
     /// A stored value, as JSON.
@@ -279,7 +289,7 @@ impl Host {
         self.kept(|| <P as Guest>::migrate(from_version.to_owned()))
     }
 
-    fn handle_in<P: Engine>(&self, operation: &str, path: &str, body: Value) -> Result<(Response, Rc<Call>)> {
+    fn handle_in<P: Engine>(&self, operation: &str, path: &str, body: Value) -> Result<(Response, Call)> {
         let body = bytes(&body);
         let request = Request { operation: operation.to_owned(), path: path.to_owned(), body };
         self.run(|| <P as engine::exports::coffer::plugin::engine::Guest>::handle(request.clone()))
@@ -293,10 +303,10 @@ impl Host {
     }
 
     /// Runs a call, again while what it read has changed meanwhile, and leaves its writes to the caller.
-    fn run<T>(&self, call: impl Fn() -> Result<T>) -> Result<(T, Rc<Call>)> {
+    fn run<T>(&self, call: impl Fn() -> Result<T>) -> Result<(T, Call)> {
         for _ in 0..RUNS {
-            let this = Rc::new(Call::new(self.clone()));
-            let outcome = crate::host::with(this.clone(), &call);
+            let this = Call::new(self.clone());
+            let outcome = crate::host::with(Rc::new(this.clone()), &call);
             self.let_others_act();
             if this.is_up_to_date() {
                 return outcome.map(|value| (value, this));
@@ -332,4 +342,12 @@ fn bytes(value: &Value) -> Vec<u8> {
 
 fn value(bytes: &[u8]) -> Value {
     if bytes.is_empty() { Value::Null } else { serde_json::from_slice(bytes).expect("an answer is JSON") }
+}
+
+/// FNV-1a with a last stir, so that a test can compare. It protects nothing.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let hash =
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let stirred = (hash ^ (hash >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
+    stirred ^ (stirred >> 27)
 }

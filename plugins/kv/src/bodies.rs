@@ -53,15 +53,6 @@ pub struct Read {
     pub version: Option<u64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct List {
-    #[serde(default)]
-    pub recursive: bool,
-    pub after: Option<String>,
-    pub limit: Option<u32>,
-}
-
 /// Without `metadata` it asks; with it, it merges.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -96,7 +96,7 @@ impl Credentials for Password {
     }
 
     fn list(&self, subject: &str) -> Result<Vec<Credential>> {
-        let credential = |s: Stored| Credential { id: ID.into(), created_at: s.created_at, updated_at: s.updated_at };
+        let credential = |stored: Stored| Credential::new(ID, stored.created_at).updated_at(stored.updated_at);
         Ok(find(subject)?.map(credential).into_iter().collect())
     }
 

@@ -70,7 +70,8 @@ pub async fn create(State(secrets): State<Secrets>, Permitted(permit, input, cal
     responses((status = 200, description = "The version that it made.", body = ChangedSecret))
 )]
 pub async fn put(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Put>) -> Object {
-    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await?))
+    let done = secrets.handle(&permit, input.0, &caller.asker()).await;
+    Ok(Json(done.map_err(|error| ApiError::from(error).instead("GET, PATCH, DELETE"))?))
 }
 
 /// Merges into the newest version (RFC 7396).
@@ -84,7 +85,8 @@ pub async fn put(State(secrets): State<Secrets>, Permitted(permit, input, caller
     responses((status = 200, description = "The newest version.", body = ChangedSecret))
 )]
 pub async fn patch(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Patch>) -> Object {
-    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await?))
+    let done = secrets.handle(&permit, input.0, &caller.asker()).await;
+    Ok(Json(done.map_err(|error| ApiError::from(error).instead("GET, PUT, DELETE"))?))
 }
 
 /// Marks the newest version deleted: it can be brought back.
@@ -97,7 +99,8 @@ pub async fn patch(State(secrets): State<Secrets>, Permitted(permit, input, call
     responses((status = 200, description = "It is deleted.", body = DeletedSecret))
 )]
 pub async fn delete(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Delete>) -> Object {
-    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
+    let done = secrets.handle(&permit, input.0, &caller.asker()).await;
+    Ok(Json(done.map_err(|error| of_query(error).instead("GET, PUT, PATCH"))?))
 }
 
 /// The newest version, or an older one.
@@ -110,7 +113,8 @@ pub async fn delete(State(secrets): State<Secrets>, Permitted(permit, input, cal
     responses((status = 200, description = "The secret.", body = Secret))
 )]
 pub async fn read(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<Read>) -> Object {
-    Ok(Json(secrets.handle(&permit, input.0, &caller.asker()).await.map_err(of_query)?))
+    let done = secrets.handle(&permit, input.0, &caller.asker()).await;
+    Ok(Json(done.map_err(|error| of_query(error).instead("PUT, PATCH, DELETE"))?))
 }
 
 async fn verb_by_get(State(secrets): State<Secrets>, Permitted(permit, input, caller): Permitted<VerbByGet>) -> Object {

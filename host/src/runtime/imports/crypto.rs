@@ -8,7 +8,7 @@ use super::{
         sandbox::{Sandbox, Stop},
     },
     bounded,
-    keys::Key,
+    key::Key,
     passwords,
     wit::crypto::Host,
 };

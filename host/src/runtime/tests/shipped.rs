@@ -76,3 +76,32 @@ async fn password_proves_whom_it_has_enrolled_and_nobody_else() {
     bench.view.commit(removed.writes).await.unwrap();
     assert!(!password.call(verify(credential), &bench.call).await.unwrap().value);
 }
+
+#[tokio::test]
+async fn transit_encrypts_and_signs_with_keys_that_it_never_holds() {
+    let mut bench = Bench::new();
+    let transit = shipped(&mut bench, "transit").await;
+    transit.call(Check, &bench.call).await.unwrap();
+    for (path, algorithm, verb, body) in [
+        ("a", "aes256-gcm", "encrypt", r#"{"plaintext":"AAAA"}"#),
+        ("b", "aes256-gcm-siv", "encrypt", r#"{"plaintext":"AAAA","context":"AAAA"}"#),
+        ("c", "chacha20-poly1305", "datakey", "{}"),
+        ("d", "hmac-sha256", "hmac", r#"{"input":"AAAA"}"#),
+        ("e", "ed25519", "sign", r#"{"input":"AAAA"}"#),
+        ("f", "ecdsa-p256", "sign", r#"{"input":"AAAA"}"#),
+    ] {
+        let data = format!(r#"{{"data":{{"algorithm":"{algorithm}"}}}}"#);
+        let created = transit.call(request("create", path, &data), &bench.call).await.unwrap();
+        bench.view.commit(created.writes).await.unwrap();
+        let rotated = transit.call(request("rotate", path, "{}"), &bench.call).await.unwrap();
+        bench.view.commit(rotated.writes).await.unwrap();
+        let made = transit.call(request(verb, path, body), &bench.call).await.unwrap();
+        let object = made.value.object();
+        assert!(
+            object.values().any(|value| value.as_str().is_some_and(|text| text.starts_with("coffer:v2:"))),
+            "{object:?}"
+        );
+    }
+    let dump = bench.memory.dump();
+    assert!(dump.iter().any(|(key, _)| key.starts_with("key/")), "keys lie apart from what the plugin stores");
+}

@@ -13,9 +13,9 @@ use super::{
 
 fn bench() -> Bench {
     let mut bench = Bench::new();
-    let names = ["password-hash", "aes256-gcm", "chacha20-poly1305", "hmac-sha256", "ed25519", "ecdsa-p256"];
-    let rsa = ["rsa-2048", "rsa-3072", "rsa-4096"];
-    let crypto = names.iter().chain(&rsa).map(|name| (*name).to_owned()).collect();
+    let names = ["password-hash", "aes256-gcm", "aes256-gcm-siv", "chacha20-poly1305", "hmac-sha256"];
+    let pairs = ["ed25519", "ecdsa-p256", "rsa-2048", "rsa-3072", "rsa-4096"];
+    let crypto = names.iter().chain(&pairs).map(|name| (*name).to_owned()).collect();
     bench.call.grant = Arc::new(Grant { crypto, ..Grant::default() });
     bench
 }
@@ -92,6 +92,25 @@ async fn what_a_key_encrypts_it_decrypts_and_nothing_else() {
         assert_eq!(told(sandbox.sign(again(&key), vec![], "ed25519".into())), "unsupported");
         assert_eq!(told(sandbox.hmac(again(&key), vec![])), "unsupported");
         assert_eq!(sandbox.algorithm(again(&key)).unwrap(), algorithm);
+    }
+}
+
+#[tokio::test]
+async fn a_convergent_key_makes_equal_of_equal_and_of_nothing_else() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let key = key(&mut sandbox, "aes256-gcm-siv").await;
+    let mut seal = |text: &str, aad: &str| sandbox.encrypt(again(&key), text.into(), aad.into()).unwrap();
+    let sealed = seal("secret", "aad");
+    assert_eq!((sealed.len(), &seal("secret", "aad")), (6 + 16, &sealed));
+    // Not even the part before the tag is that of a text of the same beginning.
+    assert_ne!(seal("secres", "aad")[..5], sealed[..5]);
+    assert_ne!(seal("secret", "dad")[..6], sealed[..6]);
+    assert_eq!(sandbox.decrypt(again(&key), sealed.clone(), b"aad".to_vec()).unwrap(), b"secret");
+    let mut altered = sealed.clone();
+    altered[20] ^= 1;
+    for (bad, aad) in [(altered, "aad"), (sealed.clone(), "dad"), (sealed[..8].to_vec(), "aad"), (vec![], "")] {
+        assert_eq!(told(sandbox.decrypt(again(&key), bad, aad.as_bytes().to_vec())), "invalid");
     }
 }
 
