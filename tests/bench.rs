@@ -197,7 +197,8 @@ impl Refusals {
         let effective = (n * m / (n + m)).sqrt();
         let lambda = (effective + 0.12 + 0.11 / effective) * distance;
         let term = |k: i32| (-1.0_f64).powi(k - 1) * (-2.0 * f64::from(k * k) * lambda * lambda).exp();
-        let probability = (2.0 * (1..=100).map(term).sum::<f64>()).clamp(0.0, 1.0);
+        // The series does not converge where the two are as good as one.
+        let probability = if lambda < 0.2 { 1.0 } else { (2.0 * (1..=100).map(term).sum::<f64>()).clamp(0.0, 1.0) };
         let longer = one.iter().map(|time| below(&two, *time)).sum::<f64>() / (n * m);
         (distance, probability, longer)
     }

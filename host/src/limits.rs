@@ -250,6 +250,22 @@ pub const MANIFEST_ASKS: usize = 64;
 pub const COMPONENT_IMPORTS: usize = 64;
 pub const COMPONENT_EXPORTS: usize = 64;
 pub const COMPONENT_PARTS: usize = 64;
+/// Uploaded plugins in all, and the pieces in which one is stored.
+pub const PLUGINS: usize = 1000;
+pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
+/// Uploads that are read at a time: each takes its size in memory.
+pub const UPLOADS: usize = 2;
+/// Publishers that are trusted, and plugins that may not run.
+pub const PUBLISHERS: usize = 64;
+pub const DENIED_PLUGINS: usize = 1000;
+/// How long after an upgrade a mount goes back by itself if the new version fails, and how many
+/// principals it must have failed for. Only then may what it holds be migrated.
+pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);
+pub const ROLLBACK_PRINCIPALS: usize = 3;
+/// A node that migrates a mount says so anew within this time, or another takes over.
+pub const MIGRATION_CLAIM: Duration = Duration::from_secs(120);
+/// Calls of `migrate` in one sweep.
+pub const MIGRATION_STEPS: usize = 64;
 /// What a manifest may ask for at most, whatever server policy says.
 pub const PLUGIN_CPU: Duration = Duration::from_secs(10);
 pub const PLUGIN_WALL: Duration = Duration::from_secs(50);

@@ -10,6 +10,7 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+mod guest;
 mod leaks;
 mod nodes;
 mod proxy;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
+pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
 pub use nodes::Nodes;
 pub use proxy::Way;

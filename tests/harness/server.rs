@@ -218,16 +218,8 @@ impl TestServer {
     /// A dev server on SQLite with embedded sessions, unless told otherwise.
     pub fn builder() -> Builder {
         let (storage, sessions, seal) = (Storage::Sqlite, Sessions::Embedded, Seal::Dev);
-        Builder {
-            storage,
-            sessions,
-            redis: None,
-            seal,
-            listen: None,
-            env: Vec::new(),
-            config: Vec::new(),
-            shared: None,
-        }
+        let (listen, redis, shared) = (None, None, None);
+        Builder { storage, sessions, redis, seal, listen, env: Vec::new(), config: Vec::new(), shared }
     }
 
     pub async fn start() -> Self {

@@ -13,8 +13,8 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, policy::Policies,
-    secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage, users::Users,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
+    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage, users::Users,
 };
 
 /// Every service by value, each a cheap handle.
@@ -28,6 +28,7 @@ pub struct App {
     link: Option<Link>,
     pub login: Login,
     pub operate: Operate,
+    pub plugins: Plugins,
     pub policies: Policies,
     pub secrets: Secrets,
     pub sessions: Sessions,

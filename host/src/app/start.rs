@@ -13,6 +13,7 @@ use crate::{
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
+    plugins::{self, Plugins},
     policy::Policies,
     runtime::{self, Runtime},
     secrets::Secrets,
@@ -43,11 +44,12 @@ impl App {
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
-        let catalog = Catalog::new(shipped)?;
+        let catalog = Catalog::open(shipped, &barrier)?;
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
         let egress = super::egress::open(config, &audit)?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
-        let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
+        let parts = (&barrier, &clock, &fence);
+        let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
@@ -59,7 +61,7 @@ impl App {
             directory: directory.clone(),
             sessions: sessions.clone(),
             security: security.clone(),
-            throttle,
+            throttle: throttle.clone(),
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
@@ -75,6 +77,7 @@ impl App {
             policies: policies.clone(),
             security: security.clone(),
             sessions: sessions.clone(),
+            throttle,
             dev: config.dev.is_some(),
         });
         let settings = Settings::new(settings::Parts {
@@ -86,6 +89,14 @@ impl App {
             policies: policies.clone(),
             security: security.clone(),
             sessions: sessions.clone(),
+        });
+        let plugins = Plugins::new(plugins::Parts {
+            barrier: barrier.clone(),
+            catalog,
+            clock: clock.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
         });
         let secrets = Secrets::new(barrier.clone(), mounts.clone(), policies.clone());
         let initialised = barrier.status().await?.initialized;
@@ -108,7 +119,22 @@ impl App {
             sessions: sessions.clone(),
         });
         operate.open_with_key().await?;
-        Ok(Self { audit, barrier, clock, fence, link, login, operate, policies, secrets, sessions, settings, storage, users })
+        Ok(Self {
+            audit,
+            barrier,
+            clock,
+            fence,
+            link,
+            login,
+            operate,
+            plugins,
+            policies,
+            secrets,
+            sessions,
+            settings,
+            storage,
+            users,
+        })
     }
 }
 

@@ -45,6 +45,9 @@ impl App {
             if let Err(error) = self.operate.sweep_removed().await {
                 tracing::warn!(%error, "what removed mounts have left is not swept");
             }
+            if let Err(error) = self.operate.migrate().await {
+                tracing::warn!(%error, "what upgraded mounts hold is not moved on");
+            }
             if let Err(error) = self.users.sweep_leavings().await {
                 tracing::warn!(%error, "what deleted users have left is not swept");
             }

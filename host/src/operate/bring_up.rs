@@ -3,9 +3,11 @@ use serde_json::json;
 use super::{Error, Operate};
 use crate::{
     barrier::{Writes, layout::Prefix},
+    config::Seal,
     fence::Counter,
     ids::MountName,
     mount::Kind,
+    security,
 };
 
 /// What a new store has mounted: the shipped plugins, each under its own name.
@@ -29,7 +31,8 @@ impl Operate {
             self.0.mounts.clear();
             return Ok(());
         }
-        self.bring_up().await
+        self.bring_up().await?;
+        self.roll_back().await
     }
 
     /// Mounts the shipped plugins in a store that has just been made; once in its life, so that
@@ -48,16 +51,33 @@ impl Operate {
             }
             let name = MountName::parse(plugin).expect("a constant");
             let value = json!({"plugin": plugin});
-            let change = parts.mounts.prepare(kind, name, &value).await.map_err(Error::Shipped)?;
+            let change = parts.mounts.prepare(kind, name, &value, false).await.map_err(Error::Shipped)?;
             let mut writes = Writes::default();
-            parts.documents.write(&mut writes, &key, &current, Some(value), (None, parts.clock.now()));
-            parts.mounts.propose(&mut writes, &change);
+            let by = (None, parts.clock.now());
+            let document = parts.documents.write(&mut writes, &key, &current, Some(value), by);
+            parts.mounts.propose(&mut writes, &change, document.number);
             parts.barrier.commit(writes).await?;
+        }
+        if matches!(parts.seal, Seal::Dev) {
+            self.seed_dev_rules().await?;
         }
         let mut writes = Writes::default();
         boot.put(&mut writes, SEEDED, &parts.clock.now(), None);
         parts.barrier.commit(writes).await?;
         parts.fence.settle(&[Counter::Settings, Counter::Mounts]).await;
         self.bring_up().await
+    }
+    /// Whoever tries a plugin out has no key to sign it with yet.
+    async fn seed_dev_rules(&self) -> Result<(), Error> {
+        let parts = &self.0;
+        let current = parts.documents.read(security::KEY).await?;
+        if current.document().is_some() {
+            return Ok(());
+        }
+        let rules = json!({"plugins": {"require_signature": false}});
+        let mut writes = Writes::default();
+        parts.documents.write(&mut writes, security::KEY, &current, Some(rules), (None, parts.clock.now()));
+        parts.fence.raise(&mut writes, Counter::Settings);
+        Ok(parts.barrier.commit(writes).await?)
     }
 }

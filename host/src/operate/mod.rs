@@ -11,6 +11,7 @@ mod removed;
 mod root;
 mod shares;
 mod trail;
+mod upgrades;
 
 pub use error::Error;
 pub use init::{Initialised, Shares};

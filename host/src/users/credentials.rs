@@ -95,7 +95,7 @@ impl Users {
                 false => break,
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// A credential of one's own. A password is not one of them: changing that takes the current one.
@@ -122,7 +122,7 @@ impl Users {
                 false => break,
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// Takes a credential of somebody else away, and the sessions that may have been begun by it.
@@ -147,7 +147,7 @@ impl Users {
                 return Ok(());
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// The same of one's own. The session that does it lives on.
@@ -169,7 +169,7 @@ impl Users {
                 return Ok(());
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// The mount, if its plugin keeps credentials.
