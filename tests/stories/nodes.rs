@@ -281,3 +281,20 @@ async fn a_node_that_dies_or_leaves_holds_nobody_up_for_long() {
     change().await.expect(200);
     assert!(clock.monotonic() - begin < Duration::from_secs(1), "nobody waits for who has left");
 }
+
+#[tokio::test]
+async fn nobody_waits_for_the_next_poll() {
+    let nodes = Nodes::start(3).await;
+    let admin = nodes.admin().await;
+    let clock = coffer::clock::Clock::system();
+    let change = || admin.post("/sys/security", json!({ "passwords": { "min_length": 14 } }));
+    // The poll alone would take an eighth of a second each, and seldom less for two nodes together.
+    eventually("changes are answered quickly", || async {
+        let begin = clock.monotonic();
+        for _ in 0..8 {
+            change().await.expect(200);
+        }
+        (clock.monotonic() - begin < Duration::from_millis(8 * 100)).then_some(())
+    })
+    .await;
+}

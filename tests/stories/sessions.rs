@@ -81,6 +81,27 @@ async fn an_idle_session_ends(server: Builder) {
 }
 
 #[tokio::test]
+async fn a_child_that_ends_the_others_stays_and_so_does_its_parent() {
+    let server = TestServer::start().await;
+    let (ada, other) = (server.login("ada").await, server.login("ada").await);
+    let child = ada.with_session(ada.child(None, json!({})).await.expect(200));
+    let beside = ada.with_session(ada.child(None, json!({})).await.expect(200));
+    child.post("/sessions/revoke", json!({ "others": true })).await.expect(200);
+    for gone in [&other, &beside] {
+        gone.get("/users/me").await.expect_unauthorized();
+    }
+    child.get("/users/me").await.expect(200);
+    ada.get("/users/me").await.expect(200);
+    // Its own new password is another matter: whoever holds the parent may be why.
+    let new = canary("password");
+    let change = json!({ "current": ada.password, "new": new });
+    let done = child.post("/users/ada/password", change).await.expect(200);
+    assert_eq!(done["session_kept"], false);
+    child.get("/users/me").await.expect_unauthorized();
+    ada.get("/users/me").await.expect_unauthorized();
+}
+
+#[tokio::test]
 async fn somebody_elses_session_is_not_there() {
     let server = TestServer::start().await;
     let (ada, bob) = (server.login("ada").await, server.login("bob").await);

@@ -5,6 +5,7 @@
 mod dev;
 mod egress;
 mod error;
+mod news;
 mod start;
 mod upkeep;
 
@@ -13,7 +14,7 @@ pub use error::Error;
 
 use crate::{
     audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
-    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
+    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage, users::Users,
 };
 
 /// Every service by value, each a cheap handle.
@@ -23,6 +24,8 @@ pub struct App {
     pub barrier: Barrier,
     pub clock: Clock,
     pub fence: Fence,
+    /// To Redis, where sessions are kept there.
+    link: Option<Link>,
     pub login: Login,
     pub operate: Operate,
     pub plugins: Plugins,

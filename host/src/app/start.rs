@@ -53,7 +53,7 @@ impl App {
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
-        let throttle = Throttle::new(link, barrier.clone(), security.clone(), clock.clone());
+        let throttle = Throttle::new(link.clone(), barrier.clone(), security.clone(), clock.clone());
         let policies = Policies::open(&barrier, fence.clone(), clock.clone());
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
@@ -124,6 +124,7 @@ impl App {
             barrier,
             clock,
             fence,
+            link,
             login,
             operate,
             plugins,

@@ -9,7 +9,7 @@ impl App {
     /// What goes on beside the requests, for as long as this is awaited: keeping up with what
     /// other nodes have changed, the head of the trail, and what has expired.
     pub async fn upkeep(&self) {
-        tokio::join!(self.keep_up(), self.seal_heads(), self.sweep());
+        tokio::join!(self.keep_up(), self.news(), self.seal_heads(), self.sweep());
     }
 
     async fn keep_up(&self) {

@@ -151,6 +151,8 @@ pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<J
 }
 
 /// Ends all of the caller's sessions but the one that asks, or by permission all of somebody's.
+///
+/// One that was made by another session stays together with that one: it would end with it.
 #[utoipa::path(
     post,
     path = "/api/v1/sessions/revoke",
