@@ -48,6 +48,7 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
+mod clients;
 mod credentials;
 mod fixtures;
 mod kv_verbs;
@@ -64,6 +65,7 @@ mod readme;
 mod renew;
 mod revoke;
 mod roles;
+mod second_factor;
 mod secrets;
 mod security;
 mod sessions;
@@ -74,5 +76,6 @@ mod sys_seal;
 mod throttling;
 mod tls;
 mod token;
+mod totp;
 mod transit;
 mod users;

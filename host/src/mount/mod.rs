@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use attempts::Attempts;
 pub use error::{Error, Refusal};
 pub use prepare::Change;
-pub use spec::{Granted, Mapping, Spec};
+pub use spec::{Granted, Mapping, Second, Spec, When};
 
 use crate::{
     barrier::{Barrier, View, layout::Prefix},

@@ -42,8 +42,23 @@ impl Mounts {
         if record.as_ref().is_some_and(|record| record.value.plugin != spec.plugin) {
             return Err(Problem::new("/plugin", "mount_holds_data", "holds what another plugin has stored").into());
         }
+        self.check_second(kind, &name, &spec)?;
         let notes = self.prove(kind, &name, &spec, record.as_ref().map(|record| record.value.id.clone())).await?;
         Ok(Change { kind, name, record, spec: Some(spec), notes })
+    }
+
+    /// A second factor is another auth mount, which says of the server's own users that it is them.
+    fn check_second(&self, kind: Kind, name: &MountName, spec: &Spec) -> Result<(), Problem> {
+        let Some(second) = &spec.second else { return Ok(()) };
+        if kind != Kind::Auth || second.mount == *name {
+            return Err(Problem::new("/second", "invalid_value", "is for an auth mount, and names another one"));
+        }
+        let mount = self.get(Kind::Auth, &second.mount);
+        let live = mount.as_ref().and_then(|mount| mount.live().ok());
+        match live.is_some_and(|live| live.proves_users() && live.plugin.exports().credentials) {
+            true => Ok(()),
+            false => Err(Problem::new("/second/mount", "unknown_mount", "is not a mount that can be a second factor")),
+        }
     }
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {

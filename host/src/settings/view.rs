@@ -97,6 +97,11 @@ impl Settings {
                         "config": config,
                         "grant": {"type": "object"},
                         "provision": {"type": "boolean", "default": false},
+                        "second": {
+                            "type": "object",
+                            "required": ["mount", "when"],
+                            "properties": {"mount": {"type": "string"}, "when": {"enum": ["enrolled", "always"]}},
+                        },
                         "roles": {"type": "object"},
                     },
                 })

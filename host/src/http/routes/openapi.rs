@@ -15,6 +15,7 @@ use crate::http::{error::ApiResult, openapi as shared};
 #[openapi(
     paths(
         token::create,
+        token::resume,
         token::renew,
         token::revoke,
         token::introspect,
