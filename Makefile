@@ -26,6 +26,7 @@ lint: target
 	cargo clippy --all-targets -- -D warnings
 
 bench: target
+	@cargo test --release --lib runtime::tests::bench -- --ignored --nocapture
 	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 bench::
 
 # What the shipped plugins are compiled to.

@@ -2,6 +2,7 @@
 //! this list (`tests/architecture.rs` holds them to it).
 
 pub mod clock;
+pub mod finding;
 pub mod ids;
 pub mod limits;
 pub mod problem;

@@ -103,6 +103,36 @@ pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;
 
+/// What one function of `crypto` is given at most.
+pub const PLUGIN_CRYPTO_BYTES: usize = 1024 * 1024;
+/// Keys that take long to make (RSA), in one call.
+pub const PLUGIN_SLOW_KEYS: usize = 4;
+/// The breaker of a mount: instances in a row that cannot be made, and how long it then stays open.
+pub const PLUGIN_BREAK_FAILURES: u32 = 5;
+pub const PLUGIN_BREAK_FIRST: Duration = Duration::from_secs(1);
+pub const PLUGIN_BREAK_LONGEST: Duration = Duration::from_secs(30);
+/// Of each mount's plugin: failures and lines of its log that the operator is shown.
+pub const PLUGIN_FAILURES_KEPT: usize = 16;
+pub const PLUGIN_LINES_KEPT: usize = 64;
+/// Requests of plugins to other hosts: of one call, of one call at a time, and of all at a time.
+pub const EGRESS_REQUESTS: u32 = 32;
+pub const EGRESS_SIDE_BY_SIDE: usize = 8;
+pub const EGRESS_AT_ONCE: usize = 64;
+pub const EGRESS_URL_BYTES: usize = 8 * 1024;
+pub const EGRESS_BODY_BYTES: usize = 1024 * 1024;
+pub const EGRESS_ANSWER_BYTES: usize = 1024 * 1024;
+pub const EGRESS_HEADERS: usize = 128;
+/// Addresses of one name that are looked at.
+pub const EGRESS_ADDRESSES: usize = 16;
+/// To one address, or for one name.
+pub const EGRESS_CONNECT: Duration = Duration::from_secs(3);
+/// From the name to the last byte of the answer; less than a host function may take.
+pub const EGRESS_WAIT: Duration = Duration::from_secs(9);
+/// A shorter credential is not looked for in answers: it would be found everywhere.
+pub const EGRESS_CREDENTIAL_BYTES: usize = 6;
+/// Compiled code on the disk, in all.
+pub const PLUGIN_CACHE_BYTES: u64 = 512 * 1024 * 1024;
+
 /// Settings: how many past values of a key are kept.
 pub const SETTING_HISTORY: u64 = 50;
 /// Settings: the value of one.
@@ -126,6 +156,8 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub const STOP_WAIT: Duration = Duration::from_millis(250);
 /// How long accepting pauses when the system is out of descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often what a running server has noticed is written down.
+pub const RUNNING_LOOK: Duration = Duration::from_secs(1);
 /// How often the certificate's files are looked at.
 pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 /// Blocks and reasons by which the other anonymous refusals are summed; what is beyond goes together.
@@ -215,6 +247,14 @@ pub const SCHEMA_PROBLEMS: usize = 32;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
 pub const REDIS_MISSED: u32 = 3;
+/// Redis: after an attempt to connect that failed, and how often a connection is looked at.
+pub const REDIS_PAUSE: Duration = Duration::from_millis(100);
+pub const REDIS_LOOK: Duration = Duration::from_secs(1);
+/// Redis: what is published and was not heard yet, for each listener.
+pub const REDIS_NEWS: usize = 256;
+/// Redis Cluster: how often a command is sent that a node refuses because its slot is elsewhere.
+pub const REDIS_REDIRECTS: u32 = 8;
+pub const REDIS_REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a change that rests on several things is tried again when one of them has moved.
 pub const CHANGE_ATTEMPTS: usize = 8;
 /// Queues for calls that conflict.
@@ -231,3 +271,7 @@ pub const SESSION_ADDRESSES: usize = 64;
 pub const PASSWORD_EARLIER_COSTS: usize = 3;
 /// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
 pub const ANSWER_WRAPPING: usize = 4;
+/// Doctor: a certificate that ends sooner than this, and a disk with less room, are told of.
+pub const CERTIFICATE_SOON: Duration = Duration::from_secs(21 * 24 * 3600);
+pub const DISK_LOW: u64 = 512 * 1024 * 1024;
+pub const DISK_FULL: u64 = 16 * 1024 * 1024;

@@ -7,16 +7,20 @@
 //! down no secret that went over the wire (`leaks`).
 
 mod audit;
+mod cli;
 mod client;
 mod config;
 mod leaks;
 pub mod raw;
+#[allow(dead_code, reason = "the unit tests use other parts of it")]
+pub mod redis;
 mod server;
 mod services;
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
 pub use leaks::{canary, unique};
 pub use server::{Builder, Seal, Sessions, Storage, TestServer};

@@ -48,6 +48,7 @@ pub enum Seal {
 pub struct Builder {
     storage: Storage,
     sessions: Sessions,
+    redis: Option<String>,
     seal: Seal,
     listen: Option<String>,
     env: Vec<(String, String)>,
@@ -62,6 +63,12 @@ impl Builder {
 
     pub fn sessions(mut self, sessions: Sessions) -> Self {
         self.sessions = sessions;
+        self
+    }
+
+    /// Sessions in a Redis that the story has made itself.
+    pub fn redis(mut self, url: &str) -> Self {
+        self.redis = Some(url.to_owned());
         self
     }
 
@@ -112,7 +119,7 @@ impl Builder {
         let scheme = if self.config.iter().any(|(name, _)| name == "listener.plaintext") { "http" } else { "https" };
         let link = Arc::new(Link::new(reqwest::Client::new(), format!("{scheme}://{listen}")));
         let mut env = self.env;
-        let redis = services.redis.as_ref().map(|redis| redis.url.clone());
+        let redis = self.redis.or_else(|| services.redis.as_ref().map(|redis| redis.url.clone()));
         let postgres = services.postgres.as_ref().map(|postgres| postgres.url.clone());
         for url in [&redis, &postgres].into_iter().flatten() {
             // The password of a URL is a secret too.
@@ -188,7 +195,7 @@ impl TestServer {
     /// A dev server on SQLite with embedded sessions, unless told otherwise.
     pub fn builder() -> Builder {
         let (storage, sessions, seal) = (Storage::Sqlite, Sessions::Embedded, Seal::Dev);
-        Builder { storage, sessions, seal, listen: None, env: Vec::new(), config: Vec::new() }
+        Builder { storage, sessions, redis: None, seal, listen: None, env: Vec::new(), config: Vec::new() }
     }
 
     pub async fn start() -> Self {

@@ -150,3 +150,26 @@ async fn of_many_changes_at_once_the_last_one_answered_is_the_password() {
     assert_eq!(won.len(), 1, "the current password is current once");
     server.log_in("ada", &won[0]).await;
 }
+
+#[tokio::test]
+async fn a_session_guesses_the_password_no_oftener_than_a_login_may() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    server.admin().await.post("/sys/security", json!({ "logins": { "failures": 3 } })).await.expect(200);
+    let change =
+        async |current: &str| ada.post("/users/me/password", json!({ "current": current, "new": canary("new") })).await;
+    // Refused for another reason it is no guess, …
+    for _ in 0..5 {
+        ada.post("/users/me/password", json!({ "current": ada.password, "new": "short" }))
+            .await
+            .expect_at(422, ["body", "new"]);
+    }
+    for _ in 0..3 {
+        change(&canary("wrong")).await.expect_at(422, ["body", "current"]);
+    }
+    // … and after enough of them nothing is right, here or at a login.
+    change(&ada.password).await.expect_at(422, ["body", "current"]);
+    let login = json!({ "username": "ada", "password": ada.password });
+    server.anonymous().post("/token/create", login).await.expect_oauth(400, "invalid_grant");
+    ada.get("/users/me").await.expect(200);
+}

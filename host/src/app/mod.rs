@@ -3,6 +3,7 @@
 //! Owns start, upkeep and stop. Contains no rules. One more service is one more field of `App`.
 
 mod dev;
+mod egress;
 mod error;
 mod start;
 mod upkeep;

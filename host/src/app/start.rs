@@ -43,7 +43,10 @@ impl App {
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
-        let (catalog, runtime) = (Catalog::new(shipped)?, Runtime::new(clock.clone(), runtime::Options::default())?);
+        let catalog = Catalog::new(shipped)?;
+        let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
+        let egress = super::egress::open(config, &audit)?;
+        let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
         let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;
@@ -56,7 +59,7 @@ impl App {
             directory: directory.clone(),
             sessions: sessions.clone(),
             security: security.clone(),
-            throttle,
+            throttle: throttle.clone(),
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
@@ -72,6 +75,7 @@ impl App {
             policies: policies.clone(),
             security: security.clone(),
             sessions: sessions.clone(),
+            throttle,
             dev: config.dev.is_some(),
         });
         let settings = Settings::new(settings::Parts {

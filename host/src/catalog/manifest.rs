@@ -192,7 +192,9 @@ impl Manifest {
     /// What it asks for, with the hosts that `config` names. Not yet what it gets.
     pub fn asked(&self, config: &Value) -> Grant {
         let host = |ask: &HttpAsk| match ask.target() {
-            Target::Host(host) => Some(HostGrant { host: host.to_ascii_lowercase(), port: ask.port }),
+            Target::Host(host) => {
+                Some(HostGrant { host: host.to_ascii_lowercase(), port: ask.port, ..HostGrant::default() })
+            }
             Target::FromConfig(pointer) => config.pointer(pointer).and_then(Value::as_str).and_then(host_of),
         };
         Grant {
@@ -232,7 +234,8 @@ fn host_of(url: &str) -> Option<HostGrant> {
         None => (authority, 443),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    (!host.is_empty() && host.chars().all(plain)).then(|| HostGrant { host: host.to_ascii_lowercase(), port })
+    let grant = || HostGrant { host: host.to_ascii_lowercase(), port, ..HostGrant::default() };
+    (!host.is_empty() && host.chars().all(plain)).then(grant)
 }
 
 const CRYPTO: [&str; 10] = [

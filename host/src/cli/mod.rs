@@ -1,22 +1,69 @@
 //! The command line: `coffer server`, and the commands that talk to a server over HTTPS.
 //!
 //! Owns arguments, exit codes and what is printed. Never reaches into a store: everything but
-//! `server` itself is a client like any other. One more command is one more variant here and a
+//! `server` itself and `doctor` is a client like any other. One more command is one more variant here and a
 //! file beside it.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 
 mod audit;
 mod client;
+mod complete;
+mod doctor;
 mod exit;
+mod inject;
+mod input;
+mod login;
+mod output;
+mod pin;
+mod policy;
 pub mod process;
 mod ready;
+mod reference;
+mod run;
+mod saved;
 mod seal;
+mod secret;
 mod server;
+mod session;
+mod setting;
+mod user;
+mod yaml;
 
 pub use exit::Failure;
+
+/// What every command takes that asks a server: where it is, and how the answer is written.
+/// Flattened once into a group of commands; it holds for all of them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct With {
+    #[command(flatten)]
+    target: client::Target,
+    #[command(flatten)]
+    shape: output::Shape,
+}
+
+impl With {
+    /// Speaks for who is logged in.
+    fn client(&self) -> Result<client::Client, Failure> {
+        self.target.client()
+    }
+
+    /// Speaks for nobody.
+    fn anonymous(&self) -> Result<client::Client, Failure> {
+        self.target.anonymous()
+    }
+
+    fn show(&self, answer: &Value) -> Result<(), Failure> {
+        self.shape.show(answer)
+    }
+
+    fn list(&self, answer: &Value, list: &'static str, names: &'static [&'static str]) -> Result<(), Failure> {
+        self.shape.list(answer, &output::Columns { list, names })
+    }
+}
 
 /// A secrets server: encrypted secrets, sessions that end when you say so, plugins in WebAssembly.
 #[derive(Parser, Debug)]
@@ -38,13 +85,44 @@ enum Command {
     Seal(seal::Seal),
     /// Is the server sealed?
     Status(seal::Status),
+    /// Is everything around the server as it must be? Says what to change
+    Doctor(doctor::Arguments),
+    /// Log in, and keep the session for the commands that follow
+    Login(login::Login),
+    /// End the session
+    Logout(login::Logout),
+    /// Who is logged in, and where
+    Whoami(login::Whoami),
+    /// Secrets
+    Secret(secret::Secret),
+    /// Run a program with secrets in its environment
+    Run(run::Run),
+    /// Fill a template with secrets
+    Inject(inject::Inject),
+    /// Users
+    User(user::User),
+    /// Roles
+    Role(user::Role),
+    /// Policies
+    Policy(policy::Policy),
+    /// Settings
+    Setting(setting::Setting),
+    /// Sessions
+    Session(session::Session),
+    /// Tokens
+    Token(session::Token),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What makes a shell complete commands and the names of secrets: source <(coffer completion bash)
+    Completion(complete::Completion),
 }
 
 /// Everything `main` does.
 pub fn main() -> ExitCode {
+    if complete::answered() {
+        return ExitCode::SUCCESS;
+    }
     let Arguments { command } = Arguments::parse();
     let outcome = process::harden().map_err(Failure::from).and_then(|()| match command {
         Command::Server(arguments) => server::run(arguments),
@@ -52,6 +130,20 @@ pub fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(seal::unseal(arguments)),
         Command::Seal(arguments) => block_on(seal::seal(arguments)),
         Command::Status(arguments) => block_on(seal::status(arguments)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments)),
+        Command::Login(arguments) => block_on(login::login(arguments)),
+        Command::Logout(arguments) => block_on(login::logout(arguments)),
+        Command::Whoami(arguments) => block_on(login::whoami(arguments)),
+        Command::Secret(group) => block_on(secret::run(group)),
+        Command::User(group) => block_on(user::user(group)),
+        Command::Role(group) => block_on(user::role(group)),
+        Command::Policy(group) => block_on(policy::run(group)),
+        Command::Setting(group) => block_on(setting::run(group)),
+        Command::Session(group) => block_on(session::session(group)),
+        Command::Token(group) => block_on(session::token(group)),
+        Command::Run(arguments) => block_on(run::run(arguments)),
+        Command::Inject(arguments) => block_on(inject::inject(arguments)),
+        Command::Completion(arguments) => complete::completion(&arguments),
         Command::Audit(audit::Command::Verify(arguments)) => block_on(audit::verify(arguments)),
     });
     match outcome {

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     panic,
+    sync::OnceLock,
 };
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -11,7 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// No core file, no debugger of another process, no `/proc/self/mem` for others; and a panic
 /// tells where it was, never what it said, which may quote a secret.
 pub fn harden() -> io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    let found = getrlimit(Resource::Core);
+    CORE.get_or_init(|| found.current);
+    setrlimit(Resource::Core, Rlimit { current: Some(0), ..found })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     panic::set_hook(Box::new(|panicked| {
         let place = panicked.location().map(ToString::to_string).unwrap_or_default();
@@ -21,6 +24,17 @@ pub fn harden() -> io::Result<()> {
         }
     }));
     Ok(())
+}
+
+/// How large a core file could be before.
+static CORE: OnceLock<Option<u64>> = OnceLock::new();
+
+/// For a program that takes our place: its core files are its own affair, as everything else is.
+pub fn as_it_was_found() -> io::Result<()> {
+    match CORE.get() {
+        Some(current) => Ok(setrlimit(Resource::Core, Rlimit { current: *current, ..getrlimit(Resource::Core) })?),
+        None => Ok(()),
+    }
 }
 
 /// As many open files as the system allows: each connection is one, and the usual soft limit is
@@ -52,10 +66,13 @@ mod tests {
         allow_open_files().unwrap();
         // The other tests of this process keep their own hook.
         panic::set_hook(hook);
-        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+        let core = getrlimit(Resource::Core);
+        assert_eq!(core.current, Some(0));
         assert!(matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)));
         let files = getrlimit(Resource::Nofile);
         assert_eq!(files.current, files.maximum);
         set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+        as_it_was_found().unwrap();
+        assert_eq!(getrlimit(Resource::Core).maximum, core.maximum);
     }
 }

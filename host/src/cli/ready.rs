@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::json;
 
+use super::pin;
 use crate::{app::DevAccess, config::Dev, http::serve::Server};
 
 /// Prints it, and writes the file that was asked for: complete at once, for the owner alone.
@@ -30,6 +31,9 @@ pub fn tell(dev: &Dev, server: &Server, access: &DevAccess) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "Coffer listens on {url} (development: do not keep anything of worth in it)")?;
     writeln!(out, "  certificate of the authority: {}", ca.display())?;
+    if let Some(fingerprint) = fs::read_to_string(ca).ok().and_then(|pem| pin::fingerprint(&pem)) {
+        writeln!(out, "  its fingerprint: SHA256:{fingerprint}")?;
+    }
     match &dev.ready_file {
         Some(path) => writeln!(out, "  admin name, password and root token: {}", path.display()),
         None => {

@@ -1,20 +1,17 @@
 //! `init`, `unseal`, `seal`, `status`.
 
-use std::{
-    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Failure, client::Target, exit};
+use super::{Failure, With, input};
 
 #[derive(Args, Debug)]
 pub struct Init {
     #[command(flatten)]
-    target: Target,
+    with: With,
     /// The file with the code that the server wrote into its data folder when it started
     #[arg(long, value_name = "FILE")]
     code_file: PathBuf,
@@ -30,13 +27,13 @@ pub struct Init {
 #[derive(Args, Debug)]
 pub struct Unseal {
     #[command(flatten)]
-    target: Target,
+    with: With,
 }
 
 #[derive(Args, Debug)]
 pub struct Seal {
     #[command(flatten)]
-    target: Target,
+    with: With,
     /// Only the node that is asked
     #[arg(long)]
     node: bool,
@@ -45,14 +42,11 @@ pub struct Seal {
 #[derive(Args, Debug)]
 pub struct Status {
     #[command(flatten)]
-    target: Target,
+    with: With,
 }
 
-/// A share is some hundred characters.
-const SHARE_BYTES: u64 = 4096;
-
 pub async fn init(arguments: Init) -> Result<(), Failure> {
-    let Init { target, code_file, shares, threshold } = arguments;
+    let Init { with, code_file, shares, threshold } = arguments;
     let unreadable = |error| Failure::Usage(format!("{}: cannot be read: {error}", code_file.display()));
     let code = Zeroizing::new(std::fs::read_to_string(&code_file).map_err(unreadable)?);
     let mut body = json!({"code": code.trim()});
@@ -61,40 +55,25 @@ pub async fn init(arguments: Init) -> Result<(), Failure> {
             body[name] = number.into();
         }
     }
-    exit::show(&target.client()?.post("sys/init", &body).await?)
+    with.show(&with.anonymous()?.post("sys/init", &body).await?)
 }
 
+/// At a terminal the share is typed unseen: who holds one shows it to nobody.
 pub async fn unseal(arguments: Unseal) -> Result<(), Failure> {
-    let client = arguments.target.client()?;
-    let share = read_share()?;
-    let status = client.post("sys/unseal", &json!({"share": share.trim()})).await?;
-    exit::show(&status)
+    let With { target, shape } = arguments.with;
+    let client = target.anonymous()?;
+    let share = input::hidden("Unseal share")?;
+    shape.show(&client.post("sys/unseal", &json!({"share": share.trim()})).await?)
 }
 
 pub async fn seal(arguments: Seal) -> Result<(), Failure> {
     let body = if arguments.node { json!({"node": true}) } else { json!({}) };
-    exit::show(&arguments.target.client()?.post("sys/seal", &body).await?)
+    arguments.with.show(&arguments.with.client()?.post("sys/seal", &body).await?)
 }
 
 /// Tells, and fails while the server is sealed, so that a script can wait for it.
 pub async fn status(arguments: Status) -> Result<(), Failure> {
-    let status = arguments.target.client()?.get("sys/seal-status").await?;
-    exit::show(&status)?;
+    let status = arguments.with.anonymous()?.get("sys/seal-status").await?;
+    arguments.with.show(&status)?;
     if status["sealed"] == Value::Bool(false) { Ok(()) } else { Err(Failure::Sealed) }
-}
-
-/// One line of standard input: an argument would stand in the history and in the process list.
-fn read_share() -> Result<Zeroizing<String>, Failure> {
-    let input = io::stdin().lock();
-    if input.is_terminal() {
-        let mut told = io::stderr();
-        write!(told, "Unseal share (it will be visible): ").and_then(|()| told.flush())?;
-    }
-    // Large enough from the start: a string that grows leaves copies behind.
-    let mut line = Zeroizing::new(String::with_capacity(SHARE_BYTES as usize));
-    input.take(SHARE_BYTES).read_line(&mut line)?;
-    match line.trim() {
-        "" => Err(Failure::Usage("no share came on standard input".to_owned())),
-        _ => Ok(line),
-    }
 }

@@ -84,7 +84,7 @@ impl Drop for Temporary {
 }
 
 /// What is not UTF-8 is none of ours.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 

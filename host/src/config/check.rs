@@ -7,8 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::{
-    AuditSink, ClientAddressHeader, Config, Dev, DevOptions, Error, Listener, Log, LogFormat, Seal, SessionStore,
-    Sessions, Storage, Transport, Url,
+    AuditSink, ClientAddressHeader, Config, Dev, DevOptions, Error, Listener, Log, LogFormat, Plugins, Seal,
+    SessionStore, Sessions, Storage, Transport, Url,
     written::{self, SealKind, SinkKind, Written},
 };
 use crate::{ids, sensitive::Secret};
@@ -33,6 +33,7 @@ pub fn check(written: Written, options: Option<DevOptions>) -> Result<Config, Er
         sessions: sessions(written.sessions)?,
         seal: seal(written.seal, is_dev)?,
         audit: audit(written.audit, &data_dir)?,
+        plugins: Plugins { ca: written.plugins.ca },
         log: Log {
             filter: written.log.filter.unwrap_or_else(|| "info".into()),
             format: written.log.format.unwrap_or(LogFormat::Text),
@@ -117,20 +118,25 @@ fn sessions(written: written::Sessions) -> Result<Sessions, Error> {
         Some(url) => SessionStore::Redis(url),
     };
     if let SessionStore::Redis(url) = &store {
-        let is_near = url.host().is_some_and(|host| {
+        let is_near = url.hosts().all(|(host, _)| {
             host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
         });
         match url.scheme() {
-            Some("rediss") => {}
-            Some("redis") if written.ca.is_some() => {
+            Some("rediss" | "rediss+sentinel" | "rediss+cluster") => {}
+            Some("redis" | "redis+sentinel" | "redis+cluster" | "unix" | "redis+unix") if written.ca.is_some() => {
                 return together(&["sessions.ca", "sessions.url"], "a certificate is checked with rediss:// only");
             }
-            Some("redis") if is_near || written.allow_plaintext => {}
-            Some("redis") => {
+            Some("unix" | "redis+unix") => {}
+            Some("redis" | "redis+sentinel" | "redis+cluster") if is_near || written.allow_plaintext => {}
+            Some("redis" | "redis+sentinel" | "redis+cluster") => {
                 let keys = ["sessions.url", "sessions.allow_plaintext"];
                 return together(&keys, "plain redis:// beyond loopback must be allowed; better is rediss://");
             }
-            _ => return together(&["sessions.url"], "must be embedded, or begin with redis:// or rediss://"),
+            _ => {
+                let what = "must be embedded, or begin with redis://, rediss://, unix://, redis+sentinel:// or \
+                            redis+cluster://";
+                return together(&["sessions.url"], what);
+            }
         }
     }
     let namespace = written.namespace.unwrap_or_else(|| "coffer".into());

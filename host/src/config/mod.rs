@@ -38,6 +38,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub seal: Seal,
     pub audit: AuditSink,
+    pub plugins: Plugins,
     pub log: Log,
     /// What the server keeps beside its store: the init code, files of compiled plugins.
     pub data_dir: PathBuf,
@@ -97,7 +98,7 @@ pub struct Sessions {
 pub enum SessionStore {
     /// In the store itself.
     Embedded,
-    /// `redis://` or `rediss://`.
+    /// `redis://`, `unix://`, `redis+sentinel://`, `redis+cluster://`, or with `rediss` for `redis`.
     Redis(Url),
 }
 
@@ -108,6 +109,12 @@ pub enum Seal {
     KeyFile(PathBuf),
     Key(Secret<[u8; 32]>),
     Dev,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugins {
+    /// PEM file of authorities that requests of plugins trust, beside the system's.
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -139,6 +139,11 @@ fn keys_that_do_not_go_together_are_named() {
         (format!("{TLS}[storage]\nurl = \"mysql://hunter2\""), "storage.url: must begin"),
         (format!("{TLS}[sessions]\nurl = \"hunter2\""), "sessions.url: must be"),
         (format!("{TLS}[sessions]\nurl = \"redis://r:hunter2@r\""), "sessions.url, sessions.allow_plaintext: plain"),
+        (
+            format!("{TLS}[sessions]\nurl = \"redis+sentinel://localhost,r/?service=s\""),
+            "sessions.url, sessions.allow_plaintext: plain",
+        ),
+        (format!("{TLS}[sessions]\nurl = \"redis+other://localhost\""), "sessions.url: must be"),
         (format!("{TLS}[sessions]\nurl = \"redis://localhost\"\nca = \"x\""), "sessions.ca, sessions.url: a cert"),
         (format!("{TLS}[sessions]\nnamespace = \"a b\""), "sessions.namespace: must"),
         (format!("{TLS}[seal]\nkind = \"dev\""), "seal.kind: dev is for --dev only"),
@@ -164,7 +169,16 @@ fn plain_http_is_for_trusted_proxies() {
 
 #[test]
 fn plain_redis_is_for_loopback_unless_allowed() {
-    for url in ["redis://127.0.0.1:6379", "redis://[::1]", "redis://localhost/0"] {
+    for url in [
+        "redis://127.0.0.1:6379",
+        "redis://[::1]",
+        "redis://localhost/0",
+        "unix:///run/redis.sock",
+        "redis+sentinel://127.0.0.1:1,localhost/?service=s",
+        "redis+cluster://u:p@127.0.0.1:1,[::1]:2",
+        "rediss+sentinel://a,b/?service=s",
+        "rediss+cluster://a,b",
+    ] {
         production(&format!("{TLS}[sessions]\nurl = \"{url}\""), &[]);
     }
     production(&format!("{TLS}[sessions]\nurl = \"redis://r\"\nallow_plaintext = true"), &[]);
@@ -225,11 +239,12 @@ fn the_example_is_a_configuration() {
 
 #[test]
 fn the_example_names_every_key() {
-    let sections: [(&str, &[&str]); 7] = [
+    let sections: [(&str, &[&str]); 8] = [
         ("", keys::<Written>()),
         ("listener", keys::<written::Listener>()),
         ("storage", keys::<written::Storage>()),
         ("sessions", keys::<written::Sessions>()),
+        ("plugins", keys::<written::Plugins>()),
         ("seal", keys::<written::Seal>()),
         ("audit", keys::<written::Audit>()),
         ("log", keys::<written::Log>()),

@@ -24,11 +24,19 @@ impl Url {
 
     /// Without port and brackets.
     pub fn host(&self) -> Option<&str> {
-        let (_, address, _) = self.parts()?;
-        match address.strip_prefix('[') {
-            Some(v6) => v6.split_once(']').map(|(host, _)| host),
-            None => address.split(':').next(),
-        }
+        self.hosts().next().map(|(host, _)| host)
+    }
+
+    /// Each with its port, where several are named between commas.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, Option<u16>)> {
+        let addresses = self.parts().map(|(_, addresses, _)| addresses.split(','));
+        addresses.into_iter().flatten().filter_map(|address| {
+            let (host, rest) = match address.strip_prefix('[') {
+                Some(v6) => v6.split_once(']')?,
+                None => address.split_at(address.find(':').unwrap_or(address.len())),
+            };
+            Some((host, rest.strip_prefix(':').and_then(|port| port.parse().ok())))
+        })
     }
 
     /// Scheme, host with port, path.
@@ -75,6 +83,8 @@ mod tests {
             ("sqlite:///var/lib/coffer/coffer.db", "sqlite:///var/lib/coffer/coffer.db"),
             ("postgres://a:hunter2@x@db/coffer", "postgres://db/coffer"),
             ("postgres://a:hunter2/@db/coffer", "[url]"),
+            ("redis+sentinel://u:hunter2@a,b:1/?service=s&sentinel_password=hunter2", "redis+sentinel://a,b:1/"),
+            ("unix:///run/redis.sock?pass=hunter2", "unix:///run/redis.sock"),
             ("hunter2", "[url]"),
         ];
         for (url, printed) in cases {
@@ -91,5 +101,8 @@ mod tests {
         {
             assert_eq!(Url::new(url).host(), Some(host));
         }
+        let several = Url::new("redis+cluster://u:p@a:1,[::1]:2,b");
+        assert_eq!(several.hosts().collect::<Vec<_>>(), [("a", Some(1)), ("::1", Some(2)), ("b", None)]);
+        assert_eq!(Url::new("unix:///run/redis.sock").hosts().collect::<Vec<_>>(), [("", None)]);
     }
 }

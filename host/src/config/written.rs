@@ -16,6 +16,7 @@ pub struct Written {
     pub sessions: Sessions,
     pub seal: Seal,
     pub audit: Audit,
+    pub plugins: Plugins,
     pub log: Log,
 }
 
@@ -62,6 +63,12 @@ pub enum SealKind {
     Shamir,
     KeyFile,
     Dev,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plugins {
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]

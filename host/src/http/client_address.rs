@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net};
 
+use super::running::Untrusted;
 use crate::{config::ClientAddressHeader, limits};
 
 /// Whom we believe, and in which one header. The others are ignored from everyone.
@@ -16,6 +17,7 @@ use crate::{config::ClientAddressHeader, limits};
 pub struct Proxies {
     trusted: Vec<IpNet>,
     header: ClientAddressHeader,
+    untrusted: Untrusted,
 }
 
 /// Stands in the extensions of every request.
@@ -42,7 +44,7 @@ const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 impl Proxies {
     pub fn new(trusted: impl IntoIterator<Item = IpNet>, header: ClientAddressHeader) -> Self {
-        Self { trusted: trusted.into_iter().map(unmapped).collect(), header }
+        Self { trusted: trusted.into_iter().map(unmapped).collect(), header, untrusted: Untrusted::default() }
     }
 
     pub fn trusts(&self, peer: IpAddr) -> bool {
@@ -55,7 +57,15 @@ impl Proxies {
             return ClientAddress { address: self.forwarded(headers), untrusted_forwarding: false };
         }
         let untrusted_forwarding = FORWARDING.iter().any(|name| headers.contains_key(*name));
+        if untrusted_forwarding {
+            self.untrusted.note(peer.to_canonical());
+        }
         ClientAddress { address: Some(peer.to_canonical()), untrusted_forwarding }
+    }
+
+    /// What came from peers that are not trusted.
+    pub fn untrusted(&self) -> &Untrusted {
+        &self.untrusted
     }
 
     /// `X-Forwarded-Proto`, from trusted peers only.

@@ -64,6 +64,7 @@ impl From<Fault> for ApiError {
             Fault::Refused(refusal) => return refused(refusal),
             Fault::Store(error) => return error.into(),
             Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => Kind::PluginFailed,
+            Fault::Resting(wait) => return Self::new(Kind::Unavailable).retry_after(wait).caused_by(fault),
             Fault::Busy => Kind::Unavailable,
         };
         Self::new(kind).caused_by(fault)
@@ -197,7 +198,7 @@ impl From<users::Error> for ApiError {
             E::Forbidden(_) => Self::new(Kind::Forbidden).caused_by(error),
             E::NotFound(what) => Self::at(Kind::Unknown, ["body", what]),
             E::Refused(why) => why.into(),
-            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::Throttle(error) => error.into(),
             E::Mount(error) => error.into(),
             E::Session(error) => error.into(),
             E::Store(error) => error.into(),
@@ -214,6 +215,7 @@ impl From<users::Refusal> for ApiError {
             R::BuiltIn => Self::new(Kind::BuiltIn),
             R::InUse(by) => Self::because(Kind::InUse, none, by),
             R::TooMany(_) => Self::new(Kind::TooMany).caused_by(refusal),
+            R::Busy => Self::new(Kind::Unavailable).caused_by(refusal),
         }
     }
 }

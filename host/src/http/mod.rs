@@ -26,6 +26,7 @@ pub mod path;
 mod permitted;
 pub mod query;
 mod routes;
+pub mod running;
 pub mod serve;
 mod slots;
 mod state;

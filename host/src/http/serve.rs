@@ -9,6 +9,7 @@ use super::{
     layers::{self, Bounds},
     listen::{Caps, Deadlines, Error, Listener, OnPlainToken, Options},
     routes,
+    running::{self, Untrusted},
 };
 use crate::{
     app::App,
@@ -19,6 +20,8 @@ use crate::{
 pub struct Server {
     listener: Listener,
     app: App,
+    data_dir: PathBuf,
+    untrusted: Untrusted,
     /// What a client is to trust, where we made the certificate ourselves.
     pub ca: Option<PathBuf>,
 }
@@ -33,18 +36,19 @@ impl Server {
             }
             Transport::Plaintext => (None, None),
         };
+        let listener = &config.listener;
+        let proxies = Proxies::new(listener.trusted_proxies.iter().copied(), listener.client_address_header);
+        let untrusted = proxies.untrusted().clone();
         let options = Options {
             addresses: config.listener.addresses.clone(),
             tls,
-            proxies: Proxies::new(
-                config.listener.trusted_proxies.iter().copied(),
-                config.listener.client_address_header,
-            ),
+            proxies,
             deadlines: Deadlines::default(),
             caps: Caps::default(),
             on_plain_token: end_plain_token(&app),
         };
-        Ok(Self { listener: Listener::bind(options).await?, app, ca })
+        let listener = Listener::bind(options).await?;
+        Ok(Self { listener, app, data_dir: config.data_dir.clone(), untrusted, ca })
     }
 
     pub fn addresses(&self) -> &[SocketAddr] {
@@ -54,9 +58,13 @@ impl Server {
     /// Answers until `stop`, then finishes what is in flight.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let bounds = Bounds::new(self.app.clock.clone(), Some(self.app.audit.clone()));
+        let (clock, addresses) = (self.app.clock.clone(), self.listener.addresses().to_vec());
         let routes = routes::routes().with_state(self.app);
         let router = layers::around(routes, bounds);
-        self.listener.serve(router, stop).await;
+        tokio::select! {
+            () = self.listener.serve(router, stop) => {}
+            () = running::keep(&self.data_dir, &addresses, self.untrusted, &clock) => {}
+        }
     }
 }
 

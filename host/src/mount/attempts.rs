@@ -63,6 +63,7 @@ impl Attempts {
             keys: barrier.view(Prefix::Key(mount.id.clone())),
             config: live.config.clone(),
             grant: live.grant.clone(),
+            credentials: live.credentials.clone(),
             bounds,
             passwords,
             read_only: false,

@@ -28,7 +28,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName, PluginName},
-    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime},
+    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, egress::Credentials},
     security::{self, Security},
 };
 
@@ -82,6 +82,7 @@ pub struct Live {
     pub component: Arc<Component>,
     config: Arc<[u8]>,
     grant: Arc<Grant>,
+    credentials: Arc<Credentials>,
 }
 
 /// What the store keeps of a mount besides its setting.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::removed;
@@ -11,7 +12,7 @@ use crate::{
     catalog::{self, Found, Manifest, Wanted},
     fence::Counter,
     problem::Problem,
-    runtime::{Bounds, Check, Facts, Fault, Grant, types::GuestError},
+    runtime::{Bounds, Check, Facts, Fault, Grant, HostGrant, types::GuestError},
     security,
 };
 
@@ -175,9 +176,13 @@ fn refused(error: GuestError) -> Refusal {
 fn granted(asked: &Grant, spec: &Spec) -> Result<Grant, Refusal> {
     let mut grant = Grant { crypto: asked.crypto.clone(), ..Grant::default() };
     for (at, name) in spec.grant.http.iter().enumerate() {
+        let at = || format!("/grant/http/{at}");
+        let (name, networks) = networks(name).ok_or_else(|| no_network(at()))?;
+        let plain = name.strip_prefix("http://");
+        let name = plain.unwrap_or(name);
         let wanted = asked.http.iter().find(|host| format!("{}:{}", host.host, host.port) == *name);
-        let host = wanted.ok_or_else(|| not_asked(format!("/grant/http/{at}")))?;
-        grant.http.push(host.clone());
+        let host = wanted.ok_or_else(|| not_asked(at()))?;
+        grant.http.push(HostGrant { plain: plain.is_some(), networks, ..host.clone() });
     }
     for (at, name) in spec.grant.headers.iter().enumerate() {
         if !asked.headers.contains(name) {
@@ -188,6 +193,40 @@ fn granted(asked: &Grant, spec: &Spec) -> Result<Grant, Refusal> {
     Ok(grant)
 }
 
+/// `host:port 10.1.0.0/16`: a host, and the private networks in which it may be.
+fn networks(name: &str) -> Option<(&str, Vec<IpNet>)> {
+    let (host, networks) = name.split_once(' ').unwrap_or((name, ""));
+    let networks = networks.split_ascii_whitespace().map(|net| net.parse().ok());
+    Some((host, networks.collect::<Option<_>>()?))
+}
+
+fn no_network(at: String) -> Problem {
+    Problem::new(at, "invalid_value", "must be host:port, or host:port and networks in CIDR notation")
+}
+
 fn not_asked(at: String) -> Problem {
     Problem::new(at, "not_asked_for", "is not what the plugin asks for")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(http: &[&str]) -> Result<Vec<HostGrant>, Refusal> {
+        let host = |host: &str, port| HostGrant { host: host.to_owned(), port, ..HostGrant::default() };
+        let asked = Grant { http: vec![host("api.example", 443), host("git.corp", 8080)], ..Grant::default() };
+        let mut spec = Spec::shipped(crate::ids::PluginName::parse("kv").unwrap());
+        spec.grant.http = http.iter().map(|name| (*name).to_owned()).collect();
+        granted(&asked, &spec).map(|grant| grant.http)
+    }
+
+    #[test]
+    fn a_host_is_granted_by_name_and_its_private_networks_beside_it() {
+        let granted = grant(&["api.example:443", "http://git.corp:8080 10.1.0.0/16 fd00::/8"]).unwrap();
+        assert!(!granted[0].plain && granted[0].networks.is_empty());
+        assert_eq!((granted[1].host.as_str(), granted[1].plain, granted[1].networks.len()), ("git.corp", true, 2));
+        for bad in ["api.example", "api.example:443 10.0.0.1x", "other.example:443", "api.example:80", ""] {
+            assert!(grant(&[bad]).is_err(), "{bad}");
+        }
+    }
 }

@@ -132,6 +132,6 @@ impl Mounts {
     pub(super) async fn bring_up(&self, kind: Kind, spec: &Spec) -> Result<Live, super::Refusal> {
         let Valid { found, config, grant } = self.validate(kind, spec)?;
         let plugin = self.0.compile(&found).await.map_err(|error| super::Error::Broken(error.to_string()))?;
-        Ok(Live { plugin, component: found.component, config, grant })
+        Ok(Live { plugin, component: found.component, config, grant, credentials: Arc::default() })
     }
 }

@@ -22,6 +22,8 @@ wasmtime::component::bindgen!({
         "coffer:plugin/crypto.destroy-key": async | trappable,
         "coffer:plugin/crypto.password-hash": async | trappable,
         "coffer:plugin/crypto.password-verify": async | trappable,
+        "coffer:plugin/http.send": async | trappable,
+        "coffer:plugin/http.send-many": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -1,6 +1,9 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
-use super::types::GuestError;
+use super::{
+    egress::{Credentials, HostGrant},
+    types::GuestError,
+};
 use crate::{
     barrier::{self, View, Writes},
     sensitive::Secret,
@@ -17,6 +20,8 @@ pub struct Call {
     /// JSON, valid against the manifest's schema, `writeOnly` members replaced.
     pub config: Arc<[u8]>,
     pub grant: Arc<Grant>,
+    /// What the host adds to requests of the plugin's.
+    pub credentials: Arc<Credentials>,
     pub bounds: Bounds,
     pub passwords: PasswordCosts,
     /// The call came by GET: it may neither write nor `intend`.
@@ -54,13 +59,6 @@ pub struct Grant {
     pub http: Vec<HostGrant>,
     /// Request headers that the guest sees, in lower case.
     pub headers: BTreeSet<String>,
-}
-
-/// A host that the plugin may speak to: exact, or `*.suffix`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostGrant {
-    pub host: String,
-    pub port: u16,
 }
 
 /// What one call may use up.
@@ -152,6 +150,9 @@ pub enum Fault {
     /// Too many calls wait for this plugin already.
     #[error("too many calls of this plugin")]
     Busy,
+    /// Its instances cannot be made: for so long it is not called at all.
+    #[error("the plugin's instances cannot be made at present")]
+    Resting(Duration),
     /// The plugin did or answered what the contract forbids.
     #[error("the plugin broke the contract: {0}")]
     Invalid(String),

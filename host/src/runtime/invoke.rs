@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 use super::{
     Fault, answer,
     bindings::{coffer::plugin::types as wit, exports::coffer::plugin as exports},
-    fault::{answered, stopped},
+    fault::{answered, filtered, stopped},
     input::{
         Check, Credentials, Enroll, Handle, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
         Verify,
@@ -57,6 +57,9 @@ pub struct Guest<'a> {
 pub trait Invoke: Send + Sized + 'static {
     type Answer: Send + 'static;
 
+    /// What is asked, as the contract calls it.
+    const EXPORT: &'static str;
+
     /// What it writes is proposed; otherwise dropped.
     const WRITES: bool = true;
 
@@ -89,6 +92,7 @@ macro_rules! ask {
 impl Invoke for Check {
     type Answer = Vec<String>;
 
+    const EXPORT: &'static str = "plugin.check";
     const WRITES: bool = false;
 
     fn secrets(&self) -> Vec<Bytes> {
@@ -103,6 +107,8 @@ impl Invoke for Check {
 impl Invoke for Handle {
     type Answer = Response;
 
+    const EXPORT: &'static str = "engine.handle";
+
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.0.body.clone()]
     }
@@ -113,12 +119,16 @@ impl Invoke for Handle {
         let mut request = wit::Request { operation: self.0.operation, path: self.0.path, body };
         let answered = ask!(guest.engine, call_handle(&request));
         request.body.zeroize();
-        answer::response(answered?, guest.most)
+        let mut answered = answered?;
+        answered.warnings = filtered(guest.store, answered.warnings);
+        answer::response(answered, guest.most)
     }
 }
 
 impl Invoke for Login {
     type Answer = Step;
+
+    const EXPORT: &'static str = "auth.login";
 
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.credentials.clone()]
@@ -132,6 +142,8 @@ impl Invoke for Login {
 impl Invoke for Resume {
     type Answer = Step;
 
+    const EXPORT: &'static str = "auth.resume";
+
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.state.clone(), self.answer.clone()]
     }
@@ -144,6 +156,8 @@ impl Invoke for Resume {
 impl Invoke for Refresh {
     type Answer = Identity;
 
+    const EXPORT: &'static str = "auth.refresh";
+
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.internal.clone()]
     }
@@ -155,6 +169,8 @@ impl Invoke for Refresh {
 
 impl Invoke for Enroll {
     type Answer = Bytes;
+
+    const EXPORT: &'static str = "credentials.enroll";
 
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.credential.clone()]
@@ -169,6 +185,8 @@ impl Invoke for Enroll {
 impl Invoke for Verify {
     type Answer = bool;
 
+    const EXPORT: &'static str = "credentials.verify";
+
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.credential.clone()]
     }
@@ -180,6 +198,8 @@ impl Invoke for Verify {
 
 impl Invoke for Credentials {
     type Answer = Bytes;
+
+    const EXPORT: &'static str = "credentials.list";
 
     fn secrets(&self) -> Vec<Bytes> {
         Vec::new()
@@ -193,6 +213,8 @@ impl Invoke for Credentials {
 impl Invoke for Remove {
     type Answer = ();
 
+    const EXPORT: &'static str = "credentials.remove";
+
     fn secrets(&self) -> Vec<Bytes> {
         Vec::new()
     }
@@ -204,6 +226,8 @@ impl Invoke for Remove {
 
 impl Invoke for RenewLease {
     type Answer = LeaseSpec;
+
+    const EXPORT: &'static str = "leases.renew";
 
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.internal.clone()]
@@ -217,6 +241,8 @@ impl Invoke for RenewLease {
 impl Invoke for RevokeLease {
     type Answer = ();
 
+    const EXPORT: &'static str = "leases.revoke";
+
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.internal.clone()]
     }
@@ -229,6 +255,8 @@ impl Invoke for RevokeLease {
 impl Invoke for Tick {
     type Answer = Option<u32>;
 
+    const EXPORT: &'static str = "maintenance.tick";
+
     fn secrets(&self) -> Vec<Bytes> {
         Vec::new()
     }
@@ -240,6 +268,8 @@ impl Invoke for Tick {
 
 impl Invoke for Migrate {
     type Answer = bool;
+
+    const EXPORT: &'static str = "maintenance.migrate";
 
     fn secrets(&self) -> Vec<Bytes> {
         Vec::new()

@@ -8,7 +8,11 @@
 
 mod answer;
 mod bindings;
+mod breaker;
+mod cache;
 mod call;
+mod component;
+pub mod egress;
 mod engine;
 mod error;
 mod fault;
@@ -18,19 +22,28 @@ mod input;
 mod invoke;
 mod meter;
 mod plugin;
+mod run;
 mod sandbox;
+mod shares;
+mod start;
+mod stats;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod ticker;
 pub mod types;
+mod workers;
 
-pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, HostGrant, Outcome, PasswordCosts};
+pub use cache::Cache;
+pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Outcome, PasswordCosts};
+pub use egress::{Egress, HostGrant};
 pub use error::Error;
 pub use imports::is_offered;
 pub use input::{
     Check, Credentials, Enroll, Handle, Input, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
     Verify,
 };
-pub use plugin::{Exports, Failure, Options, Plugin, Runtime};
+pub use plugin::{Exports, Failure, Plugin};
+pub use start::{Options, Runtime};
+pub use stats::{Failed, Line, Stats, Times};

@@ -1,102 +1,22 @@
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
-use wasmtime::{
-    Engine, Store, UpdateDeadline,
-    component::{Component, InstancePre, Linker},
-};
+use wasmtime::component::{Component, InstancePre};
 
 use super::{
-    Call, Error, Fault, Input, Outcome, engine,
-    fault::stopped,
+    Call, Error, Fault, Input, Outcome, Stats,
+    breaker::Breaker,
+    component::{check_imports, find_exports},
+    fault::shortened,
     gate::Gate,
-    imports::{self, Passwords},
-    invoke::{Guest, Indices},
+    invoke::Indices,
     meter::Meter,
-    sandbox::Sandbox,
-    ticker::Ticker,
+    sandbox::{Sandbox, Shared},
+    shares::Shares,
+    start::{Inner, Runtime},
+    stats::{Tally, Timing, Trapped},
 };
-use crate::{barrier::Writes, clock::Clock, limits};
-
-/// How many calls there may be at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// In all.
-    pub calls: usize,
-    /// Of one plugin, or of one mount (see `Plugin::apart`).
-    pub calls_each: usize,
-    /// That wait for one of them.
-    pub queue: usize,
-    /// Password hashes at once.
-    pub passwords: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            calls: limits::PLUGIN_CALLS,
-            calls_each: limits::PLUGIN_CALLS / 2,
-            queue: limits::PLUGIN_QUEUE,
-            passwords: std::thread::available_parallelism().map_or(2, usize::from),
-        }
-    }
-}
-
-/// The engine. Cheap to clone.
-#[derive(Clone)]
-pub struct Runtime(Arc<Inner>);
-
-struct Inner {
-    engine: Engine,
-    linker: Linker<Sandbox>,
-    ticker: Ticker,
-    clock: Clock,
-    options: Options,
-    /// Never more calls than the pool has room for.
-    calls: Semaphore,
-    passwords: Arc<Passwords>,
-    /// One compilation at a time: it takes all processors anyway.
-    compiling: Semaphore,
-}
-
-impl fmt::Debug for Runtime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("options", &self.0.options).finish_non_exhaustive()
-    }
-}
-
-impl Runtime {
-    pub fn new(clock: Clock, options: Options) -> Result<Self, Error> {
-        let engine = engine::start(&options)?;
-        Ok(Self(Arc::new(Inner {
-            linker: imports::link(&engine)?,
-            ticker: Ticker::start(&engine)?,
-            calls: Semaphore::new(options.calls),
-            passwords: Arc::new(Passwords::new(options.passwords)),
-            compiling: Semaphore::new(1),
-            engine,
-            clock,
-            options,
-        })))
-    }
-
-    /// Compiles on a blocking thread, one component at a time.
-    pub async fn compile(&self, wasm: Arc<[u8]>) -> Result<Plugin, Error> {
-        if wasm.len() > limits::UPLOAD_BYTES {
-            return Err(Error::TooLarge);
-        }
-        let gone = |_| Error::Engine("compilation ended early".to_owned());
-        let _permit = self.0.compiling.acquire().await.map_err(|_| Error::Engine("no compiler".to_owned()))?;
-        let runtime = self.clone();
-        tokio::task::spawn_blocking(move || Plugin::new(&runtime, &wasm)).await.map_err(gone)?
-    }
-
-    /// Calls that run now, and so take room in the pool.
-    pub fn calls_running(&self) -> usize {
-        self.0.options.calls.saturating_sub(self.0.calls.available_permits())
-    }
-}
+use crate::limits;
 
 /// Which interfaces a plugin exports, besides `plugin`, which all do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,15 +31,24 @@ pub struct Exports {
 /// A compiled plugin. Cheap to clone; clones share the bound on calls.
 #[derive(Clone)]
 pub struct Plugin {
-    code: Arc<Code>,
-    gate: Gate,
+    pub(super) code: Arc<Code>,
+    pub(super) seat: Arc<Seat>,
 }
 
-struct Code {
-    pre: InstancePre<Sandbox>,
-    indices: Indices,
+pub(super) struct Code {
+    pub(super) pre: InstancePre<Sandbox>,
+    pub(super) indices: Indices,
     exports: Exports,
-    runtime: Arc<Inner>,
+    pub(super) runtime: Arc<Inner>,
+}
+
+/// What one mount has of its plugin: its bounds, and what is known of its calls.
+pub(super) struct Seat {
+    gate: Gate,
+    /// Of mounts that anybody can call.
+    shares: Option<Shares>,
+    breaker: Breaker,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl fmt::Debug for Plugin {
@@ -136,40 +65,62 @@ pub struct Failure {
     pub stale: bool,
     /// False once the call has acted outside, or when nothing is known of it.
     pub may_rerun: bool,
+    pub(super) trapped: Option<Trapped>,
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self { fault, stale: false, may_rerun: false }
+        Self { fault, stale: false, may_rerun: false, trapped: None }
+    }
+}
+
+impl Seat {
+    fn new(inner: &Inner, exports: Exports) -> Self {
+        let options = &inner.options;
+        let shared = Shared {
+            clock: inner.clock.clone(),
+            passwords: inner.passwords.clone(),
+            makers: inner.makers.clone(),
+            egress: inner.egress.clone(),
+            tally: Tally::default(),
+        };
+        Self {
+            gate: Gate::new(options.calls_each, options.queue),
+            shares: exports.auth.then(|| Shares::new(options.calls_each, options.queue)),
+            breaker: Breaker::new(inner.clock.clone()),
+            shared: Arc::new(shared),
+        }
     }
 }
 
 impl Plugin {
-    fn new(runtime: &Runtime, wasm: &[u8]) -> Result<Self, Error> {
-        let invalid = |cause: wasmtime::Error| Error::Invalid(super::fault::shortened(&format!("{cause:#}")));
+    pub(super) fn new(runtime: &Runtime, wasm: &[u8]) -> Result<Self, Error> {
         let inner = &runtime.0;
-        // `from_binary` takes WebAssembly alone: nothing that was compiled elsewhere is run.
-        let component = Component::from_binary(&inner.engine, wasm).map_err(invalid)?;
-        let image = component.image_range();
-        if (image.end as usize).saturating_sub(image.start as usize) > limits::PLUGIN_COMPILED_BYTES {
-            return Err(Error::TooLarge);
-        }
+        let component = component(inner, wasm)?;
         check_imports(&inner.engine, &component)?;
         let exports = find_exports(&inner.engine, &component)?;
         let pre = inner.linker.instantiate_pre(&component).map_err(invalid)?;
         let indices = Indices::find(&pre, exports).map_err(invalid)?;
         let code = Code { pre, indices, exports, runtime: inner.clone() };
-        Ok(Self { code: Arc::new(code), gate: Gate::new(inner.options.calls_each, inner.options.queue) })
+        Ok(Self { code: Arc::new(code), seat: Arc::new(Seat::new(inner, exports)) })
     }
 
     pub fn exports(&self) -> Exports {
         self.code.exports
     }
 
-    /// The same code with a bound on calls of its own: for another mount.
+    /// The same code with bounds, a breaker and counters of its own: for another mount.
     pub fn apart(&self) -> Self {
-        let options = &self.code.runtime.options;
-        Self { code: self.code.clone(), gate: Gate::new(options.calls_each, options.queue) }
+        Self { code: self.code.clone(), seat: Arc::new(Seat::new(&self.code.runtime, self.code.exports)) }
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.seat.shared.tally.read(self.seat.breaker.is_open())
+    }
+
+    #[cfg(test)]
+    pub(super) fn blocks_known(&self) -> usize {
+        self.seat.shares.as_ref().map_or(0, Shares::known)
     }
 
     /// Runs one call in a fresh sandbox.
@@ -179,104 +130,52 @@ impl Plugin {
 
     /// The same, and tells of a failure whether what it rests on has changed meanwhile.
     pub async fn attempt<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
+        let seat = &self.seat;
+        let tally = &seat.shared.tally;
         let work = async {
-            let _turn = self.gate.enter().await?;
+            let meter = Arc::new(Meter::default());
+            let mut timing = Timing::begin(tally, meter.clone());
+            let pass = seat.breaker.admit()?;
+            let _share = match &seat.shares {
+                Some(shares) => Some(shares.enter(call.facts.client_address).await?),
+                None => None,
+            };
+            let _turn = seat.gate.enter().await?;
             let _room = self.code.runtime.calls.acquire().await.map_err(|_| Fault::Busy)?;
-            self.code.run(input, call).await
+            timing.has_turn();
+            self.run(input, call, (pass, &mut timing, meter)).await
         };
         let begun = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout(call.bounds.wall, begun).await {
+        let ended = match tokio::time::timeout(call.bounds.wall, begun).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_panic)) => Err(Fault::Trap("a function of the host panicked".to_owned()).into()),
             Err(_elapsed) => Err(Fault::Deadline.into()),
-        }
-    }
-}
-
-impl Code {
-    async fn run<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
-        let meter = Arc::new(Meter::default());
-        let mut store = self.store(call, input.secrets(), &meter);
-        let _ticking = self.runtime.ticker.run();
-        let answer = meter.measure(self.invoke(input, call, &mut store)).await;
-        let mut sandbox = store.into_data();
-        match answer {
-            Ok(value) => {
-                if !I::WRITES {
-                    return Ok(Outcome { value, writes: Writes::default(), may_rerun: !sandbox.acted });
-                }
-                let mut writes = std::mem::take(&mut sandbox.writes);
-                sandbox.storage.expect_reads(&mut writes);
-                sandbox.keys.expect_reads(&mut writes);
-                Ok(Outcome { value, writes, may_rerun: !sandbox.acted })
-            }
-            Err(fault) => {
-                let stale =
-                    async { Ok::<_, Fault>(sandbox.storage.is_stale().await? || sandbox.keys.is_stale().await?) };
-                Err(Failure { fault, stale: stale.await.unwrap_or(false), may_rerun: !sandbox.acted })
-            }
-        }
-    }
-
-    async fn invoke<I: Input>(&self, input: I, call: &Call, store: &mut Store<Sandbox>) -> Result<I::Answer, Fault> {
-        let instance = match self.pre.instantiate_async(&mut *store).await {
-            Ok(instance) => instance,
-            Err(error) => return Err(stopped(store, error)),
         };
-        input.invoke(Guest { indices: &self.indices, instance, store, most: call.bounds.answer }).await
-    }
-
-    fn store(&self, call: &Call, secrets: Vec<super::types::Bytes>, meter: &Arc<Meter>) -> Store<Sandbox> {
-        let (clock, passwords) = (self.runtime.clock.clone(), self.runtime.passwords.clone());
-        let sandbox = Sandbox::new(call, secrets, clock, passwords);
-        let mut store = Store::new(&self.runtime.engine, sandbox);
-        store.limiter(|sandbox| &mut sandbox.usage);
-        store.set_hostcall_fuel(limits::PLUGIN_HOSTCALL_BYTES);
-        store.set_max_component_handles(limits::PLUGIN_HANDLES);
-        store.set_epoch_deadline(1);
-        let (meter, budget) = (meter.clone(), call.bounds.cpu);
-        store.epoch_deadline_callback(move |_| look(&meter, budget));
-        store
-    }
-}
-
-/// At every tick: has the guest had its share? If not, it lets others run and goes on.
-fn look(meter: &Meter, budget: Duration) -> wasmtime::Result<UpdateDeadline> {
-    match meter.spent() > budget {
-        true => Err(Fault::Limit("cpu").into()),
-        false => Ok(UpdateDeadline::Yield(1)),
-    }
-}
-
-/// An import that is not offered is refused by its name, before anything is linked.
-fn check_imports(engine: &Engine, component: &Component) -> Result<(), Error> {
-    for (name, _) in component.component_type().imports(engine) {
-        if !imports::is_offered(name) {
-            return Err(Error::ForbiddenImport(super::fault::shortened(name)));
+        if let Err(failure) = &ended {
+            tally.failed(failure, seat.shared.clock.now(), &call.facts.request_id, I::EXPORT);
         }
+        ended
     }
-    Ok(())
 }
 
-fn find_exports(engine: &Engine, component: &Component) -> Result<Exports, Error> {
-    let of_component = component.component_type();
-    let names: Vec<&str> = of_component.exports(engine).map(|(name, _)| name).collect();
-    let exports = |interface: &str| {
-        let versions = |name: &&&str| name.strip_prefix(interface).is_some_and(|rest| rest.starts_with("@1."));
-        names.iter().find(versions).is_some()
-    };
-    if !exports("coffer:plugin/plugin") {
-        return Err(Error::MissingExport("plugin"));
+/// Compiled now, or found compiled.
+fn component(inner: &Inner, wasm: &[u8]) -> Result<Component, Error> {
+    let place = inner.cache.as_ref().map(|cache| cache.place(&inner.engine, wasm));
+    if let Some(found) = place.as_ref().and_then(|place| place.find(&inner.engine)) {
+        return Ok(found);
     }
-    let found = Exports {
-        engine: exports("coffer:plugin/engine"),
-        auth: exports("coffer:plugin/auth"),
-        leases: exports("coffer:plugin/leases"),
-        credentials: exports("coffer:plugin/credentials"),
-        maintenance: exports("coffer:plugin/maintenance"),
-    };
-    match found.engine || found.auth {
-        true => Ok(found),
-        false => Err(Error::MissingExport("engine or auth")),
+    // `from_binary` takes WebAssembly alone: nothing that was compiled elsewhere is run.
+    let component = Component::from_binary(&inner.engine, wasm).map_err(invalid)?;
+    let image = component.image_range();
+    if (image.end as usize).saturating_sub(image.start as usize) > limits::PLUGIN_COMPILED_BYTES {
+        return Err(Error::TooLarge);
     }
+    if let Some(place) = place {
+        place.keep(&component);
+    }
+    Ok(component)
+}
+
+fn invalid(cause: wasmtime::Error) -> Error {
+    Error::Invalid(shortened(&format!("{cause:#}")))
 }

@@ -5,8 +5,12 @@ use wasmtime::{ResourceLimiter, component::ResourceTable};
 use super::{
     Call, Fault,
     bindings::coffer::plugin::types::{self, Error},
+    egress::Egress,
     imports::{Log, Passwords, Shelf},
+    meter::Meter,
+    stats::{Tally, Trapped},
     types::Bytes,
+    workers::Workers,
 };
 use crate::{barrier::Writes, clock::Clock, limits};
 
@@ -22,30 +26,49 @@ pub(super) struct Sandbox {
     pub(super) writes: Writes,
     spent: Spent,
     pub(super) log: Log,
-    pub(super) passwords: Arc<Passwords>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
     pub(super) table: ResourceTable,
     pub(super) usage: Usage,
     /// The call has acted outside: it must not run again.
     pub(super) acted: bool,
+    /// Keys made that take long to make.
+    pub(super) slow_keys: usize,
+    pub(super) trapped: Option<Trapped>,
+    /// Sent to other hosts, or tried to.
+    pub(super) requests: u32,
+}
+
+/// What the sandboxes of all calls of a mount have in common.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) passwords: Arc<Passwords>,
+    pub(super) makers: Arc<Workers>,
+    pub(super) egress: Option<Egress>,
+    pub(super) tally: Tally,
 }
 
 impl Sandbox {
     /// `inputs` are what the log must not show.
-    pub(super) fn new(call: &Call, inputs: Vec<Bytes>, clock: Clock, passwords: Arc<Passwords>) -> Self {
+    pub(super) fn new(call: &Call, inputs: Vec<Bytes>, shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::PLUGIN_HANDLES);
         Self {
-            clock,
+            clock: shared.clock.clone(),
             begun: Clock::system().monotonic(),
             storage: Shelf::new(call.storage.clone()),
             keys: Shelf::new(call.keys.clone()),
             writes: Writes::default(),
             spent: Spent::default(),
             log: Log::new(call.bounds.log_bytes, inputs),
-            passwords,
+            shared,
+            meter,
             table,
             usage: Usage::new(call.bounds.memory),
             acted: false,
+            slow_keys: 0,
+            trapped: None,
+            requests: 0,
             call: call.clone(),
         }
     }
@@ -86,6 +109,21 @@ impl Sandbox {
             return Err(Fault::Limit("storage bytes"));
         }
         Ok(())
+    }
+}
+
+impl Sandbox {
+    /// Work of the host's that takes the longer the more it is given, and that nothing interrupts:
+    /// so much at once, and all of it counts.
+    pub(super) fn compute<T>(&self, given: usize, work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+        if given > limits::PLUGIN_CRYPTO_BYTES {
+            return Err(Stop::told("too-large", "at most 1 MiB at once"));
+        }
+        let done = self.meter.compute(work)?;
+        match self.meter.spent() > self.call.bounds.cpu {
+            true => Err(Fault::Limit("cpu").into()),
+            false => Ok(done),
+        }
     }
 }
 
@@ -176,5 +214,6 @@ impl ResourceLimiter for Usage {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.flush_log();
+        self.shared.tally.memory(self.usage.bytes);
     }
 }

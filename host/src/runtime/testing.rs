@@ -10,10 +10,12 @@ use crate::{
     clock::{Clock, Hand, Timestamp},
     ids::MountId,
     runtime::{
-        Bounds, Call, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
+        Bounds, Call, Egress, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
         imports::Passwords,
-        sandbox::Sandbox,
+        sandbox::{Sandbox, Shared},
+        stats::Tally,
         types::{Request, Response},
+        workers::Workers,
     },
     storage::Memory,
 };
@@ -87,7 +89,23 @@ const WORLD: &str = "package test:guest; world wasi {
     include coffer:plugin/secrets-engine@1.0.0;
     import wasi:clocks/monotonic-clock@0.2.6;
     import wasi:cli/exit@0.2.6;
+}
+world wasi-auth {
+    include coffer:plugin/auth-method@1.0.0;
+    import wasi:clocks/monotonic-clock@0.2.6;
 }";
+
+/// An auth method that refuses everybody, after `login`.
+pub(crate) fn auth(imports: &str, login: &str) -> Vec<u8> {
+    let steps = [("login", "i32 i32"), ("resume", "i32 i32 i32 i32"), ("refresh", "i32 i32")];
+    let exports = steps.map(|(name, params)| {
+        let body = if name == "login" { login } else { "" };
+        format!(
+            r#"(func (export "coffer:plugin/auth@1.0.0#{name}") (param {params}) (result i32) {body} (call $refuse))"#
+        )
+    });
+    world("wasi-auth", &format!("{imports} {COMMON} {REALLOC} {}", exports.join(" ")))
+}
 
 /// A world of the contract, or `wasi`: an engine that may import some of WASI.
 pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
@@ -99,7 +117,7 @@ pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
         resolve.push_str("wasi.wit", text).unwrap();
     }
     let own = resolve.push_str("world.wit", WORLD).unwrap();
-    let of = if world == "wasi" { own } else { package };
+    let of = if world.starts_with("wasi") { own } else { package };
     let world = resolve.select_world(&[of], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
@@ -108,11 +126,14 @@ pub(crate) fn world(world: &str, fields: &str) -> Vec<u8> {
 /// A runtime and one mount in a store of its own.
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
+    pub(crate) barrier: Barrier,
     pub(crate) view: View,
     pub(crate) call: Call,
     pub(crate) clock: Clock,
     pub(crate) hand: Hand,
     pub(crate) memory: Arc<Memory>,
+    /// Of sandboxes without a guest.
+    pub(crate) egress: Option<Egress>,
 }
 
 impl Bench {
@@ -132,12 +153,22 @@ impl Bench {
             keys: barrier.view(Prefix::Key(mount)),
             config: Arc::from(&b"{}"[..]),
             grant: Arc::new(Grant::default()),
+            credentials: Arc::default(),
             // Generous where a busy machine would matter.
             bounds: Bounds { wall: Duration::from_secs(20), ..Bounds::default() },
             passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 }.into(),
             read_only: false,
         };
-        Self { runtime: Runtime::new(clock.clone(), options).unwrap(), view, call, clock, hand, memory }
+        Self {
+            runtime: Runtime::new(clock.clone(), options).unwrap(),
+            barrier,
+            view,
+            call,
+            clock,
+            hand,
+            memory,
+            egress: None,
+        }
     }
 
     pub(crate) async fn compile(&self, wasm: Vec<u8>) -> Plugin {
@@ -147,7 +178,14 @@ impl Bench {
     /// The host's side of one call, with no guest.
     pub(in crate::runtime) fn sandbox(&self, inputs: &[&str]) -> Sandbox {
         let inputs = inputs.iter().map(|text| text.as_bytes().to_vec().into()).collect();
-        Sandbox::new(&self.call, inputs, self.clock.clone(), Arc::new(Passwords::new(2)))
+        let shared = Shared {
+            clock: self.clock.clone(),
+            passwords: Arc::new(Passwords::new(2)),
+            makers: Arc::new(Workers::new(1)),
+            egress: self.egress.clone(),
+            tally: Tally::default(),
+        };
+        Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
     }
 
     /// Calls `handle` once.

@@ -188,7 +188,8 @@ on_both_stores! {
         bench.find(&children[5].access).await.unwrap();
         assert!(matches!(bench.find(&children[3].access).await, Err(Error::Unknown)));
         parent = children.pop().unwrap();
-        bench.child_of(&parent, |new| new.per_user = per_user).await.unwrap();
+        let refused = bench.child_of(&parent, |new| new.per_user = per_user).await;
+        assert!(matches!(refused, Err(Error::TooMany)), "nothing has come of a child that could make room");
         bench.find(&parent.access).await.unwrap();
     }
 

@@ -5,19 +5,23 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-};
+use redis::{Cmd, ErrorKind, PushKind, RedisError, ServerErrorKind, Value};
 
-use super::{Answer, Error, Options, Script, Target};
+use super::{
+    Answer, Error, Options, Script,
+    connection::{Connection, meaning},
+    sentinel::Address,
+    target::{Kind, Target},
+};
 use crate::limits;
 
 pub(super) struct Live {
-    connection: MultiplexedConnection,
+    connection: Connection,
     /// It is of no more use; the next caller makes another.
     pub(super) broken: Arc<AtomicBool>,
     missed: AtomicU32,
+    /// Where sentinels said that the primary is.
+    address: Option<Address>,
 }
 
 impl Live {
@@ -25,47 +29,60 @@ impl Live {
     pub(super) async fn connect(target: &Target, options: &Options) -> Result<Self, Error> {
         let broken = Arc::new(AtomicBool::new(false));
         let told = broken.clone();
-        let hear = move |push: PushInfo| -> Result<(), redis::aio::SendError> {
+        let hear = move |push: redis::PushInfo| {
             if push.kind == PushKind::Disconnection {
                 told.store(true, Ordering::Release);
             }
-            Ok(())
         };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(limits::REDIS_CONNECT))
-            .set_response_timeout(None)
-            .set_push_sender(hear);
-        let made = target.client().get_multiplexed_async_connection_with_config(&config).await;
-        let connection = made.map_err(|error| away(&error))?;
-        let live = Self { connection, broken, missed: AtomicU32::new(0) };
-        live.is_primary().await?;
-        live.evicts_nothing(options).await?;
+        let (connection, address) = open(target, hear).await?;
+        let live = Self { connection, broken, missed: AtomicU32::new(0), address };
+        live.is_fit(options).await?;
         Ok(live)
     }
 
     pub(super) async fn command(&self, parts: &[&[u8]]) -> Result<Answer, Error> {
-        let mut command = Cmd::new();
-        parts.iter().for_each(|part| {
-            command.arg(*part);
-        });
-        self.send(&command).await.map_err(|error| self.judge(&error))
+        self.send(&command(parts)).await.map_err(|error| self.judge(&error))
     }
 
     pub(super) async fn script(&self, script: &Script, key: &str, arguments: &[&[u8]]) -> Result<Answer, Error> {
-        let mut call = Cmd::new();
-        call.arg("EVALSHA").arg(script.hash()).arg(1).arg(key);
-        arguments.iter().for_each(|argument| {
-            call.arg(*argument);
-        });
-        match self.send(&call).await {
-            // It was restarted, or its scripts were flushed.
+        let call = |how: &str, what: &str| {
+            let mut call = Cmd::new();
+            call.arg(how).arg(what).arg(1).arg(key);
+            arguments.iter().for_each(|argument| {
+                call.arg(*argument);
+            });
+            call
+        };
+        match self.send(&call("EVALSHA", script.hash())).await {
+            // It was restarted, or its scripts were flushed. This one is remembered from now on.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.command(&[b"SCRIPT", b"LOAD", script.source().as_bytes()]).await?;
-                self.send(&call).await
+                self.send(&call("EVAL", script.source())).await
             }
             other => other,
         }
         .map_err(|error| self.judge(&error))
+    }
+
+    /// Still the primary, and still what we can use? An answer that says no ends this connection.
+    pub(super) async fn look(&self, target: &Target, options: &Options) -> Result<(), Error> {
+        if let (Kind::Sentinel(sentinels), Some(ours)) = (&target.kind, &self.address)
+            && let Ok(named) = sentinels.primary().await
+            && named != *ours
+        {
+            self.broken.store(true, Ordering::Release);
+            return Err(Error::Away("the sentinels have made another one the primary".to_owned()));
+        }
+        match tokio::time::timeout(limits::REDIS_WAIT, self.is_fit(options)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                self.broken.store(true, Ordering::Release);
+                Err(error)
+            }
+            Err(_) => {
+                self.missed();
+                Ok(())
+            }
+        }
     }
 
     /// An answer did not come in time.
@@ -76,7 +93,7 @@ impl Live {
     }
 
     async fn send(&self, command: &Cmd) -> Result<Answer, RedisError> {
-        let value = self.connection.clone().send_packed_command(command).await?.extract_error()?;
+        let value = self.connection.send(command).await?;
         self.missed.store(0, Ordering::Release);
         Ok(answer(value))
     }
@@ -84,42 +101,79 @@ impl Live {
     /// What an error means for the connection, and for the caller.
     fn judge(&self, error: &RedisError) -> Error {
         use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly};
-        if error.code() == Some("WRONGTYPE") {
-            return Error::Foreign;
-        }
         let demoted = matches!(error.kind(), ErrorKind::Server(ReadOnly | BusyLoading | MasterDown | ClusterDown));
-        if demoted || error.is_io_error() || error.is_unrecoverable_error() {
-            self.broken.store(true, Ordering::Release);
+        match demoted || error.is_io_error() || error.is_unrecoverable_error() {
+            // The crate looks after the connections to the nodes; what it cannot mend we begin anew.
+            true if self.connection.is_cluster() => self.missed(),
+            true => self.broken.store(true, Ordering::Release),
+            false => {}
         }
-        away(error)
+        meaning(error)
     }
 
-    async fn is_primary(&self) -> Result<(), Error> {
-        match self.command(&[b"ROLE"]).await? {
-            Answer::List(role) if role.first() == Some(&Answer::Bytes(b"master".to_vec())) => Ok(()),
-            _ => Err(Error::Away("it is not the primary".to_owned())),
+    async fn is_fit(&self, options: &Options) -> Result<(), Error> {
+        if !self.connection.is_cluster() {
+            match self.command(&[b"ROLE"]).await? {
+                Answer::List(role) if role.first() == Some(&Answer::Bytes(b"master".to_vec())) => {}
+                _ => return Err(Error::Away("it is not the primary".to_owned())),
+            }
         }
+        self.evicts_nothing(options).await
     }
 
     /// A Redis that evicts would log people out, silently and at random.
     async fn evicts_nothing(&self, options: &Options) -> Result<(), Error> {
-        let told = match self.command(&[b"INFO", b"memory"]).await {
-            Ok(Answer::Bytes(info)) => String::from_utf8_lossy(&info).into_owned(),
-            _ => String::new(),
+        let told = match self.connection.send_to_primaries(&command(&[b"INFO", b"memory"])).await {
+            Ok(told) => told.into_iter().map(answer).collect(),
+            // Not told, as far as it says.
+            Err(error) if matches!(error.code(), Some("NOPERM" | "ERR")) => vec![Answer::Nil],
+            // The others serve on without the one that is away; it is looked at when it is back.
+            Err(_) if self.connection.is_cluster() => return Ok(()),
+            Err(error) => return Err(self.judge(&error)),
         };
-        match told.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(str::trim) {
-            Some("noeviction") => Ok(()),
-            Some(_) => Err(Error::Unusable("its maxmemory-policy must be noeviction".to_owned())),
-            None if options.assume_noeviction => Ok(()),
-            None => Err(Error::Unusable(
-                "it does not tell its maxmemory-policy: see to it that it is noeviction, and set assume_noeviction"
-                    .to_owned(),
-            )),
-        }
+        told.iter().try_for_each(|told| {
+            let told = match told {
+                Answer::Bytes(info) => String::from_utf8_lossy(info),
+                _ => "".into(),
+            };
+            match told.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(str::trim) {
+                Some("noeviction") => Ok(()),
+                Some(_) => Err(Error::Unusable("its maxmemory-policy must be noeviction".to_owned())),
+                None if options.assume_noeviction => Ok(()),
+                None => Err(Error::Unusable(
+                    "it does not tell its maxmemory-policy: see to it that it is noeviction, and set assume_noeviction"
+                        .to_owned(),
+                )),
+            }
+        })
     }
 }
 
-fn answer(value: Value) -> Answer {
+/// To the server that answers for all, and where sentinels said it is.
+pub(super) async fn open(
+    target: &Target,
+    hear: impl Fn(redis::PushInfo) + Send + Sync + 'static,
+) -> Result<(Connection, Option<Address>), Error> {
+    match &target.kind {
+        Kind::Single(client) => Ok((Connection::one(client, target.near_only, hear).await?, None)),
+        Kind::Sentinel(sentinels) => {
+            let primary = sentinels.primary().await?;
+            let client = sentinels.client(&primary)?;
+            Ok((Connection::one(&client, target.near_only, hear).await?, Some(primary)))
+        }
+        Kind::Cluster { client, .. } => Ok((Connection::cluster(client).await?, None)),
+    }
+}
+
+pub(super) fn command(parts: &[&[u8]]) -> Cmd {
+    let mut command = Cmd::new();
+    parts.iter().for_each(|part| {
+        command.arg(*part);
+    });
+    command
+}
+
+pub(super) fn answer(value: Value) -> Answer {
     match value {
         Value::Nil => Answer::Nil,
         Value::Int(number) => Answer::Int(number),
@@ -127,18 +181,11 @@ fn answer(value: Value) -> Answer {
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Answer::Bytes(text.into_bytes()),
         Value::Okay => Answer::Bytes(b"OK".to_vec()),
         Value::Array(values) | Value::Set(values) => Answer::List(values.into_iter().map(answer).collect()),
+        Value::Map(pairs) => {
+            Answer::List(pairs.into_iter().flat_map(|(key, value)| [answer(key), answer(value)]).collect())
+        }
         Value::Boolean(yes) => Answer::Int(yes.into()),
         // Nothing that we ask is answered so.
         _ => Answer::Nil,
-    }
-}
-
-/// Only the kind of an error: its text may quote what was sent.
-fn away(error: &RedisError) -> Error {
-    match (error.kind(), error.code()) {
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
-            Error::Unusable("it refuses the name or password of its URL".to_owned())
-        }
-        (_, code) => Error::Away(code.unwrap_or_else(|| error.category()).to_owned()),
     }
 }

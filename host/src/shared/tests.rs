@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     Answer, Error, Link, Options, Script,
-    testing::{Server, link, options, until_open, until_there},
+    testing::{Papers, Server, free_port, link, options, until_open, until_there},
 };
 
 fn text(text: &str) -> Answer {
@@ -101,10 +101,26 @@ async fn in_the_clear_only_on_this_machine() {
         let Err(Error::Unusable(why)) = Link::open(far, options("test")).await else { panic!("{far}") };
         assert!(why.contains("allow_plaintext") && !why.contains("horse"));
     }
-    for wrong in ["http://127.0.0.1", "redis+sentinel://127.0.0.1", "rediss://127.0.0.1/#insecure", "", "127.0.0.1"] {
+    for wrong in [
+        "http://127.0.0.1",
+        "redis+sentinel://127.0.0.1",
+        "redis+sentinel://127.0.0.1/?service=",
+        "redis+sentinel://127.0.0.1/?service=s&sentinel_pasword=horse",
+        "redis+sentinel://127.0.0.1,192.0.2.1/?service=s",
+        "rediss+sentinel://127.0.0.1/?service=s#insecure",
+        "redis+cluster://127.0.0.1,192.0.2.1",
+        "redis+cluster://127.0.0.1/3",
+        "redis+cluster://127.0.0.1,/",
+        "redis+cluster://",
+        "redis+other://127.0.0.1",
+        "http+cluster://127.0.0.1",
+        "rediss://127.0.0.1/#insecure",
+        "",
+        "127.0.0.1",
+    ] {
         assert!(matches!(Link::open(wrong, options("test")).await, Err(Error::Unusable(_))), "{wrong}");
     }
-    for namespace in ["", "a{b}", "a b", "A"] {
+    for namespace in ["", "a{b}", "a b", "a*"] {
         assert!(matches!(Link::open("redis://127.0.0.1", options(namespace)).await, Err(Error::Unusable(_))));
     }
 }
@@ -119,29 +135,21 @@ async fn a_unix_socket_is_a_redis_too() {
 #[tokio::test]
 async fn a_certificate_is_checked() {
     let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port().to_string();
-    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
-    let _server = Server::start(&[
-        "--tls-port",
-        &port,
-        "--tls-cert-file",
-        cert,
-        "--tls-key-file",
-        key,
-        "--tls-auth-clients",
-        "no",
-    ]);
-    let url = format!("rediss://127.0.0.1:{port}");
-    let trust = |pem: String| Options { root_certificates: Some(pem.into_bytes()), ..options("test") };
-    let link = until_open(&url, trust(made.cert.pem())).await.unwrap();
+    let papers = Papers::make(folder.path(), &["localhost"]);
+    let port = free_port();
+    let arguments = papers.arguments(port);
+    let _server = Server::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let url = |host: &str| format!("rediss://{host}:{port}");
+    let trust = |pem: &str| Options { root_certificates: Some(pem.as_bytes().to_vec()), ..options("test") };
+    let authority = std::fs::read_to_string(&papers.authority).unwrap();
+    let link = until_open(&url("localhost"), trust(&authority)).await.unwrap();
     assert_eq!(link.command(&[b"PING"]).await.unwrap(), text("PONG"));
-    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    assert!(Link::open(&url, trust(other.cert.pem())).await.is_err());
-    assert!(Link::open(&url, trust("junk".to_owned())).await.is_err());
+    let refused = Link::open(&url("127.0.0.1"), trust(&authority)).await;
+    assert!(refused.is_err(), "it is nobody of that name");
+    let other = Papers::make(folder.path(), &["localhost"]);
+    let other = std::fs::read_to_string(&other.authority).unwrap();
+    assert!(Link::open(&url("localhost"), trust(&other)).await.is_err());
+    assert!(Link::open(&url("localhost"), trust("junk")).await.is_err());
 }
 
 /// Between a link and its Redis: swallows what comes when told to, on the connections of then.

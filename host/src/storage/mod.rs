@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 
 mod bounds;
 mod error;
+mod examine;
 mod failure;
 mod memory;
 mod migrations;
@@ -30,6 +31,7 @@ mod kill;
 mod measure;
 
 pub use error::Error;
+pub use examine::examine;
 pub use memory::Memory;
 pub use open::open;
 

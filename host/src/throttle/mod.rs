@@ -11,7 +11,8 @@
 //! now with probability `n / limits::THROTTLE_BUCKETS`, and is slowed with it, except from where
 //! it has logged in lately; a block shares with one that is over its limit likewise. Where
 //! several nodes share counters, each waits for its own guesses only: as many right logins of one
-//! name at one moment as there may be failures, spread over nodes, can be refused.
+//! name at one moment as there may be failures, spread over nodes, can be refused. In memory the
+//! counts, and from where a name has logged in, are forgotten at a restart.
 
 mod error;
 mod guess;

@@ -16,8 +16,10 @@ use super::store::{Kind, Place};
 type Key = (Kind, u32);
 
 /// Lanes, and how many stand in each: one that nobody stands in is forgotten.
+type Lanes = HashMap<Key, (Arc<Lane>, usize)>;
+
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<Key, (Arc<Lane>, usize)>>>);
+pub(super) struct Turns(Arc<Mutex<Lanes>>);
 
 #[derive(Debug, Default)]
 struct Lane {
@@ -58,7 +60,7 @@ impl Turns {
         Turn { turns: self.clone(), key, lane: lane.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Arc<Lane>, usize)>> {
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,5 +1,5 @@
 use super::common::is_common;
-use super::{Counter, Error, RolePath, UserPath, Users, credential, refused};
+use super::{Counter, Error, Refusal, RolePath, UserPath, Users, credential, refused};
 use crate::{
     barrier::{Writes, layout::Prefix},
     directory::{self, Kind, User},
@@ -78,7 +78,7 @@ impl Users {
                 return Ok(user);
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// The root token ends with the first admin, if `user` is to be that; in dev it lives its day.

@@ -95,7 +95,7 @@ impl Users {
                 false => break,
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// A credential of one's own. A password is not one of them: changing that takes the current one.
@@ -119,7 +119,7 @@ impl Users {
                 false => break,
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// Takes a credential of somebody else away, and the sessions that may have been begun by it.
@@ -144,7 +144,7 @@ impl Users {
                 return Ok(());
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// The same of one's own. The session that does it lives on.
@@ -166,7 +166,7 @@ impl Users {
                 return Ok(());
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// The mount, if its plugin keeps credentials.

@@ -1,4 +1,4 @@
-use super::{Counter, Error, UserPath, Users};
+use super::{Counter, Error, Refusal, UserPath, Users};
 use crate::{
     barrier::Writes,
     ids::{RequestId, Username},
@@ -22,6 +22,6 @@ impl Users {
                 return Ok(user.username);
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 }

@@ -1,4 +1,4 @@
-use crate::{barrier, directory, mount, problem::Problem, session};
+use crate::{barrier, directory, mount, problem::Problem, session, throttle};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,9 +13,8 @@ pub enum Error {
     NotFound(&'static str),
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Others changed the same things all the while.
-    #[error("too many changes at once")]
-    Busy,
+    #[error(transparent)]
+    Throttle(#[from] throttle::Error),
     #[error(transparent)]
     Mount(#[from] mount::Error),
     #[error(transparent)]
@@ -36,6 +35,9 @@ pub enum Refusal {
     InUse(&'static str),
     #[error("there are too many {0}")]
     TooMany(&'static str),
+    /// Others changed the same things all the while.
+    #[error("too many changes at once")]
+    Busy,
 }
 
 impl Error {

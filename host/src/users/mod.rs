@@ -42,6 +42,7 @@ use crate::{
     security::Security,
     sensitive::Secret,
     session::Sessions,
+    throttle::Throttle,
 };
 
 /// The use case: a cheap handle.
@@ -57,6 +58,7 @@ pub struct Users {
     policies: Policies,
     security: Security,
     sessions: Sessions,
+    throttle: Throttle,
     dev: bool,
 }
 
@@ -113,15 +115,16 @@ pub struct Parts {
     pub policies: Policies,
     pub security: Security,
     pub sessions: Sessions,
+    pub throttle: Throttle,
     /// A dev store: the root token outlives the first admin.
     pub dev: bool,
 }
 
 impl Users {
     pub fn new(parts: Parts) -> Self {
-        let Parts { audit, barrier, clock, directory, documents, fence, mounts, policies, security, sessions, dev } =
-            parts;
-        Self { audit, barrier, clock, directory, documents, fence, mounts, policies, security, sessions, dev }
+        let Parts { audit, barrier, clock, directory, documents, fence, mounts, .. } = parts;
+        let Parts { policies, security, sessions, throttle, dev, .. } = parts;
+        Self { audit, barrier, clock, directory, documents, fence, mounts, policies, security, sessions, throttle, dev }
     }
 
     /// Those whom the caller may list one by one, in byte order of their names, and where to go on.

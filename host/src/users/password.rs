@@ -1,7 +1,9 @@
+use std::net::IpAddr;
+
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Counter, Error, PasswordPath, Users, credential, refused};
+use super::{Counter, Error, PasswordPath, Refusal, Users, credential, refused};
 use crate::{
     barrier::{self, Writes},
     directory::{Kind, User},
@@ -11,7 +13,8 @@ use crate::{
     policy::{Permit, Update},
     runtime::{self, Facts, types::Step},
     sensitive::Secret,
-    session::{EpochOf, Raised, Session},
+    session::{Raised, Session},
+    throttle::{self, Try},
 };
 
 /// Somebody's own new password, and the proof that it is theirs to change.
@@ -19,7 +22,14 @@ use crate::{
 pub struct OwnPassword {
     pub current: Secret<String>,
     pub new: Secret<String>,
+    /// Where it is asked from: the current password can be guessed here as at a login.
+    pub address: Option<IpAddr>,
     pub request: RequestId,
+}
+
+enum Proof {
+    Right,
+    Wrong,
 }
 
 impl Users {
@@ -27,37 +37,60 @@ impl Users {
     /// that one lives on.
     pub async fn change_own_password(&self, session: &Session, change: OwnPassword) -> Result<bool, Error> {
         let mount = self.passwords()?;
-        let wrong = || Error::invalid("/current", "invalid_value", "is not the password");
+        let user = self.directory.user(&session.user).await?.ok_or(Error::NotFound("username"))?;
+        let name = Some(user.username.as_str());
+        // Whoever holds somebody's session guesses no faster than whoever holds nothing.
+        let guess = self.throttle.begin(Try { realm: throttle::USERS, name, address: change.address }).await?;
+        let changed = self.changed_by_proof(session, (&mount, &change), guess.is_slowed()).await;
+        match &changed {
+            Ok((Proof::Right, _)) => guess.right().await,
+            Ok((Proof::Wrong, _)) => drop(guess),
+            Err(_) => guess.void().await,
+        }
+        changed?.1
+    }
+
+    /// Whether the current password was right, and what became of the change.
+    async fn changed_by_proof(
+        &self,
+        session: &Session,
+        (mount, change): (&Mount, &OwnPassword),
+        slowed: bool,
+    ) -> Result<(Proof, Result<bool, Error>), Error> {
+        let wrong = || Ok((Proof::Wrong, Err(Error::invalid("/current", "invalid_value", "is not the password"))));
         if change.current.reveal().len() > limits::PASSWORD_BYTES {
-            return Err(wrong());
+            return wrong();
         }
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
-            let mut attempt = self.about(&mount, &user, &change.request)?;
+            let mut attempt = self.about(mount, &user, &change.request)?;
             let subject = user.id.to_string();
             let verify = runtime::Verify { subject: subject.clone(), credential: credential(&change.current) };
             let proof = attempt.run(verify).await.map_err(|error| refused(error, "/current"))?;
-            if !proof.value {
-                return Err(wrong());
+            // Of a slowed name nothing is right, after the same work.
+            if !proof.value || slowed {
+                return wrong();
             }
             // After the proof: who does not know the password learns nothing of what it may be.
-            self.check_password("/new", &change.new, &user.username)?;
+            if let Err(error) = self.check_password("/new", &change.new, &user.username) {
+                return Ok((Proof::Right, Err(error)));
+            }
             writes.merge(proof.writes);
             let enroll = runtime::Enroll { subject, id: None, credential: credential(&change.new) };
             let outcome = attempt.run(enroll).await.map_err(|error| refused(error, "/new"))?;
             writes.merge(outcome.writes);
-            let raised = self.sessions.end_all(&mut writes, EpochOf::User(user.id.clone()));
+            let raised = self.end_all_of(&mut writes, &user);
             match self.barrier.commit(writes).await {
                 Ok(()) => {}
                 Err(barrier::Error::Conflict) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let kept = self.carry_over(session, &raised, (&mount, &user), &change).await;
+            let kept = self.carry_over(session, &raised, (mount, &user), change).await;
             self.fence.settle(&[Counter::Epochs]).await;
-            return Ok(kept);
+            return Ok((Proof::Right, Ok(kept)));
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// Somebody else's password. All of that user's sessions end.
@@ -86,7 +119,7 @@ impl Users {
                 return Ok(user.username);
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// Takes the session over the epoch that it raised. What its plugin would be asked at a renewal

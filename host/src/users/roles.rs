@@ -51,7 +51,7 @@ impl Users {
                 return Ok(role);
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// Only of a role that nobody has, that no policy names and that no mount gives: whoever made
@@ -77,7 +77,7 @@ impl Users {
                 return Ok(name.clone());
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     async fn who_uses(&self, role: &RoleName) -> Result<Option<&'static str>, Error> {

@@ -1,4 +1,4 @@
-use super::{Counter, Error, UserPath, Users};
+use super::{Counter, Error, Refusal, UserPath, Users};
 use crate::{
     barrier::Writes,
     directory::{Change, Kind, User},
@@ -34,7 +34,7 @@ impl Users {
                 return Ok(after);
             }
         }
-        Err(Error::Busy)
+        Err(Refusal::Busy.into())
     }
 
     /// Every session that the user has or, as a program, asked for.

@@ -190,7 +190,8 @@ pub struct OwnChange {
 
 impl OwnChange {
     pub fn by(self, caller: &Caller) -> OwnPassword {
-        OwnPassword { current: self.current, new: self.new, request: caller.client.request.clone() }
+        let (address, request) = (caller.client.address, caller.client.request.clone());
+        OwnPassword { current: self.current, new: self.new, address, request }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
         sandbox::{Sandbox, Stop},
     },
     bounded,
-    keys::Key,
+    key::Key,
     passwords,
     wit::crypto::Host,
 };
@@ -47,9 +47,11 @@ impl Host for Sandbox {
             "rsa-pkcs1v15-sha256" => &signature::RSA_PKCS1_2048_8192_SHA256,
             _ => return Err(Stop::told("unsupported", "no such scheme")),
         };
-        let key = signature::ParsedPublicKey::new(algorithm, &public_key);
-        let key = key.map_err(|_| Stop::told("invalid", "not a public key of this scheme"))?;
-        Ok(key.verify_sig(&message, &signature).is_ok())
+        self.compute(public_key.len() + message.len() + signature.len(), || {
+            let key = signature::ParsedPublicKey::new(algorithm, &public_key);
+            let key = key.map_err(|_| Stop::told("invalid", "not a public key of this scheme"))?;
+            Ok(key.verify_sig(&message, &signature).is_ok())
+        })
     }
 
     fn hash(&mut self, algorithm: String, data: Vec<u8>) -> Result<Vec<u8>, Stop> {
@@ -59,19 +61,19 @@ impl Host for Sandbox {
             "sha512" => &digest::SHA512,
             _ => return Err(Stop::told("unsupported", "no such hash")),
         };
-        Ok(digest::digest(algorithm, &data).as_ref().to_vec())
+        self.compute(data.len(), || Ok(digest::digest(algorithm, &data).as_ref().to_vec()))
     }
 
     async fn password_hash(&mut self, password: String) -> Result<String, Stop> {
         let password = Zeroizing::new(password);
         self.check_crypto("password-hash")?;
-        bounded(self.passwords.hash(password, self.call.passwords.present)).await?
+        bounded(self.shared.passwords.hash(password, self.call.passwords.present)).await?
     }
 
     async fn password_verify(&mut self, password: String, phc: Option<String>) -> Result<bool, Stop> {
         let password = Zeroizing::new(password);
         self.check_crypto("password-hash")?;
-        bounded(self.passwords.verify(password, phc.as_deref(), &self.call.passwords)).await?
+        bounded(self.shared.passwords.verify(password, phc.as_deref(), &self.call.passwords)).await?
     }
 
     fn password_outdated(&mut self, phc: String) -> wasmtime::Result<bool> {
@@ -79,7 +81,10 @@ impl Host for Sandbox {
     }
 
     fn constant_time_eq(&mut self, a: Vec<u8>, b: Vec<u8>) -> wasmtime::Result<bool> {
-        Ok(constant_time::verify_slices_are_equal(&a, &b).is_ok())
+        match a.len() <= limits::PLUGIN_CRYPTO_BYTES {
+            true => Ok(constant_time::verify_slices_are_equal(&a, &b).is_ok()),
+            false => Err(Fault::Limit("crypto input").into()),
+        }
     }
 
     fn random(&mut self, len: u32) -> wasmtime::Result<Vec<u8>> {

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 use super::{
-    super::{sandbox::Sandbox, types::Bytes},
+    super::{sandbox::Sandbox, stats::Line, types::Bytes},
     wit::{
         log::{Host, Level},
         types::Field,
@@ -141,12 +141,24 @@ impl Sandbox {
 
     fn write(&self, level: Level, text: &str, fields: &str) {
         let (mount, request) = (&self.call.facts.mount_path, &self.call.facts.request_id);
+        let (name, at) = (level_name(level), self.clock.now());
+        let all = if fields.is_empty() { text.to_owned() } else { format!("{text} {fields}") };
+        self.shared.tally.logged(Line { at, request: request.clone(), level: name, text: all });
         match level {
             Level::Debug => tracing::debug!(target: "coffer::plugin", mount, request, fields, "{text}"),
             Level::Info => tracing::info!(target: "coffer::plugin", mount, request, fields, "{text}"),
             Level::Warn => tracing::warn!(target: "coffer::plugin", mount, request, fields, "{text}"),
             Level::Error => tracing::error!(target: "coffer::plugin", mount, request, fields, "{text}"),
         }
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }
 

@@ -16,6 +16,7 @@ use crate::limits;
 
 mod crypto;
 mod facts;
+mod key;
 mod keys;
 mod log;
 mod outside;
@@ -26,7 +27,7 @@ mod storage;
 mod tests;
 mod wasi;
 
-pub use keys::Key;
+pub use key::Key;
 pub(super) use log::Log;
 pub(super) use passwords::Passwords;
 pub(super) use shelf::Shelf;

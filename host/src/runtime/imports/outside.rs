@@ -1,48 +1,94 @@
-//! Deeds outside of the server. Not yet: the gateway through which requests leave comes with the
-//! plugin platform, and so does the journal of intents. Until then every host is refused, one
-//! that the grant does not name as `denied`, any other as `unavailable`; and so is every intent.
+//! Deeds outside of the server: requests, which leave by `egress`, and intents. The journal of
+//! intents comes with leases; until then every intent is refused.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use zeroize::Zeroize;
 
 use super::{
     super::{
-        Fault,
+        Call, Fault,
+        egress::{Answer, Egress, Order, Refusal, Wanted},
         sandbox::{Sandbox, Stop},
     },
+    bounded,
     wit::{
         effects,
         http::{Host, Request, Response},
-        types::Error,
+        types::{Error, Field},
     },
 };
 use crate::limits;
 
 impl Host for Sandbox {
-    fn send(&mut self, request: Request) -> Result<Response, Stop> {
-        self.refuse(&request)
+    async fn send(&mut self, request: Request) -> Result<Response, Stop> {
+        let mut sent = self.send_all(vec![request]).await?;
+        let answer = sent.pop().ok_or_else(|| Fault::Limit("requests"))?;
+        answer.map(told).map_err(|refusal| Stop::told(refusal.code, refusal.message))
     }
 
-    fn send_many(&mut self, requests: Vec<Request>) -> wasmtime::Result<Vec<Result<Response, Error>>> {
-        if requests.len() > limits::PLUGIN_GET_MANY {
-            return Err(Fault::Limit("requests").into());
-        }
-        let refuse = |request| match self.refuse(request) {
-            Ok(response) => Ok(Ok(response)),
-            Err(Stop::Told(error)) => Ok(Err(error)),
-            Err(Stop::Halt(fault)) => Err(fault.into()),
-        };
-        requests.iter().map(refuse).collect()
+    async fn send_many(&mut self, requests: Vec<Request>) -> wasmtime::Result<Vec<Result<Response, Error>>> {
+        let sent = self.send_all(requests).await?;
+        Ok(sent.into_iter().map(|answer| answer.map(told).map_err(refused)).collect())
     }
 }
 
 impl Sandbox {
-    fn refuse(&self, request: &Request) -> Result<Response, Stop> {
-        let after_scheme = request.url.split_once("://").map_or("", |(_, rest)| rest);
-        let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or("");
-        let host = authority.rsplit('@').next().and_then(|host| host.split(':').next()).unwrap_or("");
-        match self.call.grant.http.iter().any(|granted| granted.host.eq_ignore_ascii_case(host)) {
-            true => Err(Stop::told("unavailable", "requests to other hosts are not offered yet")),
-            false => Err(Stop::told("denied", "the grant does not name this host")),
+    /// In the order asked for, side by side.
+    async fn send_all(&mut self, requests: Vec<Request>) -> Result<Vec<Result<Answer, Refusal>>, Fault> {
+        self.requests = self.requests.saturating_add(u32::try_from(requests.len()).unwrap_or(u32::MAX));
+        if self.requests > limits::EGRESS_REQUESTS {
+            return Err(Fault::Limit("requests"));
         }
+        let (call, egress, left, acted) = (&self.call, &self.shared.egress, self.left(), AtomicBool::new(false));
+        let sending = requests.into_iter().map(|request| send(egress.as_ref(), call, request, (left, &acted)));
+        let sent = bounded(stream::iter(sending).buffered(limits::EGRESS_SIDE_BY_SIDE).collect()).await;
+        self.acted |= acted.load(Relaxed);
+        sent
     }
+}
+
+async fn send(
+    egress: Option<&Egress>,
+    call: &Call,
+    request: Request,
+    (left, acted): (Duration, &AtomicBool),
+) -> Result<Answer, Refusal> {
+    let none = Refusal { code: "unavailable", message: "requests to other hosts are not offered here" };
+    let wanted = Wanted {
+        method: request.method,
+        url: request.url,
+        headers: request.headers.into_iter().map(|field| (field.name, field.value)).collect(),
+        body: request.body,
+        timeout: request.timeout_ms.map(|millis| Duration::from_millis(millis.into())),
+        credential: request.credential,
+    };
+    let mut order = Order {
+        mount: &call.facts.mount_path,
+        request: &call.facts.request_id,
+        grants: &call.grant.http,
+        credentials: &call.credentials,
+        wanted,
+        left,
+        acted,
+    };
+    let answer = egress.ok_or(none)?.send(&order).await;
+    order.wanted.body.zeroize();
+    answer
+}
+
+fn told(answer: Answer) -> Response {
+    let headers = answer.headers.into_iter().map(|(name, value)| Field { name, value }).collect();
+    Response { status: answer.status, headers, body: answer.body }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    let (code, message) = (refusal.code.to_owned(), refusal.message.to_owned());
+    Error { code, message, problems: Vec::new(), retry_after_ms: None }
 }
 
 impl effects::Host for Sandbox {

@@ -1,19 +1,16 @@
-use std::sync::Arc;
-
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, Version,
     password_hash::phc::{PasswordHash, Salt},
 };
 use aws_lc_rs::constant_time;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::super::{Argon2Cost, Fault, PasswordCosts, sandbox::Stop};
+use super::super::{Argon2Cost, Fault, PasswordCosts, sandbox::Stop, workers::Workers};
 use crate::{ids, limits};
 
 /// Argon2id on the blocking pool. As many at once as there are processors: each takes its
 /// memory for as long as it runs, and a flood of logins must not take all.
-pub(in crate::runtime) struct Passwords(Arc<Semaphore>);
+pub(in crate::runtime) struct Passwords(Workers);
 
 /// What a hash must have cost to be looked at.
 const OUTPUT_BYTES: usize = 32;
@@ -21,7 +18,7 @@ const SALT_BYTES: usize = 16;
 
 impl Passwords {
     pub(in crate::runtime) fn new(at_once: usize) -> Self {
-        Self(Arc::new(Semaphore::new(at_once.max(1))))
+        Self(Workers::new(at_once))
     }
 
     /// A PHC string.
@@ -64,16 +61,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<T, Stop> {
-        // The semaphore is never closed, and the permit goes with the work: a call that is given
-        // up does not let another one in while its own hash is still being made.
-        let permit = self.0.clone().acquire_owned().await.map_err(|_| Fault::Busy)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        });
-        let done = done.await.map_err(|_| Fault::Trap("hashing a password failed".to_owned()))?;
-        done.map_err(|_| unreadable())
+        self.0.run(work).await?.map_err(|_| unreadable())
     }
 }
 

@@ -19,13 +19,15 @@ pub(in crate::runtime) struct Shelf {
     reads: BTreeMap<String, Option<Entry>>,
     /// Bytes held in `reads`.
     held: usize,
+    /// Moments at which it was read.
+    snapshots: usize,
 }
 
 pub(in crate::runtime) type Entry = Stored<Zeroizing<Vec<u8>>>;
 
 impl Shelf {
     pub(in crate::runtime) fn new(view: View) -> Self {
-        Self { view, reads: BTreeMap::new(), held: 0 }
+        Self { view, reads: BTreeMap::new(), held: 0, snapshots: 0 }
     }
 
     pub(super) fn view(&self) -> &View {
@@ -49,6 +51,7 @@ impl Shelf {
         missing.sort_unstable();
         missing.dedup();
         if !missing.is_empty() {
+            self.snapshots += 1;
             let found = bounded(self.view.get_many(&missing)).await?.map_err(Fault::Store)?;
             for (key, entry) in missing.into_iter().zip(found) {
                 self.held += key.len() + entry.as_ref().map_or(0, |entry| entry.value.len());
@@ -65,6 +68,10 @@ impl Shelf {
         Ok(keys.iter().map(|key| tell(key.as_ref())).collect())
     }
 
+    pub(in crate::runtime) fn snapshots(&self) -> usize {
+        self.snapshots
+    }
+
     /// Makes `writes` rest on everything that was read, found or not.
     pub(in crate::runtime) fn expect_reads(&self, writes: &mut Writes) {
         for (key, read) in &self.reads {
@@ -74,6 +81,9 @@ impl Shelf {
 
     /// Would the same reads be told the same now?
     pub(in crate::runtime) async fn is_stale(&self) -> Result<bool, Fault> {
+        if self.reads.is_empty() {
+            return Ok(false);
+        }
         let keys: Vec<&String> = self.reads.keys().collect();
         let found = bounded(self.view.get_many(&keys)).await?.map_err(Fault::Store)?;
         let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.version);

@@ -1,43 +1,73 @@
-//! `cargo test -p coffer --lib runtime::tests::bench -- --ignored --nocapture`, with the path of
-//! a component in `COFFER_BENCH_PLUGIN` to measure another guest.
+//! `make bench`, or `cargo test -p coffer --lib runtime::tests::bench -- --ignored --nocapture`, with
+//! the path of a component in `COFFER_BENCH_PLUGIN` to measure another guest.
 
 use std::{io::Write, time::Duration};
 
 use crate::{
+    catalog,
     clock::Clock,
     runtime::{
-        Check, Options,
+        Cache, Check, Options, Runtime, Stats,
         testing::{Bench, engine},
     },
 };
 
 const CALLS: u32 = 20_000;
 
-/// `check` of a plugin that does nothing, in a fresh sandbox each time.
+fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
+
+/// `check` of a plugin that does next to nothing, in a fresh sandbox each time.
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn an_empty_call_takes_this_long() {
-    let clock = Clock::system();
-    let wasm = match std::env::var_os("COFFER_BENCH_PLUGIN") {
-        Some(path) => std::fs::read(path).unwrap(),
-        None => engine("", "", "(call $ok)"),
-    };
-    let begun = clock.monotonic();
+    let mut guests = vec![("a guest without a language".to_owned(), engine("", "", "(call $ok)"))];
+    guests.extend(catalog::shipped().iter().map(|(name, wasm)| (format!("{name}, in Rust"), wasm.to_vec())));
+    if let Some(path) = std::env::var_os("COFFER_BENCH_PLUGIN") {
+        guests = vec![(path.to_string_lossy().into_owned(), std::fs::read(path).unwrap())];
+    }
+    for (name, wasm) in guests {
+        measure(&name, &wasm).await;
+    }
+}
+
+async fn measure(name: &str, wasm: &[u8]) {
+    let (clock, folder) = (Clock::system(), tempfile::tempdir().unwrap());
     let bench = Bench::with(Options::default());
-    let started = clock.monotonic() - begun;
+    let cache = Cache::new(folder.path().to_owned(), bench.barrier.clone(), bench.clock.clone());
     let begun = clock.monotonic();
-    let plugin = bench.compile(wasm).await;
-    let compiled = clock.monotonic() - begun;
+    let runtime = Runtime::with(bench.clock.clone(), Options::default(), Some(cache), None).unwrap();
+    let started = clock.monotonic() - begun;
+    let mut compiled = Vec::new();
+    for _ in 0..2 {
+        let begun = clock.monotonic();
+        runtime.compile(wasm.into()).await.unwrap();
+        compiled.push(clock.monotonic() - begun);
+    }
+    let plugin = runtime.compile(wasm.into()).await.unwrap();
     for _ in 0..1000 {
         plugin.call(Check, &bench.call).await.unwrap();
     }
-    let (begun, busy) = (clock.monotonic(), processor_time());
+    let (plugin, busy) = (plugin.apart(), processor_time());
+    let mut each = Vec::new();
     for _ in 0..CALLS {
+        let begun = clock.monotonic();
         plugin.call(Check, &bench.call).await.unwrap();
+        each.push(clock.monotonic() - begun);
     }
-    let (each, busy) = ((clock.monotonic() - begun) / CALLS, (processor_time() - busy) / CALLS);
-    let told = format!("started in {started:?}, compiled in {compiled:?}, a call takes {each:?}, of it busy {busy:?}");
-    writeln!(std::io::stderr(), "{told}").unwrap();
+    each.sort_unstable();
+    let (median, most) = (each[each.len() / 2], each[each.len() * 99 / 100]);
+    let busy = (processor_time() - busy) / CALLS;
+    let Stats { time, .. } = plugin.stats();
+    let [queue, instantiate, guest, host] =
+        [time.queue, time.instantiate, time.guest, time.host].map(|span| span / CALLS);
+    let [first, again] = [compiled[0], compiled[1]];
+    tell(&format!("{name}: started in {started:.1?}, compiled in {first:.1?}, found compiled in {again:.1?}"));
+    tell(&format!(
+        "  a call: {median:.1?} in the median, 99 % within {most:.1?}, {busy:.1?} of a processor\n  on average: \
+         queue {queue:.1?}, instantiate {instantiate:.1?}, guest {guest:.1?}, host {host:.1?}"
+    ));
 }
 
 /// Of this thread, user and system, in ticks of 10 ms: on a busy machine it says more than a

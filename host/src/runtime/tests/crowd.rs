@@ -1,13 +1,14 @@
 //! Many calls at once.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::hostile::sleeper;
+use super::hostile::{SLEEP, sleeper};
 use crate::runtime::{
-    Fault, Options,
-    testing::{Bench, engine},
+    Call, Fault, Login, Options, Outcome, Plugin,
+    testing::{Bench, auth, engine},
+    types::Step,
 };
 
 #[tokio::test]
@@ -64,4 +65,69 @@ async fn a_plugin_outlives_the_handle_of_its_runtime_and_the_ticker_goes_with_th
     drop(runtime);
     let ended = plugin.call(crate::runtime::testing::request("read", "a", ""), &call).await;
     assert!(matches!(ended, Err(Fault::Limit("cpu"))));
+}
+
+/// Logs in from an address; a guest that sleeps does so for as long as the call may last.
+async fn login(plugin: &Plugin, call: &Call, from: &str) -> Result<Outcome<Step>, Fault> {
+    let mut call = call.clone();
+    call.facts.client_address = from.parse::<IpAddr>().ok();
+    plugin.call(Login { credentials: b"{}".to_vec().into() }, &call).await
+}
+
+#[tokio::test]
+async fn an_address_block_that_floods_a_login_keeps_nobody_else_out() {
+    let bench = Bench::with(Options { calls: 16, calls_each: 8, queue: 8, passwords: 1 });
+    // Sleeps only with a body longer than `{}`.
+    let sleep = "(if (i32.gt_u (local.get 1) (i32.const 2))
+        (then (call $block (call $subscribe (i64.const 600000000000)))))";
+    let plugin = bench.compile(auth(SLEEP, sleep)).await;
+    let attack = |i: usize| {
+        let mut call = bench.call.clone();
+        call.facts.client_address = format!("2001:db8:0:7::{i}").parse().ok();
+        let plugin = &plugin;
+        async move { plugin.call(Login { credentials: b"{\"a\":1}".to_vec().into() }, &call).await }
+    };
+    let mut flood = Box::pin(join_all((1..=100).map(|i| {
+        let attack = attack(i);
+        async move {
+            match attack.await {
+                Err(Fault::Busy) => 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    })));
+    // Two run and two wait in the block's own queue; the rest are told at once.
+    let others = async {
+        for i in 0..50 {
+            let ended = login(&plugin, &bench.call, &format!("192.0.2.{i}")).await;
+            assert!(matches!(ended, Err(Fault::Refused(_))), "{ended:?}");
+        }
+        let neighbour = login(&plugin, &bench.call, "2001:db8:0:8::1").await;
+        assert!(matches!(neighbour, Err(Fault::Refused(_))), "{neighbour:?}");
+        assert_eq!(bench.runtime.calls_running(), 2);
+        assert_eq!(plugin.stats().ended["busy"], 96);
+        let same = login(&plugin, &bench.call, "2001:db8:0:7:ffff::1").await;
+        assert!(matches!(same, Err(Fault::Busy)), "{same:?}");
+        // The server's own work has no address, and waits for nobody.
+        assert!(matches!(login(&plugin, &bench.call, "").await, Err(Fault::Refused(_))));
+    };
+    tokio::select! {
+        biased;
+        _ = &mut flood => panic!("they sleep"),
+        () = others => {}
+    }
+    drop(flood);
+    assert_eq!((bench.runtime.calls_running(), plugin.blocks_known()), (0, 0));
+    let again = login(&plugin, &bench.call, "2001:db8:0:7::1").await;
+    assert!(matches!(again, Err(Fault::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_block_may_have_all_of_an_engine() {
+    let bench = Bench::with(Options { calls: 8, calls_each: 4, queue: 0, passwords: 1 });
+    let mut bench = bench;
+    bench.call.facts.client_address = "192.0.2.1".parse().ok();
+    let plugin = bench.compile(sleeper(50)).await;
+    let ended = join_all((0..4).map(|_| bench.run(&plugin, "a"))).await;
+    assert!(ended.iter().all(Result::is_ok), "{ended:?}");
 }

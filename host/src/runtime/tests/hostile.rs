@@ -165,7 +165,7 @@ async fn a_write_in_a_call_that_may_only_read_cannot_be_hidden() {
     assert!(fault_in(&bench, wasm).await.starts_with("Invalid"));
 }
 
-const SLEEP: &str = r#"
+pub(super) const SLEEP: &str = r#"
     (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $subscribe (param i64) (result i32)))
     (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
 

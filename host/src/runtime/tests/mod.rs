@@ -1,6 +1,9 @@
 mod bench;
+mod broken;
 mod crowd;
 mod hostile;
 mod plain;
 mod refused;
 mod shipped;
+mod stats;
+mod torn;

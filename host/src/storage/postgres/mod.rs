@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod connect;
+pub(super) mod examine;
 mod statements;
 #[cfg(test)]
 mod tests;

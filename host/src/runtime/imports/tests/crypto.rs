@@ -13,9 +13,10 @@ use super::{
 
 fn bench() -> Bench {
     let mut bench = Bench::new();
-    let names =
-        ["password-hash", "aes256-gcm", "aes256-gcm-siv", "chacha20-poly1305", "hmac-sha256", "ed25519", "ecdsa-p256"];
-    bench.call.grant = Arc::new(Grant { crypto: names.map(str::to_owned).into(), ..Grant::default() });
+    let names = ["password-hash", "aes256-gcm", "aes256-gcm-siv", "chacha20-poly1305", "hmac-sha256"];
+    let pairs = ["ed25519", "ecdsa-p256", "rsa-2048", "rsa-3072", "rsa-4096"];
+    let crypto = names.iter().chain(&pairs).map(|name| (*name).to_owned()).collect();
+    bench.call.grant = Arc::new(Grant { crypto, ..Grant::default() });
     bench
 }
 
@@ -184,4 +185,69 @@ async fn hashes_are_those_that_everybody_makes() {
     let (one, other) = (sandbox.random(600).unwrap(), sandbox.random(600).unwrap());
     assert!(one.len() == 600 && one != other);
     assert!(sandbox.random(1 << 20).is_err());
+}
+
+#[tokio::test]
+async fn rsa_signs_in_both_paddings_and_neither_passes_for_the_other() {
+    let mut bench = bench();
+    bench.call.bounds.cpu = std::time::Duration::from_secs(10);
+    let mut sandbox = bench.sandbox(&[]);
+    for (algorithm, bytes) in [("rsa-2048", 256), ("rsa-3072", 384), ("rsa-4096", 512)] {
+        let key = key(&mut sandbox, algorithm).await;
+        let public = sandbox.public_key(again(&key)).unwrap();
+        for (scheme, other) in [("rsa-pss-sha256", "rsa-pkcs1v15-sha256"), ("rsa-pkcs1v15-sha256", "rsa-pss-sha256")] {
+            let signature = sandbox.sign(again(&key), b"m".to_vec(), scheme.into()).unwrap();
+            assert_eq!(signature.len(), bytes);
+            for (message, scheme, good) in [(b"m", scheme, true), (b"n", scheme, false), (b"m", other, false)] {
+                let (message, signature) = (message.to_vec(), signature.clone());
+                let verified = sandbox.verify(again(&key), message.clone(), signature.clone(), scheme.into());
+                assert_eq!(verified.unwrap(), good, "{scheme}");
+                let verified = sandbox.verify_with(public.clone(), message, signature, scheme.into());
+                assert_eq!(verified.unwrap(), good, "{scheme}");
+            }
+        }
+        assert_eq!(told(sandbox.sign(again(&key), vec![], "ed25519".into())), "unsupported");
+        assert_eq!(told(sandbox.encrypt(again(&key), vec![], vec![])), "unsupported");
+        assert_eq!(sandbox.algorithm(again(&key)).unwrap(), algorithm);
+    }
+    let ed25519 = key(&mut sandbox, "ed25519").await;
+    assert_eq!(told(sandbox.sign(again(&ed25519), vec![], "rsa-pss-sha256".into())), "unsupported");
+    bench.view.commit(std::mem::take(&mut sandbox.writes)).await.unwrap();
+    let opened = bench.sandbox(&[]).open_key("rsa-3072".into(), None).await;
+    assert!(opened.is_ok());
+}
+
+#[tokio::test]
+async fn a_call_makes_a_few_rsa_keys_and_no_more() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    sandbox.create_key("k".into(), "rsa-2048".into()).await.unwrap();
+    for version in 2..=4 {
+        assert_eq!(sandbox.rotate_key("k".into()).await.unwrap(), version);
+    }
+    assert!(matches!(halted(sandbox.rotate_key("k".into()).await), Fault::Limit("slow keys")));
+}
+
+#[tokio::test]
+async fn what_is_computed_at_once_is_bounded_and_all_of_it_counts() {
+    let mut bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let (mib, more) = (vec![7; 1 << 20], vec![7; (1 << 20) + 1]);
+    let (aes, mac) = (key(&mut sandbox, "aes256-gcm").await, key(&mut sandbox, "hmac-sha256").await);
+    let ed25519 = key(&mut sandbox, "ed25519").await;
+    assert_eq!(told(sandbox.hash("sha256".into(), more.clone())), "too-large");
+    assert_eq!(told(sandbox.hmac(again(&mac), more.clone())), "too-large");
+    assert_eq!(told(sandbox.encrypt(again(&aes), more.clone(), vec![])), "too-large");
+    assert_eq!(told(sandbox.decrypt(again(&aes), vec![0; more.len() + 28], vec![])), "too-large");
+    assert_eq!(told(sandbox.sign(again(&ed25519), more.clone(), "ed25519".into())), "too-large");
+    assert_eq!(told(sandbox.verify(again(&ed25519), more.clone(), vec![], "ed25519".into())), "too-large");
+    assert_eq!(told(sandbox.verify_with(vec![], more.clone(), vec![], "ed25519".into())), "too-large");
+    assert!(sandbox.constant_time_eq(more, vec![]).is_err());
+    let sealed = sandbox.encrypt(again(&aes), mib.clone(), vec![]).unwrap();
+    assert_eq!(sandbox.decrypt(again(&aes), sealed, vec![]).unwrap(), mib, "at the bound it goes both ways");
+
+    bench.call.bounds.cpu = std::time::Duration::from_millis(20);
+    let mut sandbox = bench.sandbox(&[]);
+    let mut hashes = (0..10_000).map(|_| sandbox.hash("sha512".into(), mib.clone()));
+    assert!(matches!(halted(hashes.find(Result::is_err).unwrap()), Fault::Limit("cpu")));
 }

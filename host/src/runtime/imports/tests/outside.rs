@@ -2,7 +2,11 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{
     super::{
-        super::{Fault, Grant, HostGrant, testing::Bench},
+        super::{
+            Fault, Grant, HostGrant,
+            egress::{Deed, Egress, Options, Trail, Unrecorded},
+            testing::Bench,
+        },
         wit::{
             context, effects,
             http::{self, Host},
@@ -22,19 +26,39 @@ fn request(url: &str) -> http::Request {
     }
 }
 
-#[tokio::test]
-async fn every_host_is_refused_and_one_that_is_not_granted_as_denied() {
-    let mut bench = Bench::new();
-    let granted = HostGrant { host: "api.example".to_owned(), port: 443 };
-    bench.call.grant = Arc::new(Grant { http: vec![granted], ..Grant::default() });
-    let mut sandbox = bench.sandbox(&[]);
-    assert_eq!(told(sandbox.send(request("https://API.example/x"))), "unavailable");
-    for url in ["https://other.example/", "https://api.example@other.example/", "nonsense", ""] {
-        assert_eq!(told(sandbox.send(request(url))), "denied", "{url}");
+struct Unread;
+
+#[async_trait::async_trait]
+impl Trail for Unread {
+    async fn record(&self, _deed: &Deed<'_>) -> Result<(), Unrecorded> {
+        Ok(())
     }
-    let answers = sandbox.send_many(vec![request("https://api.example"), request("x")]).unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_granted_is_denied_and_without_a_gateway_there_is_none() {
+    let mut bench = Bench::new();
+    let granted = HostGrant { host: "api.example".to_owned(), port: 443, ..HostGrant::default() };
+    bench.call.grant = Arc::new(Grant { http: vec![granted], ..Grant::default() });
+    assert_eq!(told(bench.sandbox(&[]).send(request("https://API.example/x")).await), "unavailable");
+    bench.egress = Some(Egress::new(Options::default(), Arc::new(Unread)));
+    let mut sandbox = bench.sandbox(&[]);
+    assert_eq!(told(sandbox.send(request("https://other.example/")).await), "denied");
+    for url in ["https://api.example@other.example/", "nonsense", ""] {
+        assert_eq!(told(sandbox.send(request(url)).await), "invalid", "{url}");
+    }
+    let answers = sandbox.send_many(vec![request("https://x.example"), request("x")]).await.unwrap();
     let codes: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_err().code).collect();
-    assert_eq!(codes, ["unavailable", "denied"]);
+    assert_eq!(codes, ["denied", "invalid"]);
+    assert!(!sandbox.acted);
+}
+
+#[tokio::test]
+async fn a_call_sends_so_many_requests_and_no_more() {
+    let bench = Bench::new();
+    let mut sandbox = bench.sandbox(&[]);
+    assert!(sandbox.send_many((0..32).map(|_| request("x")).collect()).await.is_ok());
+    assert!(matches!(halted(sandbox.send(request("x")).await), Fault::Limit("requests")));
 }
 
 #[tokio::test]

@@ -1,0 +1,54 @@
+//! Requests of plugins: what they never reach here, and how they get into the trail.
+
+use std::fs;
+
+use async_trait::async_trait;
+
+use super::Error;
+use crate::{
+    audit::{Audit, Phase, Record},
+    config::{Config, SessionStore, Url},
+    ids::RequestId,
+    runtime::egress::{Deed, Egress, Options, Stage, Trail, Unrecorded},
+};
+
+pub(super) fn open(config: &Config, audit: &Audit) -> Result<Egress, Error> {
+    let mut services: Vec<_> = services(&config.storage.url, 5432).collect();
+    if let SessionStore::Redis(url) = &config.sessions.store {
+        let is_sentinel = url.scheme().is_some_and(|scheme| scheme.ends_with("+sentinel"));
+        services.extend(self::services(url, if is_sentinel { 26379 } else { 6379 }));
+    }
+    let unreadable = |error: std::io::Error| Error::Plugins(format!("plugins.ca cannot be read: {error}"));
+    let options = Options {
+        loopback: config.dev.is_some(),
+        listeners: config.listener.addresses.iter().map(std::net::SocketAddr::port).collect(),
+        services,
+        extra_ca: config.plugins.ca.as_ref().map(fs::read).transpose().map_err(unreadable)?,
+    };
+    Ok(Egress::new(options, std::sync::Arc::new(Recorded(audit.clone()))))
+}
+
+/// Where it listens, by its URL; a file does not.
+fn services(url: &Url, port: u16) -> impl Iterator<Item = (String, u16)> {
+    let named = url.hosts().filter(|(host, _)| !host.is_empty());
+    named.map(move |(host, own)| (host.to_owned(), own.unwrap_or(port)))
+}
+
+struct Recorded(Audit);
+
+#[async_trait]
+impl Trail for Recorded {
+    async fn record(&self, deed: &Deed<'_>) -> Result<(), Unrecorded> {
+        let mut record = Record::new(Phase::Work, "plugin.http");
+        record.request = RequestId::parse(deed.request).ok();
+        record.resource = Some(format!("{}/{}", deed.mount, deed.to));
+        record.action = Some(deed.method.to_owned());
+        record.values.extend(deed.credential.map(|name| ("credential".to_owned(), name.to_owned())));
+        match deed.stage {
+            Stage::Begun => {}
+            Stage::Answered(status) => record.status = Some(status),
+            Stage::Failed(why) => record.cause = Some(why.to_owned()),
+        }
+        self.0.record(record).await.map_err(|_| Unrecorded)
+    }
+}

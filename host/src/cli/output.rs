@@ -1,0 +1,233 @@
+//! What goes to standard output: the answer, as a table for people or in a form for programs.
+
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{Failure, yaml};
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct Shape {
+    /// How the answer is written; `table`, or `raw` with --field
+    #[arg(short, long, value_enum, value_name = "FORMAT", global = true)]
+    output: Option<Format>,
+    /// Only this member of the answer: its name, names with dots between them, or a JSON pointer
+    #[arg(long, value_name = "NAME", global = true)]
+    field: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Yaml,
+    Raw,
+}
+
+/// The columns of a list, and which member of the answer it is.
+pub struct Columns {
+    pub list: &'static str,
+    pub names: &'static [&'static str],
+}
+
+impl Shape {
+    pub fn format(&self) -> Format {
+        self.output.unwrap_or(if self.field.is_some() { Format::Raw } else { Format::Table })
+    }
+
+    pub fn is_table(&self) -> bool {
+        self.field.is_none() && self.format() == Format::Table
+    }
+
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    /// A table has a line for each member, any other form has the answer as it is.
+    pub fn show(&self, answer: &Value) -> Result<(), Failure> {
+        match &self.field {
+            Some(field) => self.write(pick(answer, field)?, &members),
+            None => self.write(answer, &members),
+        }
+    }
+
+    /// A table has a line for each entry, and `raw` the first column of it.
+    pub fn list(&self, answer: &Value, columns: &Columns) -> Result<(), Failure> {
+        if self.field.is_some() {
+            return self.show(answer);
+        }
+        let rows = answer[columns.list].as_array().map(Vec::as_slice).unwrap_or_default();
+        if self.format() == Format::Raw {
+            let first = |row: &Value| columns.names.first().map_or_else(String::new, |name| text(&row[*name]));
+            return raw(&rows.iter().map(|row| first(row) + "\n").collect::<String>());
+        }
+        self.write(answer, &|_| listed(rows, columns.names))
+    }
+
+    /// One value, whatever --field says: it has been picked already.
+    pub fn value(&self, value: &Value) -> Result<(), Failure> {
+        self.write(value, &members)
+    }
+
+    fn write(&self, value: &Value, table: &dyn Fn(&Value) -> String) -> Result<(), Failure> {
+        match self.format() {
+            Format::Table => put(&table(value)),
+            Format::Json => put(&(serde_json::to_string_pretty(value).map_err(io::Error::from)? + "\n")),
+            Format::Yaml => put(&yaml::text(value)),
+            Format::Raw => raw(&text(value)),
+        }
+    }
+}
+
+/// To the byte, for programs; at a terminal nothing that steers it, and an end to the last line.
+pub fn raw(text: &str) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        false => put(text),
+        true => {
+            let shown: Vec<_> = text.lines().map(plain).collect();
+            put(&(shown.join("\n") + "\n"))
+        }
+    }
+}
+
+pub fn put(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from)
+}
+
+/// A member: by its name, by names with dots between them, or by a JSON pointer.
+pub fn pick<'a>(answer: &'a Value, field: &str) -> Result<&'a Value, Failure> {
+    let found = match field.starts_with('/') {
+        true => answer.pointer(field),
+        false => answer.get(field).or_else(|| {
+            field.split('.').try_fold(answer, |at, name| match at {
+                Value::Array(list) => list.get(name.parse::<usize>().ok()?),
+                at => at.get(name),
+            })
+        }),
+    };
+    found.ok_or_else(|| Failure::Usage(format!("there is no {field} in the answer; it has: {}", names(answer))))
+}
+
+fn names(value: &Value) -> String {
+    let names = value.as_object().map(|members| members.keys().map(String::as_str).collect::<Vec<_>>());
+    names.unwrap_or_default().join(", ")
+}
+
+/// One value, as it stands in a table or in `raw`.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// What steers a terminal, or hides what is there, is spelled out: names and values are other people's.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !text.contains(steers) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::new(), |mut shown, c| {
+            match c {
+                '\t' => shown.push('\t'),
+                c if steers(c) => shown.extend(c.escape_default()),
+                c => shown.push(c),
+            }
+            shown
+        })
+        .into()
+}
+
+/// With ANSI colours, unless `NO_COLOR` says otherwise (no-color.org) or the terminal has none.
+pub fn styled(text: &str, style: &str, terminal: bool) -> String {
+    let says = |name: &str, what: fn(&str) -> bool| std::env::var(name).is_ok_and(|value| what(&value));
+    match terminal && !says("NO_COLOR", |value| !value.is_empty()) && !says("TERM", |term| term == "dumb") {
+        true => format!("\x1b[{style}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
+/// `name  value`, a line each; of a list each entry has one.
+fn members(value: &Value) -> String {
+    let Value::Object(members) = value else { return plain(&text(value)).into_owned() + "\n" };
+    let mut rows = Vec::new();
+    for (name, value) in members {
+        match value {
+            Value::Array(list) if list.iter().all(|entry| !entry.is_object() && !entry.is_array()) => {
+                let names = std::iter::once(name.as_str()).chain(std::iter::repeat(""));
+                rows.extend(names.zip(list).map(|(name, entry)| vec![name.to_owned(), text(entry)]));
+            }
+            value => rows.push(vec![name.clone(), text(value)]),
+        }
+    }
+    aligned(&rows, false)
+}
+
+fn listed(rows: &[Value], columns: &[&str]) -> String {
+    let mut lines = vec![columns.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>()];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|name| text(&row[*name])).collect()));
+    aligned(&lines, true)
+}
+
+fn aligned(rows: &[Vec<String>], with_heading: bool) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut shown = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let blanks = width - cell.width() + 2;
+            let _ = write!(line, "{cell}{:blanks$}", "");
+        }
+        let line = line.trim_end();
+        let heading = with_heading && number == 0;
+        shown += &if heading { styled(line, "1", io::stdout().is_terminal()) } else { line.to_owned() };
+        shown.push('\n');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_by_name_by_path_and_by_pointer() {
+        let answer = json!({"data": {"a.b": 1, "list": [{"x": 2}]}, "x.y": 3});
+        for (field, found) in [("x.y", 3), ("data.list.0.x", 2), ("/data/a.b", 1), ("/data/list/0/x", 2)] {
+            assert_eq!(pick(&answer, field).unwrap(), &json!(found), "{field}");
+        }
+        for none in ["", "y", "data.a", "/y", "data.list.1", "data.list.x"] {
+            assert!(matches!(pick(&answer, none), Err(Failure::Usage(_))), "{none}");
+        }
+    }
+
+    #[test]
+    fn columns_stand_below_each_other_in_every_script() {
+        let rows = [json!({"name": "ключ", "n": 1}), json!({"name": "秘密", "n": null})];
+        assert_eq!(listed(&rows, &["name", "n"]), "NAME  N\nключ  1\n秘密\n");
+        assert_eq!(members(&json!({"shares": ["a", "b"], "token": "t"})), "shares  a\n        b\ntoken   t\n");
+    }
+
+    #[test]
+    fn nothing_in_a_table_steers_the_terminal() {
+        let shown = members(&json!({"a\u{1b}[2J": "x\u{1b}]0;title\u{7}\n\u{202e}y"}));
+        assert_eq!(shown, "a\\u{1b}[2J  x\\u{1b}]0;title\\u{7}\\n\\u{202e}y\n");
+    }
+}

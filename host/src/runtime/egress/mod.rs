@@ -1,0 +1,231 @@
+//! How requests of plugins leave: to the hosts that a grant names, and to no other.
+//!
+//! A URL is read once, and what was read is what is compared with the grant, resolved, connected
+//! to and sent. The name is resolved once; its addresses are checked; the connection goes to one
+//! of those. No redirect is followed, no proxy of the environment used, and no connection kept:
+//! what one mount may reach, another may not. Credentials are put in here, after the guest.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use rustls::ClientConfig;
+use tokio::sync::Semaphore;
+
+use crate::limits;
+
+mod address;
+mod connect;
+mod credential;
+mod exchange;
+mod grant;
+mod resolve;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use credential::{Credential, Credentials, Place};
+pub use grant::HostGrant;
+pub use resolve::Resolve;
+
+use resolve::System;
+use target::Target;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Egress(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    trail: Arc<dyn Trail>,
+    resolver: Box<dyn Resolve>,
+    /// Made with the first request: reading the system's certificates takes a while.
+    tls: OnceLock<Arc<ClientConfig>>,
+    at_once: Semaphore,
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Loopback is like any private address: in a dev server only.
+    pub loopback: bool,
+    /// What this server listens on, whichever of its own addresses it is reached by.
+    pub listeners: Vec<u16>,
+    /// Its database and its Redis: host and port.
+    pub services: Vec<(String, u16)>,
+    /// PEM, beside the system's certificates.
+    pub extra_ca: Option<Vec<u8>>,
+}
+
+/// Where every request is written down, before it is sent and after.
+#[async_trait]
+pub trait Trail: Send + Sync {
+    /// Returns when it is kept. Otherwise nothing is sent, and no answer told.
+    async fn record(&self, deed: &Deed<'_>) -> Result<(), Unrecorded>;
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Unrecorded;
+
+#[derive(Clone, Debug)]
+pub struct Deed<'a> {
+    pub mount: &'a str,
+    /// The request that led to it, if one did.
+    pub request: &'a str,
+    pub method: &'a str,
+    /// `host:port`; empty if the URL names none.
+    pub to: String,
+    /// Name of the credential that goes with it.
+    pub credential: Option<&'a str>,
+    pub stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// It is about to be sent.
+    Begun,
+    /// With this status.
+    Answered(u16),
+    /// Why not, in words of ours.
+    Failed(&'static str),
+}
+
+/// What a guest wants sent, and what its mount may do.
+pub(super) struct Order<'a> {
+    pub(super) mount: &'a str,
+    pub(super) request: &'a str,
+    pub(super) grants: &'a [HostGrant],
+    pub(super) credentials: &'a Credentials,
+    pub(super) wanted: Wanted,
+    /// What is left of the call.
+    pub(super) left: Duration,
+    /// Set before anything is sent that may change something.
+    pub(super) acted: &'a AtomicBool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) credential: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A code of the contract, and words of ours: never what a resolver or a peer has said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    pub(super) message: &'static str,
+}
+
+pub(super) const fn refusal(code: &'static str, message: &'static str) -> Refusal {
+    Refusal { code, message }
+}
+
+const SLOW: Refusal = refusal("unavailable", "the host did not answer in time");
+
+impl Egress {
+    pub fn new(options: Options, trail: Arc<dyn Trail>) -> Self {
+        Self::with(options, trail, Box::new(System))
+    }
+
+    pub fn with(options: Options, trail: Arc<dyn Trail>, resolver: Box<dyn Resolve>) -> Self {
+        let at_once = Semaphore::new(limits::EGRESS_AT_ONCE);
+        Self(Arc::new(Inner { options, trail, resolver, tls: OnceLock::new(), at_once }))
+    }
+
+    pub(super) async fn send(&self, order: &Order<'_>) -> Result<Answer, Refusal> {
+        let target = Target::parse(&order.wanted.url);
+        let to = target.as_ref().map_or_else(|_| String::new(), Target::to_string);
+        let mut deed = Deed {
+            mount: order.mount,
+            request: order.request,
+            method: known_method(&order.wanted.method).unwrap_or("other"),
+            to,
+            credential: None,
+            stage: Stage::Begun,
+        };
+        let ended = match target {
+            Ok(target) => self.permitted(order, &target, &mut deed).await,
+            Err(refusal) => Err(refusal),
+        };
+        deed.stage = match &ended {
+            Ok(answer) => Stage::Answered(answer.status),
+            Err(refusal) => Stage::Failed(refusal.message),
+        };
+        self.record(&deed).await?;
+        ended
+    }
+
+    async fn permitted<'a>(
+        &self,
+        order: &'a Order<'_>,
+        target: &Target,
+        deed: &mut Deed<'a>,
+    ) -> Result<Answer, Refusal> {
+        let networks = networks(order.grants, target).ok_or(refusal("denied", "the grant does not name this host"))?;
+        let request = exchange::request(&order.wanted, target, order.credentials)?;
+        deed.credential = order.wanted.credential.as_deref();
+        let wait = order.wanted.timeout.unwrap_or(limits::EGRESS_WAIT).min(limits::EGRESS_WAIT).min(order.left);
+        let work = async {
+            let _room = self.0.at_once.acquire().await.map_err(|_| SLOW)?;
+            let stream = self.connect(target, &networks).await?;
+            self.record(deed).await?;
+            if !matches!(order.wanted.method.as_str(), "GET" | "HEAD") {
+                order.acted.store(true, Relaxed);
+            }
+            exchange::exchange(stream, request).await
+        };
+        let answer = tokio::time::timeout(wait, work).await.map_err(|_| SLOW)??;
+        match &order.wanted.credential {
+            Some(name) => order.credentials.keep_secret(name, answer),
+            None => Ok(answer),
+        }
+    }
+
+    async fn record(&self, deed: &Deed<'_>) -> Result<(), Refusal> {
+        let kept = self.0.trail.record(deed).await;
+        kept.map_err(|Unrecorded| refusal("unavailable", "the request cannot be recorded"))
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, Refusal> {
+        if let Some(tls) = self.0.tls.get() {
+            return Ok(tls.clone());
+        }
+        let tls = tls::config(self.0.options.extra_ca.as_deref())?;
+        Ok(self.0.tls.get_or_init(|| tls).clone())
+    }
+}
+
+/// Private networks that come with a host; none at all if no grant names it.
+fn networks(grants: &[HostGrant], target: &Target) -> Option<Vec<IpNet>> {
+    let naming: Vec<&HostGrant> = grants.iter().filter(|grant| grant.matches(target)).collect();
+    (!naming.is_empty()).then(|| naming.iter().flat_map(|grant| grant.networks.iter().copied()).collect())
+}
+
+/// Those that a plugin may use; also what the trail says in place of whatever it wrote.
+pub(super) fn known_method(method: &str) -> Option<&'static str> {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].into_iter().find(|known| *known == method)
+}

@@ -1,0 +1,96 @@
+//! One call in a sandbox of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use wasmtime::{Store, UpdateDeadline};
+
+use super::{
+    Call, Failure, Fault, Input, Outcome, Plugin, breaker::Pass, fault::stopped, imports::Shelf, invoke::Guest,
+    meter::Meter, sandbox::Sandbox, stats::Timing, types::Bytes,
+};
+use crate::{barrier::Writes, limits};
+
+/// How a call is watched.
+type Watch<'a, 'b> = (Pass<'a>, &'b mut Timing<'a>, Arc<Meter>);
+
+impl Plugin {
+    pub(super) async fn run<I: Input>(
+        &self,
+        input: I,
+        call: &Call,
+        (pass, timing, meter): Watch<'_, '_>,
+    ) -> Result<Outcome<I::Answer>, Failure> {
+        let mut store = self.store(call, input.secrets(), &meter);
+        let _ticking = self.code.runtime.ticker.run();
+        let answer = meter.measure(self.invoke(input, call, &mut store, (pass, timing))).await;
+        let mut sandbox = store.into_data();
+        let may_rerun = !sandbox.acted;
+        match answer {
+            Ok(value) => {
+                let mut writes = if I::WRITES { std::mem::take(&mut sandbox.writes) } else { Writes::default() };
+                // Nothing will be committed, so nothing would notice.
+                if writes.is_empty() && is_torn(&sandbox.storage, &sandbox.keys).await? {
+                    return Err(Failure { fault: Fault::Busy, stale: true, may_rerun, trapped: None });
+                }
+                if I::WRITES {
+                    sandbox.storage.expect_reads(&mut writes);
+                    sandbox.keys.expect_reads(&mut writes);
+                }
+                Ok(Outcome { value, writes, may_rerun })
+            }
+            Err(fault) => {
+                let stale = is_stale(&sandbox.storage, &sandbox.keys).await.unwrap_or(false);
+                Err(Failure { fault, stale, may_rerun, trapped: sandbox.trapped.take() })
+            }
+        }
+    }
+
+    async fn invoke<I: Input>(
+        &self,
+        input: I,
+        call: &Call,
+        store: &mut Store<Sandbox>,
+        (pass, timing): (Pass<'_>, &mut Timing<'_>),
+    ) -> Result<I::Answer, Fault> {
+        let instance = match self.code.pre.instantiate_async(&mut *store).await {
+            Ok(instance) => instance,
+            Err(error) => {
+                pass.failed();
+                return Err(stopped(store, error));
+            }
+        };
+        pass.made();
+        timing.has_instance();
+        input.invoke(Guest { indices: &self.code.indices, instance, store, most: call.bounds.answer }).await
+    }
+
+    fn store(&self, call: &Call, secrets: Vec<Bytes>, meter: &Arc<Meter>) -> Store<Sandbox> {
+        let sandbox = Sandbox::new(call, secrets, self.seat.shared.clone(), meter.clone());
+        let mut store = Store::new(&self.code.runtime.engine, sandbox);
+        store.limiter(|sandbox| &mut sandbox.usage);
+        store.set_hostcall_fuel(limits::PLUGIN_HOSTCALL_BYTES);
+        store.set_max_component_handles(limits::PLUGIN_HANDLES);
+        store.set_epoch_deadline(1);
+        let (meter, budget) = (meter.clone(), call.bounds.cpu);
+        store.epoch_deadline_callback(move |_| look(&meter, budget));
+        store
+    }
+}
+
+/// Is something that was read no longer so?
+async fn is_stale(storage: &Shelf, keys: &Shelf) -> Result<bool, Fault> {
+    Ok(storage.is_stale().await? || keys.is_stale().await?)
+}
+
+/// Was it read at several moments, and may so be of a state that never was?
+async fn is_torn(storage: &Shelf, keys: &Shelf) -> Result<bool, Fault> {
+    Ok(storage.snapshots() + keys.snapshots() > 1 && is_stale(storage, keys).await?)
+}
+
+/// At every tick: has the guest had its share? If not, it lets others run and goes on.
+fn look(meter: &Meter, budget: Duration) -> wasmtime::Result<UpdateDeadline> {
+    match meter.spent() > budget {
+        true => Err(Fault::Limit("cpu").into()),
+        false => Ok(UpdateDeadline::Yield(1)),
+    }
+}

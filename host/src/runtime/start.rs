@@ -1,0 +1,108 @@
+use std::{fmt, sync::Arc};
+
+use tokio::sync::Semaphore;
+use wasmtime::{Engine, component::Linker};
+
+use super::{
+    Error, Plugin,
+    cache::Cache,
+    egress::Egress,
+    engine,
+    imports::{self, Passwords},
+    sandbox::Sandbox,
+    ticker::Ticker,
+    workers::Workers,
+};
+use crate::{clock::Clock, limits};
+
+/// How many calls there may be at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// In all.
+    pub calls: usize,
+    /// Of one plugin, or of one mount (see `Plugin::apart`).
+    pub calls_each: usize,
+    /// That wait for one of them.
+    pub queue: usize,
+    /// Password hashes at once.
+    pub passwords: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            calls: limits::PLUGIN_CALLS,
+            calls_each: limits::PLUGIN_CALLS / 2,
+            queue: limits::PLUGIN_QUEUE,
+            passwords: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<Sandbox>,
+    pub(super) ticker: Ticker,
+    pub(super) clock: Clock,
+    pub(super) options: Options,
+    /// Never more calls than the pool has room for.
+    pub(super) calls: Semaphore,
+    pub(super) passwords: Arc<Passwords>,
+    /// Makes keys that take long to make.
+    pub(super) makers: Arc<Workers>,
+    /// Where compiled code is kept, if anywhere.
+    pub(super) cache: Option<Cache>,
+    /// How requests of plugins leave, if at all.
+    pub(super) egress: Option<Egress>,
+    /// One compilation at a time: it takes all processors anyway.
+    compiling: Workers,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Keeps no compiled code, and lets no request out.
+    pub fn new(clock: Clock, options: Options) -> Result<Self, Error> {
+        Self::with(clock, options, None, None)
+    }
+
+    pub fn with(clock: Clock, options: Options, cache: Option<Cache>, egress: Option<Egress>) -> Result<Self, Error> {
+        let engine = engine::start(&options)?;
+        Ok(Self(Arc::new(Inner {
+            linker: imports::link(&engine)?,
+            ticker: Ticker::start(&engine)?,
+            calls: Semaphore::new(options.calls),
+            passwords: Arc::new(Passwords::new(options.passwords)),
+            makers: Arc::new(Workers::new(options.passwords / 2)),
+            compiling: Workers::new(1),
+            cache,
+            egress,
+            engine,
+            clock,
+            options,
+        })))
+    }
+
+    /// Compiles on a blocking thread, one component at a time; or finds it compiled already.
+    pub async fn compile(&self, wasm: Arc<[u8]>) -> Result<Plugin, Error> {
+        if wasm.len() > limits::UPLOAD_BYTES {
+            return Err(Error::TooLarge);
+        }
+        let runtime = self.clone();
+        let compiled = self.0.compiling.run(move || Plugin::new(&runtime, &wasm)).await;
+        compiled.map_err(|_| Error::Engine("compilation ended early".to_owned()))?
+    }
+
+    /// Calls that run now, and so take room in the pool.
+    pub fn calls_running(&self) -> usize {
+        self.0.options.calls.saturating_sub(self.0.calls.available_permits())
+    }
+}

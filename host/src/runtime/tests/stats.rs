@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+use crate::runtime::{
+    Fault,
+    testing::{Bench, engine, request},
+};
+
+#[tokio::test]
+async fn a_mount_tells_how_its_calls_went_and_where_a_trap_stood() {
+    let bench = Bench::new();
+    // Does as it is told: `0` works, `1` traps, `2` spins, `3` refuses.
+    let boom = "(func $boom (unreachable)) (func $outer (call $boom))";
+    let body = "(local.set $i (i32.load8_u (local.get $path)))
+        (if (i32.eq (local.get $i) (i32.const 49)) (then (call $outer)))
+        (if (i32.eq (local.get $i) (i32.const 50)) (then (loop $again (br $again))))
+        (if (i32.eq (local.get $i) (i32.const 51)) (then (return (call $refuse))))
+        (call $ok)";
+    let plugin = bench.compile(engine("", boom, body)).await;
+    for what in ["0", "0", "1", "2", "3"] {
+        let _: Result<_, Fault> = plugin.call(request("read", what, ""), &bench.call).await;
+    }
+    let stats = plugin.stats();
+    assert_eq!(stats.calls, 5);
+    assert_eq!(stats.ended.into_iter().collect::<Vec<_>>(), [("limit", 1), ("refused", 1), ("trap", 1)]);
+    assert_eq!(stats.traps.into_iter().collect::<Vec<_>>(), [("unreachable", 1)]);
+    assert_eq!(stats.limits.into_iter().collect::<Vec<_>>(), [("cpu", 1)]);
+    assert!(stats.memory >= 128 << 10, "{}", stats.memory);
+    let time = stats.time;
+    assert!(time.guest >= bench.call.bounds.cpu && !time.instantiate.is_zero(), "{time:?}");
+    assert!(time.host < time.guest && time.queue < Duration::from_secs(1), "{time:?}");
+    let [trap, limit] = &stats.failures[..] else { panic!("{:?}", stats.failures) };
+    assert_eq!((trap.request.as_str(), trap.export, trap.at), ("r1", "engine.handle", bench.clock.now()));
+    assert_eq!(trap.frames[..2], ["boom", "outer"], "{trap:?}");
+    assert!(trap.why.contains("unreachable") && limit.why.contains("cpu"));
+    assert_eq!(plugin.apart().stats(), Default::default());
+}
+
+#[tokio::test]
+async fn what_is_kept_of_failures_and_of_the_log_is_bounded() {
+    let bench = Bench::new();
+    let emit = r#"(import "coffer:plugin/log@1.0.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))"#;
+    let body = "(call $emit (i32.const 1) (local.get $body) (local.get $body-len) (i32.const 0) (i32.const 0))
+        (unreachable)";
+    let plugin = bench.compile(engine(emit, "", body)).await;
+    for _ in 0..100 {
+        let _: Result<_, Fault> = plugin.call(request("read", "a", r#"{"pin":"hunter22"}"#), &bench.call).await;
+    }
+    let stats = plugin.stats();
+    assert_eq!((stats.failures.len(), stats.log.len(), stats.traps["unreachable"]), (16, 64, 100));
+    assert_eq!(stats.log[0].text, r#"{"pin":"[secret]"}"#);
+    assert_eq!((stats.log[0].level, stats.log[0].request.as_str()), ("info", "r1"));
+}

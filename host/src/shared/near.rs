@@ -1,0 +1,40 @@
+//! What counts as this machine. A name may lead elsewhere, and so may a sentinel or a cluster that
+//! names its servers: so it is the address that is connected to which is looked at.
+
+use std::net::{IpAddr, SocketAddr};
+
+use redis::{ErrorKind, RedisError, RedisFuture, io::AsyncDNSResolver};
+
+/// Resolves names to loopback only.
+pub(super) struct Near;
+
+pub(super) fn is_near(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(is_loopback)
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+impl AsyncDNSResolver for Near {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+            match found.iter().all(|address| is_loopback(address.ip())) {
+                true => Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>),
+                false => Err(RedisError::from((ErrorKind::InvalidClientConfig, FAR))),
+            }
+        })
+    }
+}
+
+/// Ours, and nobody else's error.
+pub(super) fn is_far(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::InvalidClientConfig && error.to_string().contains(FAR)
+}
+
+const FAR: &str = "in the clear, and not on this machine";
