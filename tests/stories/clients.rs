@@ -157,6 +157,9 @@ async fn a_session_that_a_program_began_is_renewed_by_that_program_only() {
     by_another.expect_oauth(400, "invalid_grant");
     let call = anonymous.post("/token/renew", renewal);
     call.header("authorization", &basic(&id, &made["client_secret"])).await.expect(200);
+    // A child is its parent's: no program has a say.
+    let child = json!({ "grant_type": "session", "client_id": id, "client_secret": made["client_secret"] });
+    ada.post("/token/create", child).await.expect_type(400, "two_credentials");
     // One that nobody began asks for no program, and takes none.
     let renewal = json!({
         "refresh_token": ada.refresh_token(), "client_id": id, "client_secret": made["client_secret"],

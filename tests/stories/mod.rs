@@ -48,12 +48,12 @@ macro_rules! not_yet {
 
 mod access;
 mod audit;
-mod clients;
 mod cli;
 mod cli_api;
 mod cli_names;
 mod cli_run;
 mod cli_secrets;
+mod clients;
 mod credentials;
 mod doctor;
 mod fixtures;

@@ -91,7 +91,11 @@ impl Check for GitHub {
             return Err(Error::invalid("/base_url", "invalid_value", "must be https://host, without a path"));
         }
         if self.client_id.is_none() && (self.device_flow || !self.personal_tokens) {
-            return Err(Error::invalid("/client_id", "missing", "is required without personal tokens, and for devices"));
+            return Err(Error::invalid(
+                "/client_id",
+                "missing",
+                "is required without personal tokens, and for devices",
+            ));
         }
         if self.client_id.is_some() && self.client_secret.is_none() {
             return Err(Error::invalid("/client_secret", "missing", "is required with client_id"));
@@ -170,7 +174,8 @@ impl GitHub {
                 Ok(person.identity()?.with_internal(&kept)?.into())
             }
             person::Found::Sso(url) => {
-                let message = "An organisation wants this token authorised first: open the URL, then send the token again.";
+                let message =
+                    "An organisation wants this token authorised first: open the URL, then send the token again.";
                 let details = json!({ "message": message, "url": url, "member": "token" });
                 challenge("redirect", &details, 600, None, &Waiting::Sso)
             }

@@ -5,17 +5,13 @@ use coffer_plugin_sdk::{
     serde_json::{Map, Value},
 };
 use oauth2::{
-    AuthUrl, ClientId, DeviceAuthorizationUrl, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest,
-    HttpResponse, TokenUrl, basic::BasicClient, http,
+    AuthUrl, ClientId, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, TokenUrl,
+    basic::BasicClient, http,
 };
 
 use crate::{GitHub, api};
 
 pub type Client = BasicClient<EndpointSet, EndpointSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
-
-/// What the crate wants to know, though none of it is asked twice.
-#[expect(dead_code, reason = "names the shape of a client whose endpoints may be missing")]
-type Maybe = BasicClient<EndpointMaybeSet>;
 
 pub fn client(github: &GitHub) -> Result<Client> {
     let id = github.client_id.clone().ok_or_else(Error::denied)?;

@@ -151,6 +151,9 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     if let Some(name) = login.credentials.keys().next() {
         return Err(ApiError::at(Kind::UnknownMember, ["body".into(), crate::http::json::told(name)]));
     }
+    if login.program.is_some() {
+        return Err(ApiError::new(Kind::TwoCredentials));
+    }
     let caller = permitted::authenticated(&request.parts, app).await?;
     let trail = permitted::trail(&request.parts)?;
     let about = About { decision: Some("allowed: own".to_owned()), ..About::default() };
