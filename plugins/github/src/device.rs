@@ -24,7 +24,8 @@ pub fn begin(github: &GitHub) -> Result<Step> {
     if !github.device_flow {
         return Err(Error::denied());
     }
-    let asked = oauth::client(github)?.exchange_device_code().add_scope(Scope::new("read:org".to_owned()));
+    let client = oauth::client(github)?;
+    let asked = client.exchange_device_code().add_scope(Scope::new("read:org".to_owned()));
     let told = asked.request(&|request| oauth::send(request, None));
     let told: StandardDeviceAuthorizationResponse = told.map_err(|error| match error {
         RequestTokenError::Request(error) => error,
