@@ -1,7 +1,7 @@
 # What a newcomer types. Every target needs Rust (by rustup) and a C compiler; `test` also needs
 # Redis and PostgreSQL, and installs them where it may.
 
-.PHONY: help run test lint bench target
+.PHONY: help run test lint bench crowd target
 .DEFAULT_GOAL := help
 
 # The shipped plugins and their SDK. Built apart from the server: in one build with it, the
@@ -12,6 +12,7 @@ help:
 	@echo "make run    start a server to play with, on https://127.0.0.1:8200"
 	@echo "make test   every test, with a Redis and a PostgreSQL that are started and cleared away"
 	@echo "make lint   formatting and clippy, warnings are errors"
+	@echo "make crowd  500 clients and a one-time token at three servers, COFFER_ROUNDS rounds (1,000)"
 	@echo "make bench  throughput of a release build, printed"
 
 run: target
@@ -28,6 +29,9 @@ lint: target
 bench: target
 	@cargo test --release --lib runtime::tests::bench -- --ignored --nocapture
 	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 bench::
+
+crowd: target
+	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 stories::nodes_uses::
 
 # What the shipped plugins are compiled to.
 target:

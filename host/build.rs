@@ -32,7 +32,7 @@ const NOT_FOR_PLUGINS: &[&str] = &[
 ];
 
 fn main() {
-    if let Err(reason) = ship() {
+    if let Err(reason) = ship().and_then(|()| embed_sdk()) {
         println!("cargo::error={reason}");
         process::exit(1);
     }
@@ -57,6 +57,54 @@ fn ship() -> Result<(), Box<dyn Error>> {
     writeln!(table, "];")?;
     fs::write(out_dir()?.join("shipped.rs"), table)?;
     Ok(())
+}
+
+/// What `coffer plugin new` puts into a project: the SDK, so that it can be built apart from this
+/// workspace, and the contract that it is made from.
+fn embed_sdk() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    let mut files = Vec::new();
+    for folder in ["plugin-sdk/src", "wit/v1"] {
+        println!("cargo::rerun-if-changed={}", root.join(folder).display());
+        collect(&root.join(folder), &mut files)?;
+    }
+    files.sort();
+    let manifest = standalone(
+        &fs::read_to_string(root.join("plugin-sdk/Cargo.toml"))?,
+        &fs::read_to_string(root.join("Cargo.toml"))?,
+    )?;
+    let mut table = String::from("pub static FILES: &[(&str, &str)] = &[\n");
+    writeln!(table, "    (\"sdk/Cargo.toml\", {manifest:?}),")?;
+    for file in files {
+        let name = file.strip_prefix(&root)?.to_string_lossy().replace("plugin-sdk/", "sdk/");
+        writeln!(table, "    ({name:?}, include_str!({:?})),", file.display().to_string())?;
+    }
+    writeln!(table, "];")?;
+    fs::write(out_dir()?.join("sdk.rs"), table)?;
+    Ok(())
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { collect(&path, into)? } else { into.push(path) }
+    }
+    Ok(())
+}
+
+/// A manifest that inherits nothing: `x.workspace = true` becomes what the workspace says of `x`.
+fn standalone(manifest: &str, workspace: &str) -> Result<String, Box<dyn Error>> {
+    let of_workspace = |name: &str| {
+        workspace.lines().find(|line| line.split(['=', ' ']).next() == Some(name)).ok_or(format!("no {name}"))
+    };
+    let mut whole = String::new();
+    for line in manifest.lines().take_while(|line| *line != "[lints]") {
+        match line.strip_suffix(".workspace = true") {
+            Some(name) => writeln!(whole, "{}", of_workspace(name)?)?,
+            None => writeln!(whole, "{line}")?,
+        }
+    }
+    Ok(whole)
 }
 
 type Components = Vec<(&'static str, PathBuf)>;

@@ -17,7 +17,7 @@ const RANKS: &[&[&str]] = &[
     &["session"],
     &["policy"],
     &["lease"],
-    &["login", "users", "secrets", "settings", "operate"],
+    &["login", "users", "secrets", "settings", "plugins", "operate"],
     &["app"],
     &["http"],
     &["cli"],

@@ -34,6 +34,7 @@ pub mod policy;
 
 pub mod login;
 pub mod operate;
+pub mod plugins;
 pub mod secrets;
 pub mod settings;
 pub mod users;

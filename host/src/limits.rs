@@ -54,6 +54,17 @@ pub const REDIS_WAIT: Duration = Duration::from_millis(250);
 /// The fence: how often a node asks what has changed, and how old an answer may be.
 pub const FENCE_ASK: Duration = Duration::from_millis(250);
 pub const FENCE_STALE: Duration = Duration::from_secs(1);
+/// How long a change waits for other nodes: a little longer than they may use what they remember.
+pub const FENCE_SETTLE: Duration = Duration::from_millis(1100);
+/// How often whoever waits for them looks.
+pub const FENCE_LOOK: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 10 });
+/// How long an ask may be held up by what it writes.
+pub const FENCE_WRITE: Duration = Duration::from_millis(500);
+/// Nodes: how often each beats, for how long a beat holds, and after how long without a new one a
+/// node is struck off. `NODE_GONE` is more than `NODE_HELD` and `FENCE_STALE` together.
+pub const NODE_BEAT: Duration = Duration::from_secs(1);
+pub const NODE_HELD: Duration = Duration::from_secs(3);
+pub const NODE_GONE: Duration = Duration::from_secs(5);
 
 /// Audit: anonymous refusals that are recorded one by one, each second and node.
 pub const ANONYMOUS_RECORDS: u32 = 50;
@@ -228,6 +239,8 @@ pub const SESSION_DEVICE_BYTES: usize = 256;
 pub const SESSION_COPIES: u64 = 10_000;
 /// How long a row that says a session has ended outlives the session's natural end.
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than a family's own row those of its uses are kept.
+pub const USES_KEPT: Duration = Duration::from_secs(60);
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
 /// A manifest, and what a component may consist of.
@@ -237,6 +250,22 @@ pub const MANIFEST_ASKS: usize = 64;
 pub const COMPONENT_IMPORTS: usize = 64;
 pub const COMPONENT_EXPORTS: usize = 64;
 pub const COMPONENT_PARTS: usize = 64;
+/// Uploaded plugins in all, and the pieces in which one is stored.
+pub const PLUGINS: usize = 1000;
+pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
+/// Uploads that are read at a time: each takes its size in memory.
+pub const UPLOADS: usize = 2;
+/// Publishers that are trusted, and plugins that may not run.
+pub const PUBLISHERS: usize = 64;
+pub const DENIED_PLUGINS: usize = 1000;
+/// How long after an upgrade a mount goes back by itself if the new version fails, and how many
+/// principals it must have failed for. Only then may what it holds be migrated.
+pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);
+pub const ROLLBACK_PRINCIPALS: usize = 3;
+/// A node that migrates a mount says so anew within this time, or another takes over.
+pub const MIGRATION_CLAIM: Duration = Duration::from_secs(120);
+/// Calls of `migrate` in one sweep.
+pub const MIGRATION_STEPS: usize = 64;
 /// What a manifest may ask for at most, whatever server policy says.
 pub const PLUGIN_CPU: Duration = Duration::from_secs(10);
 pub const PLUGIN_WALL: Duration = Duration::from_secs(50);

@@ -24,13 +24,13 @@ pub struct Seen {
 /// What the clients of one server share: where it is (it may come back elsewhere) and what went over the wire.
 pub struct Link {
     at: RwLock<(reqwest::Client, String)>,
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
     pub seen: Mutex<Vec<Seen>>,
 }
 
 impl Link {
     pub fn new(http: reqwest::Client, url: String) -> Self {
-        Self { at: RwLock::new((http, url)), secrets: Secrets::default(), seen: Mutex::default() }
+        Self { at: RwLock::new((http, url)), secrets: Arc::default(), seen: Mutex::default() }
     }
 
     pub fn moved(&self, http: reqwest::Client, url: String) {
@@ -76,6 +76,11 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Self {
         self.link.secrets.add(token);
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same caller at another server.
+    pub fn through(&self, link: Arc<Link>) -> Self {
+        Self { link, ..self.clone() }
     }
 
     /// The same caller with the tokens of this answer.

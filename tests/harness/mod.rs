@@ -10,7 +10,10 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+mod guest;
 mod leaks;
+mod nodes;
+mod proxy;
 pub mod raw;
 #[allow(dead_code, reason = "the unit tests use other parts of it")]
 pub mod redis;
@@ -22,8 +25,12 @@ use std::time::Duration;
 
 pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
+pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
-pub use server::{Builder, Seal, Sessions, Storage, TestServer};
+pub use nodes::Nodes;
+pub use proxy::Way;
+pub use server::{Builder, Seal, Sessions, Shared, Storage, TestServer};
+pub use services::Postgres;
 
 /// The end of a command that must end by itself: whatever does not within `SOON` is killed, and fails the test.
 pub async fn finish(mut command: Command) -> Output {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::audit::Trail;
 use super::client::{Client, Link};
 use super::config::{Certificate, Config, write};
-use super::leaks::{canary, unique};
+use super::leaks::{Secrets, canary, unique};
 use super::services::{Postgres, Redis, Services, free_port};
 use super::{SOON, eventually};
 
@@ -53,9 +53,26 @@ pub struct Builder {
     listen: Option<String>,
     env: Vec<(String, String)>,
     config: Vec<(String, toml::Value)>,
+    shared: Option<Shared>,
+}
+
+/// What several servers have in common.
+pub struct Shared {
+    pub postgres: String,
+    /// Or `embedded`.
+    pub sessions: String,
+    /// Of the seal, in hex.
+    pub key: String,
+    pub secrets: Arc<Secrets>,
 }
 
 impl Builder {
+    /// One of several servers: nothing is made for it alone but its folder, and key files are the same.
+    pub fn shared(mut self, shared: Shared) -> Self {
+        (self.seal, self.shared) = (Seal::KeyFile, Some(shared));
+        self
+    }
+
     pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
@@ -105,10 +122,10 @@ impl Builder {
         let data = dir.path().join("data");
         std::fs::create_dir(&data).expect("a folder of its own");
         let mut services = Services::default();
-        if self.storage == Storage::Postgres {
+        if self.storage == Storage::Postgres && self.shared.is_none() {
             services.postgres = Some(Postgres::create().await);
         }
-        if self.sessions == Sessions::Redis {
+        if self.sessions == Sessions::Redis && self.shared.is_none() {
             services.redis = Some(Redis::create().await);
         }
         let listen = match (&self.listen, self.seal) {
@@ -117,10 +134,16 @@ impl Builder {
             (None, _) => format!("127.0.0.1:{}", free_port()),
         };
         let scheme = if self.config.iter().any(|(name, _)| name == "listener.plaintext") { "http" } else { "https" };
-        let link = Arc::new(Link::new(reqwest::Client::new(), format!("{scheme}://{listen}")));
+        let mut link = Link::new(reqwest::Client::new(), format!("{scheme}://{listen}"));
         let mut env = self.env;
-        let redis = self.redis.or_else(|| services.redis.as_ref().map(|redis| redis.url.clone()));
-        let postgres = services.postgres.as_ref().map(|postgres| postgres.url.clone());
+        let mut redis = self.redis.or_else(|| services.redis.as_ref().map(|redis| redis.url.clone()));
+        let mut postgres = services.postgres.as_ref().map(|postgres| postgres.url.clone());
+        let mut key = None;
+        if let Some(shared) = self.shared {
+            (redis, postgres, key) = (Some(shared.sessions), Some(shared.postgres), Some(shared.key));
+            link.secrets = shared.secrets;
+        }
+        let link = Arc::new(link);
         for url in [&redis, &postgres].into_iter().flatten() {
             // The password of a URL is a secret too.
             let password = url.split_once('@').and_then(|(before, _)| before.rsplit_once(':'));
@@ -138,7 +161,7 @@ impl Builder {
         } else {
             let key_file = (self.seal == Seal::KeyFile).then(|| dir.path().join("seal.key"));
             if let Some(file) = &key_file {
-                let key = hex::encode(coffer::ids::random::<32>());
+                let key = key.unwrap_or_else(|| hex::encode(coffer::ids::random::<32>()));
                 link.secrets.add(&key);
                 write(file, key.as_bytes());
             }
@@ -195,7 +218,8 @@ impl TestServer {
     /// A dev server on SQLite with embedded sessions, unless told otherwise.
     pub fn builder() -> Builder {
         let (storage, sessions, seal) = (Storage::Sqlite, Sessions::Embedded, Seal::Dev);
-        Builder { storage, sessions, redis: None, seal, listen: None, env: Vec::new(), config: Vec::new() }
+        let (listen, redis, shared) = (None, None, None);
+        Builder { storage, sessions, redis, seal, listen, env: Vec::new(), config: Vec::new(), shared }
     }
 
     pub async fn start() -> Self {
@@ -228,6 +252,15 @@ impl TestServer {
         self.child.as_ref().expect("the server runs").id()
     }
 
+    /// What the server wrote for whoever may initialise it.
+    pub fn init_code(&self) -> String {
+        let mut files = std::fs::read_dir(&self.data).expect("the data folder is there").flatten();
+        let file = files.find(|entry| entry.file_name().to_string_lossy().contains("code")).expect("a code");
+        let code = std::fs::read_to_string(file.path()).expect("a code is text").trim().to_owned();
+        self.keep_secret(&code);
+        code
+    }
+
     pub fn trail(&self) -> Trail {
         Trail::read(&self.data)
     }
@@ -246,6 +279,11 @@ impl TestServer {
 
     pub fn anonymous(&self) -> Client {
         Client::anonymous(self.link.clone())
+    }
+
+    /// The same caller, at this server.
+    pub fn here(&self, client: &Client) -> Client {
+        client.through(self.link.clone())
     }
 
     /// The admin of a dev server, logged in just now.

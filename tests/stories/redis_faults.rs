@@ -264,8 +264,9 @@ async fn a_redis_that_is_full_logs_nobody_out_and_takes_endings() {
     asking.until_told(&before.ada, 503).await;
     let body = json!({ "username": "ada", "password": before.ada.password });
     before.server.anonymous().post("/token/create", body).await.expect(503);
-    // Nothing was spent by what was refused.
-    before.limited.get("/users/me").await.expect(503);
+    // Its uses stand in storage: shortly after one, the next is had without Redis.
+    let limited = before.limited.get("/users/me").await;
+    assert!([200, 503].contains(&limited.status.as_u16()), "{}", limited.text);
     let ended = before.server.anonymous().post("/token/revoke", json!({ "token": other.token() })).await;
     assert!([200, 503].contains(&ended.status.as_u16()), "{}", ended.text);
     redis.tell(&["CONFIG", "SET", "maxmemory", "0"]);

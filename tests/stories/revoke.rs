@@ -100,3 +100,31 @@ async fn a_token_tells_about_itself_and_not_to_others() {
     ada.with_token(&one).get("/users/me").await.expect(200);
     assert_eq!(ada.post("/token/introspect", ask(&one)).await.expect(200), json!({ "active": false }));
 }
+
+#[tokio::test]
+async fn a_request_that_was_begun_before_an_ending_is_judged_after_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let server = TestServer::start().await;
+    let (ada, other) = (server.login("ada").await, server.login("ada").await);
+    let body = json!({ "secret_id": "kv/~/late", "value": crate::harness::canary("late") }).to_string();
+    let mut stream = crate::harness::raw::connect_tls(&server).await;
+    let head = format!(
+        "POST /api/v1/secrets/create HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        server.address(),
+        ada.token(),
+        body.len()
+    );
+    let (begin, rest) = body.split_at(10);
+    stream.write_all(format!("{head}{begin}").as_bytes()).await.expect("sent");
+    stream.flush().await.expect("sent");
+    // Whoever asks is known before the body is read.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    ada.post("/token/revoke", json!({ "token": ada.token() })).await.expect(200);
+    stream.write_all(rest.as_bytes()).await.expect("sent");
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard).await;
+    assert_eq!(crate::harness::raw::status(&String::from_utf8_lossy(&heard)), Some(401));
+    other.get("/secrets/kv/~/late").await.expect(404);
+}

@@ -193,3 +193,30 @@ async fn a_dev_server_is_small_at_rest() {
     let most = if cfg!(debug_assertions) { 120 } else { 80 };
     eventually("it comes to rest", || async { resident().filter(|kib| *kib < most * 1024) }).await;
 }
+
+#[tokio::test]
+async fn a_start_finds_its_plugins_compiled_and_believes_no_file_that_was_changed() {
+    let mut server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    let value = canary("kept");
+    ada.post("/secrets/create", json!({ "secret_id": "kv/~/a", "value": value })).await.expect(200);
+    let folder = server.data_dir().join("compiled");
+    let kept = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    };
+    let first = kept();
+    assert_eq!(first.len(), 2, "one of each plugin that is mounted");
+    for (path, bytes) in &first {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mut changed = bytes.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        std::fs::write(path, changed).unwrap();
+    }
+    server.restart().await;
+    assert_eq!(ada.get("/secrets/kv/~/a").await.expect(200)["data"]["value"], value);
+    assert_eq!(kept(), first);
+    server.restart().await;
+    assert_eq!(ada.get("/secrets/kv/~/a").await.expect(200)["data"]["value"], value);
+}

@@ -12,8 +12,8 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, policy::Policies,
-    secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
+    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, storage::Storage, users::Users,
 };
 
 /// Every service by value, each a cheap handle.
@@ -25,6 +25,7 @@ pub struct App {
     pub fence: Fence,
     pub login: Login,
     pub operate: Operate,
+    pub plugins: Plugins,
     pub policies: Policies,
     pub secrets: Secrets,
     pub sessions: Sessions,

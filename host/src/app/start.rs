@@ -9,10 +9,11 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::Fence,
+    fence::{Company, Fence},
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
+    plugins::{self, Plugins},
     policy::Policies,
     runtime::{self, Runtime},
     secrets::Secrets,
@@ -39,15 +40,16 @@ impl App {
             AuditSink::Stdout => audit::Sink::Stdout,
         };
         let audit = Audit::open(sink, clock.clone(), barrier.clone()).await?;
-        let fence = Fence::new(barrier.clone(), clock.clone());
+        let fence = Fence::among(company(config), barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
-        let catalog = Catalog::new(shipped)?;
+        let catalog = Catalog::open(shipped, &barrier)?;
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
         let egress = super::egress::open(config, &audit)?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
-        let mounts = Mounts::new((&barrier, &clock, &fence), documents.clone(), security.clone(), catalog, runtime);
+        let parts = (&barrier, &clock, &fence);
+        let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
         let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
@@ -88,6 +90,14 @@ impl App {
             security: security.clone(),
             sessions: sessions.clone(),
         });
+        let plugins = Plugins::new(plugins::Parts {
+            barrier: barrier.clone(),
+            catalog,
+            clock: clock.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+        });
         let secrets = Secrets::new(barrier.clone(), mounts.clone(), policies.clone());
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
@@ -109,7 +119,31 @@ impl App {
             sessions: sessions.clone(),
         });
         operate.open_with_key().await?;
-        Ok(Self { audit, barrier, clock, fence, login, operate, policies, secrets, sessions, settings, storage, users })
+        Ok(Self {
+            audit,
+            barrier,
+            clock,
+            fence,
+            login,
+            operate,
+            plugins,
+            policies,
+            secrets,
+            sessions,
+            settings,
+            storage,
+            users,
+        })
+    }
+}
+
+/// SQLite lets one process in. Sessions beside the data are for one node, wherever the data is.
+fn company(config: &Config) -> Company {
+    let shared = config.storage.url.reveal().starts_with("postgres");
+    match (&config.sessions.store, shared) {
+        (_, false) => Company::None,
+        (SessionStore::Embedded, true) => Company::Refused,
+        (SessionStore::Redis(_), true) => Company::Welcome,
     }
 }
 

@@ -16,9 +16,6 @@ impl App {
         let mut ticks = every(limits::FENCE_ASK);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.barrier.obey().await {
-                tracing::debug!(%error, "the store does not say whether it is sealed");
-            }
             if let Err(error) = self.operate.keep_up().await {
                 tracing::warn!(%error, "cannot keep up with the store");
             }
@@ -48,6 +45,9 @@ impl App {
             if let Err(error) = self.operate.sweep_removed().await {
                 tracing::warn!(%error, "what removed mounts have left is not swept");
             }
+            if let Err(error) = self.operate.migrate().await {
+                tracing::warn!(%error, "what upgraded mounts hold is not moved on");
+            }
             if let Err(error) = self.users.sweep_leavings().await {
                 tracing::warn!(%error, "what deleted users have left is not swept");
             }
@@ -59,6 +59,7 @@ impl App {
         if let Err(error) = self.audit.seal_head().await {
             tracing::warn!(%error, "the last head of the audit trail is not sealed");
         }
+        self.fence.leave().await;
         self.storage.close().await;
     }
 }

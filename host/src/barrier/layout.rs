@@ -15,6 +15,8 @@ pub enum Prefix {
     Fence,
     /// `plugin/<name>/<version>`: uploaded plugins.
     Plugin,
+    /// `plugin-part/<name>/<version>/<number>`: the bytes of one, cut into pieces.
+    PluginPart,
     /// `mount/<kind>/<name>`: which mount id and plugin stands there.
     Mount,
     /// `data/<mount id>/…`: what a plugin stores.
@@ -62,6 +64,7 @@ impl fmt::Display for Prefix {
             Self::AuditHead => "audit",
             Self::Fence => "fence",
             Self::Plugin => "plugin",
+            Self::PluginPart => "plugin-part",
             Self::Mount => "mount",
             Self::User => "user",
             Self::UserName => "name",

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     Parser, Payload, ValidPayload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
 };
 
-use super::{Digest, Error, Kind, Manifest};
-use crate::{limits, runtime};
+use super::{Digest, Error, Kind, Manifest, signature};
+use crate::{ids::PublisherKey, limits, runtime};
 
 /// The custom section that holds the text of `plugin.toml`. A `#[link_section]` static of a Rust
 /// plugin lands in the core module, a tool may put it beside: both are looked at.
@@ -15,14 +16,18 @@ const SECTION: &str = "coffer:manifest";
 #[derive(Clone, Debug)]
 pub struct Component {
     pub manifest: Manifest,
+    /// The manifest as its author wrote it.
+    pub text: String,
     pub digest: Digest,
+    /// Whose signature it bears; the signature is good.
+    pub signer: Option<PublisherKey>,
     pub imports: Vec<Import>,
     /// Interfaces, without the version: `coffer:plugin/engine`.
     pub exports: BTreeSet<String>,
 }
 
 /// An interface, and what of it is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub interface: String,
     pub functions: BTreeSet<String>,
@@ -35,7 +40,8 @@ pub fn inspect(wasm: &[u8]) -> Result<Component, Error> {
         return Err(Error::Component("it is larger than 32 MiB"));
     }
     let parts = read(wasm)?;
-    let manifest = Manifest::parse(&parts.manifest.ok_or(Error::Manifest("is missing".to_owned()))?)?;
+    let text = parts.manifest.ok_or(Error::Manifest("is missing".to_owned()))?;
+    let manifest = Manifest::parse(&text)?;
     let imports = parts.imports.into_iter().map(|name| import(&parts.types, name)).collect::<Result<Vec<_>, _>>()?;
     let without_version = |name: String| name.split('@').next().unwrap_or_default().to_owned();
     let exports: BTreeSet<_> = parts.exports.into_iter().map(without_version).collect();
@@ -43,11 +49,12 @@ pub fn inspect(wasm: &[u8]) -> Result<Component, Error> {
     for import in &imports {
         check_import(&manifest, import)?;
     }
-    Ok(Component { manifest, digest: Digest::of(wasm), imports, exports })
+    Ok(Component { manifest, text, digest: Digest::of(wasm), signer: parts.signer, imports, exports })
 }
 
 struct Parts {
     manifest: Option<String>,
+    signer: Option<PublisherKey>,
     imports: Vec<String>,
     exports: Vec<String>,
     types: Types,
@@ -64,7 +71,7 @@ fn read(wasm: &[u8]) -> Result<Parts, Error> {
     let broken = |_| Error::Component("it is damaged, or uses features that are not offered");
     let mut validator = Validator::new_with_features(features());
     let (mut manifests, mut imports, mut exports) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut depth, mut parts, mut types) = (0_usize, 0_usize, None);
+    let (mut depth, mut parts, mut types, mut signatures) = (0_usize, 0_usize, None, Vec::new());
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(broken)?;
         match validator.payload(&payload).map_err(broken)? {
@@ -79,6 +86,9 @@ fn read(wasm: &[u8]) -> Result<Parts, Error> {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::CustomSection(section) if section.name() == SECTION => manifests.push((depth, section.data())),
+            Payload::CustomSection(section) if depth == 1 && section.name() == signature::SECTION => {
+                signatures.push(section.data());
+            }
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
                     imports.push(import.map_err(broken)?.name.name.to_owned());
@@ -96,7 +106,8 @@ fn read(wasm: &[u8]) -> Result<Parts, Error> {
         }
     }
     let types = types.ok_or(Error::Component("it ends too early"))?;
-    Ok(Parts { manifest: the_manifest(manifests)?, imports, exports, types })
+    let signer = signature::signer(wasm, &signatures)?;
+    Ok(Parts { manifest: the_manifest(manifests)?, signer, imports, exports, types })
 }
 
 /// One beside the component's own sections stands before one inside of a module; two of the same

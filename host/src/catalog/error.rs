@@ -1,4 +1,4 @@
-use crate::problem::Problem;
+use crate::{barrier, problem::Problem};
 
 /// Why a file is not a plugin that can be used. In words for whoever sends it.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,6 @@ pub enum Error {
     UnknownPlugin,
     #[error("there is no such version of the plugin")]
     UnknownVersion,
-    #[error("must be `shipped` or a version like 1.2.3")]
-    Version,
+    #[error(transparent)]
+    Store(#[from] barrier::Error),
 }

@@ -4,7 +4,7 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Error, Schema, size::Size};
+use super::{CredentialSpec, Error, Schema, credential, size::Size};
 use crate::{
     ids::{Action, PluginName},
     limits,
@@ -23,6 +23,7 @@ pub struct Manifest {
     pub requires: Requires,
     pub calls: Vec<CallSpec>,
     pub config: Schema,
+    pub(super) credentials: Vec<CredentialSpec>,
     limits: Limits,
 }
 
@@ -142,6 +143,8 @@ struct Written {
     calls: Vec<CallSpec>,
     #[serde(default)]
     config: Option<Value>,
+    #[serde(default)]
+    credentials: Vec<CredentialSpec>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +156,24 @@ struct Head {
     api: String,
     #[serde(default, rename = "description")]
     _description: Option<String>,
+}
+
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Secrets => "secrets",
+        }
+    }
+}
+
+impl Method {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
 }
 
 impl Default for Auth {
@@ -172,6 +193,11 @@ impl Manifest {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        let config = Schema::new(written.config, "/config").map_err(|problem| Error::Invalid(vec![problem]))?;
+        let problems = credential::check(&written.credentials, config.write_only());
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
         Ok(Self {
             name: written.plugin.name,
             version: written.plugin.version,
@@ -179,7 +205,8 @@ impl Manifest {
             auth: written.auth.unwrap_or_default(),
             requires: written.requires,
             calls: written.calls,
-            config: Schema::new(written.config, "/config").map_err(|problem| Error::Invalid(vec![problem]))?,
+            config,
+            credentials: written.credentials,
             limits: written.limits,
         })
     }
@@ -226,7 +253,7 @@ impl Manifest {
 }
 
 /// Host and port of `https://host[:port]/…`; anything else is nobody's host.
-fn host_of(url: &str) -> Option<HostGrant> {
+pub(super) fn host_of(url: &str) -> Option<HostGrant> {
     let rest = url.strip_prefix("https://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let (host, port) = match authority.rsplit_once(':') {

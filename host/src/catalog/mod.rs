@@ -1,37 +1,80 @@
-//! Plugin files: what they are, what they ask for, and which bytes a name and version stand for.
+//! Plugin files: what they are, what they ask for, whose they are, and which bytes a name and
+//! version stand for.
 //!
-//! Owns the digest, the manifest and its check of a configuration. Never runs anything. A plugin
-//! that is shipped is one more line in `build.rs`; one more member of a manifest stands in
-//! `manifest.rs`.
+//! Owns the digest, the manifest and its check of a configuration, the signature, and the shelf of
+//! uploaded plugins. Never runs anything, and never knows who uses what. A plugin that is shipped
+//! is one more line in `build.rs`; one more member of a manifest stands in `manifest.rs`.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use semver::Version;
 
-use crate::ids::PluginName;
+use crate::{
+    barrier::{self, Barrier, Stored, Writes},
+    clock::Timestamp,
+    ids::{self, PluginName, UserId},
+};
 
 mod component;
+mod credential;
 mod digest;
 mod error;
 mod manifest;
+mod publisher;
 mod schema;
+mod shelf;
+mod signature;
 mod size;
 #[cfg(test)]
 mod tests;
 
 pub use component::{Component, Import, inspect};
+pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
 pub use manifest::{Auth, CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Subjects, Target};
+pub use publisher::Publisher;
 pub use schema::Schema;
+pub use shelf::Uploaded;
+pub use signature::sign;
 
-/// A plugin whose bytes are at hand.
+/// A plugin that is here.
 #[derive(Clone, Debug)]
 pub struct Found {
     pub component: Arc<Component>,
-    pub wasm: Arc<[u8]>,
+    code: Code,
+}
+
+#[derive(Clone, Debug)]
+enum Code {
     /// It came with the server: its digest is known to be ours.
-    pub shipped: bool,
+    Shipped(Arc<[u8]>),
+    Uploaded(shelf::Entry),
+}
+
+impl Found {
+    pub fn shipped(&self) -> bool {
+        matches!(self.code, Code::Shipped(_))
+    }
+
+    pub fn publisher(&self) -> Publisher {
+        self.uploaded().map_or(Publisher::Shipped, Uploaded::publisher)
+    }
+
+    pub fn uploaded(&self) -> Option<&Uploaded> {
+        match &self.code {
+            Code::Shipped(_) => None,
+            Code::Uploaded(entry) => Some(&entry.uploaded),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        match &self.code {
+            Code::Shipped(wasm) => wasm.len(),
+            Code::Uploaded(entry) => entry.uploaded.bytes,
+        }
+    }
 }
 
 /// Which version of a plugin is meant.
@@ -44,45 +87,126 @@ pub enum Wanted {
 
 impl Wanted {
     /// `shipped`, or a version.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str) -> Result<Self, ids::Error> {
         match text {
             "shipped" => Ok(Self::Shipped),
-            version => Version::parse(version).map(Self::Exact).map_err(|_| Error::Version),
+            version => Version::parse(version)
+                .map(Self::Exact)
+                .map_err(|_| ids::Error("must be `shipped` or a version like 1.2.3")),
         }
     }
 }
 
-/// The plugins that there are. Cheap to clone. Uploaded ones come with the plugin platform.
+/// The plugins that there are. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Catalog(Arc<Vec<Found>>);
+pub struct Catalog(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shipped: Vec<Found>,
+    shelf: Option<shelf::Shelf>,
+    uploaded: ArcSwap<shelf::Index>,
+}
 
 impl Catalog {
     /// Names and components of the shipped plugins. The name in the manifest must be the same.
     pub fn new(shipped: Vec<(String, Arc<[u8]>)>) -> Result<Self, Error> {
+        Self::with(shipped, None)
+    }
+
+    /// The same, and what is uploaded to this store.
+    pub fn open(shipped: Vec<(String, Arc<[u8]>)>, barrier: &Barrier) -> Result<Self, Error> {
+        Self::with(shipped, Some(shelf::Shelf::new(barrier)))
+    }
+
+    fn with(shipped: Vec<(String, Arc<[u8]>)>, shelf: Option<shelf::Shelf>) -> Result<Self, Error> {
         let found = shipped.into_iter().map(|(name, wasm)| {
             let component = inspect(&wasm)?;
             match component.manifest.name.as_str() == name {
-                true => Ok(Found { component: Arc::new(component), wasm, shipped: true }),
+                true => Ok(Found { component: Arc::new(component), code: Code::Shipped(wasm) }),
                 false => Err(Error::OtherName(name)),
             }
         });
-        Ok(Self(Arc::new(found.collect::<Result<_, Error>>()?)))
+        let shipped = found.collect::<Result<_, Error>>()?;
+        Ok(Self(Arc::new(Inner { shipped, shelf, uploaded: ArcSwap::default() })))
     }
 
+    /// Reads anew what is uploaded.
+    pub async fn reload(&self) -> Result<(), barrier::Error> {
+        let Some(shelf) = &self.0.shelf else { return Ok(()) };
+        let index = shelf.read_all(&self.0.uploaded.load()).await?;
+        self.0.uploaded.store(Arc::new(index));
+        Ok(())
+    }
+
+    /// What is shipped comes first: nobody else's bytes pass for it.
     pub fn find(&self, name: &PluginName, wanted: &Wanted) -> Result<Found, Error> {
-        let named = |found: &&Found| found.component.manifest.name == *name;
-        let version = |found: &&Found| match wanted {
-            Wanted::Shipped => found.shipped,
-            Wanted::Exact(version) => found.component.manifest.version == *version,
-        };
-        if !self.0.iter().any(|found| named(&found)) {
+        let mut named = self.all().into_iter().filter(|found| found.component.manifest.name == *name).peekable();
+        if named.peek().is_none() {
             return Err(Error::UnknownPlugin);
         }
-        self.0.iter().filter(named).find(version).cloned().ok_or(Error::UnknownVersion)
+        let version = |found: &Found| match wanted {
+            Wanted::Shipped => found.shipped(),
+            Wanted::Exact(version) => found.component.manifest.version == *version,
+        };
+        named.find(version).ok_or(Error::UnknownVersion)
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Found> {
-        self.0.iter()
+    pub fn is_shipped(&self, name: &PluginName) -> bool {
+        self.0.shipped.iter().any(|found| found.component.manifest.name == *name)
+    }
+
+    /// What is shipped, then what is uploaded, in the order of names and versions.
+    pub fn all(&self) -> Vec<Found> {
+        let uploaded = self.0.uploaded.load();
+        let there = uploaded.values().filter(|entry| !entry.uploaded.deleted);
+        let found = |entry: &shelf::Entry| {
+            Some(Found { component: entry.component.clone()?, code: Code::Uploaded(entry.clone()) })
+        };
+        self.0.shipped.iter().cloned().chain(there.filter_map(found)).collect()
+    }
+
+    /// The very bytes that its digest stands for.
+    pub async fn bytes(&self, found: &Found) -> Result<Arc<[u8]>, Error> {
+        match (&found.code, &self.0.shelf) {
+            (Code::Shipped(wasm), _) => Ok(wasm.clone()),
+            (Code::Uploaded(entry), Some(shelf)) => shelf.bytes(&found.component, entry.uploaded.bytes).await,
+            (Code::Uploaded(_), None) => Err(Error::UnknownVersion),
+        }
+    }
+
+    /// What the name and version have stood for, were it only once.
+    pub async fn record(&self, name: &PluginName, version: &Version) -> Result<Option<Stored<Uploaded>>, Error> {
+        match &self.0.shelf {
+            Some(shelf) => Ok(shelf.record(name, version).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Proposes to keep a plugin, in place of `old`.
+    pub fn propose(
+        &self,
+        to: &mut Writes,
+        old: Option<&Stored<Uploaded>>,
+        (component, wasm): (&Component, &[u8]),
+        by: (UserId, Timestamp),
+    ) {
+        if let Some(shelf) = &self.0.shelf {
+            shelf.put(to, old, (component, wasm), by);
+        }
+    }
+
+    pub fn propose_deletion(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
+        if let Some(shelf) = &self.0.shelf {
+            shelf.delete(to, place, old);
+        }
+    }
+
+    /// Makes `to`, by which a mount begins to use the plugin, and its deletion see each other.
+    pub fn hold(&self, to: &mut Writes, found: &Found) {
+        if let (Code::Uploaded(entry), Some(shelf)) = (&found.code, &self.0.shelf) {
+            shelf.hold(to, &found.component, entry);
+        }
     }
 }
 

@@ -235,11 +235,11 @@ fn the_catalog_finds_what_was_shipped_by_name_and_version() {
     let catalog = Catalog::new(vec![("sample".to_owned(), wasm.clone())]).unwrap();
     let name = PluginName::parse("sample").unwrap();
     let find = |wanted: &str| catalog.find(&name, &Wanted::parse(wanted).unwrap());
-    assert!(find("shipped").unwrap().shipped);
+    assert!(find("shipped").unwrap().shipped());
     assert_eq!(find("1.2.3").unwrap().component.digest, super::Digest::of(&wasm));
     assert!(matches!(find("1.2.4"), Err(Error::UnknownVersion)));
     assert!(matches!(catalog.find(&PluginName::parse("x").unwrap(), &Wanted::Shipped), Err(Error::UnknownPlugin)));
-    assert!(matches!(Wanted::parse("newest"), Err(Error::Version)));
+    assert!(Wanted::parse("newest").is_err());
     assert!(matches!(Catalog::new(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
 }
 

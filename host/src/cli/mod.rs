@@ -19,6 +19,7 @@ mod input;
 mod login;
 mod output;
 mod pin;
+mod plugin;
 mod policy;
 pub mod process;
 mod ready;
@@ -111,6 +112,8 @@ enum Command {
     Session(session::Session),
     /// Tokens
     Token(session::Token),
+    /// Plugins: write, try, sign and install them
+    Plugin(plugin::Plugin),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Setting(group) => block_on(setting::run(group)),
         Command::Session(group) => block_on(session::session(group)),
         Command::Token(group) => block_on(session::token(group)),
+        Command::Plugin(group) => block_on(plugin::run(group)),
         Command::Run(arguments) => block_on(run::run(arguments)),
         Command::Inject(arguments) => block_on(inject::inject(arguments)),
         Command::Completion(arguments) => complete::completion(&arguments),

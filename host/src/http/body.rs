@@ -1,12 +1,16 @@
 //! The body of a request: how much of it is read, for how long, and as what.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
+    extract::Request,
     http::{HeaderMap, header, request::Parts},
 };
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     error::{ApiError, Kind},
@@ -27,7 +31,22 @@ pub enum Takes {
     ObjectOrForm,
     /// Nothing: a body that is not empty is refused.
     Nothing,
+    /// A file of this type. It is read once it is known that the caller may send it: memory for
+    /// files is not for everybody to take.
+    Upload(&'static str),
 }
+
+/// A file that was read, and the room that it takes.
+#[derive(Clone)]
+pub struct Received {
+    pub bytes: Bytes,
+    pub room: Room,
+}
+
+/// Given back when the last who holds it is done with the file.
+pub type Room = Arc<SemaphorePermit<'static>>;
+
+static UPLOADS: Semaphore = Semaphore::const_new(limits::UPLOADS);
 
 /// The members of a body, each once, bounded in depth and number. Not yet of any type of ours.
 #[derive(Clone, PartialEq)]
@@ -64,10 +83,13 @@ impl std::fmt::Debug for Members {
 
 /// Reads the members of a body: 415, then 413, then 400, then 422, in this order.
 pub async fn read(parts: &Parts, body: Body, takes: Takes) -> Result<Members, ApiError> {
+    if let Takes::Upload(media) = takes {
+        check_upload(parts, media)?;
+    }
     let media = Media::of(&parts.headers);
     let fits = |first: Option<u8>| match (takes, first) {
         (_, None) => true,
-        (Takes::Nothing, Some(_)) => false,
+        (Takes::Nothing | Takes::Upload(_), Some(_)) => false,
         // curl calls everything a form, so what begins like an object is taken for one.
         (_, Some(b'{')) => true,
         (Takes::ObjectOrForm, Some(_)) => matches!(media, Media::Json | Media::Form),
@@ -87,8 +109,33 @@ pub async fn read(parts: &Parts, body: Body, takes: Takes) -> Result<Members, Ap
     Ok(Members { value, is_form: false })
 }
 
+/// What can be refused of an upload before it is read: 415, then 413.
+fn check_upload(parts: &Parts, media: &'static str) -> Result<(), ApiError> {
+    if is_encoded(&parts.headers) || Media::of(&parts.headers) != Media::Other(media.to_owned()) {
+        return Err(ApiError::new(Kind::UnsupportedMediaType));
+    }
+    match declared(&parts.headers).is_some_and(|length| length > limits::UPLOAD_BYTES as u64) {
+        true => Err(ApiError::new(Kind::BodyTooLarge)),
+        false => Ok(()),
+    }
+}
+
+/// A file stays in the connection until it is known that the caller may send it.
+pub fn held_back(mut request: Request, takes: Takes) -> (Request, Option<Body>) {
+    let file = matches!(takes, Takes::Upload(_)).then(|| std::mem::take(request.body_mut()));
+    (request, file)
+}
+
+/// The file itself, while there is room.
+pub async fn receive(parts: &Parts, body: Body, takes: Takes) -> Result<Received, ApiError> {
+    let Takes::Upload(media) = takes else { return Err(ApiError::internal("a file that nobody takes")) };
+    let room = UPLOADS.try_acquire().map_err(|_| ApiError::new(Kind::Unavailable))?;
+    let bytes = read_bytes(parts, body, media, limits::UPLOAD_BYTES).await?;
+    Ok(Received { bytes, room: Arc::new(room) })
+}
+
 /// Reads a body as it is, for uploads.
-pub async fn read_bytes(parts: &Parts, body: Body, media: &'static str, most: usize) -> Result<Bytes, ApiError> {
+async fn read_bytes(parts: &Parts, body: Body, media: &'static str, most: usize) -> Result<Bytes, ApiError> {
     let fits = Media::of(&parts.headers) == Media::Other(media.to_owned());
     let bytes = collect(parts, body, most, |_| fits).await?;
     if bytes.is_empty() { Err(ApiError::at(Kind::Missing, ["body"])) } else { Ok(bytes) }

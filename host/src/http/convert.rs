@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::error::{ApiError, Detail, Kind, Step};
 use crate::{
-    barrier, directory, login, mount, operate, policy,
+    barrier, catalog, directory, login, mount, operate, plugins, policy,
     problem::Problem,
     runtime::{Fault, types::GuestError},
     secrets, session, settings, throttle, users,
@@ -246,9 +246,52 @@ impl From<settings::Error> for ApiError {
             E::Conflict => Self::new(Kind::VersionConflict),
             E::Unknown => Self::at(Kind::UnknownSetting, ["body", "key"]),
             E::LockedOut => Self::new(Kind::LockedOut),
-            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::Forbidden => Self::new(Kind::Forbidden).caused_by(error),
             E::Mount(error) => error.into(),
             E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<plugins::Error> for ApiError {
+    fn from(error: plugins::Error) -> Self {
+        use plugins::Error as E;
+        match error {
+            E::NotFound => Self::new(Kind::NotFound),
+            E::Exists => Self::at(Kind::AlreadyExists, ["path", "version"]),
+            E::Shipped => Self::at(Kind::ReservedName, ["path", "name"]),
+            E::InUse => Self::at(Kind::PluginInUse, ["path", "version"]),
+            // Their places begin with the part of the request.
+            E::Refused(problems) => Self::details(Kind::InvalidValue, problems.into_iter().map(detail).collect()),
+            E::Catalog(error) => of_file(error),
+            E::Mount(mount::Error::Broken(_)) => {
+                Self::because(Kind::BadPlugin, ["body"], "does not compile").caused_by(error)
+            }
+            E::Mount(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+fn detail(problem: Problem) -> Detail {
+    let loc = problem.at.split('/').skip(1).map(|step| Step::from(step.to_owned())).collect();
+    Detail { loc, msg: problem.message, r#type: problem.code }
+}
+
+/// What is wrong with a file that somebody sent: in the catalog's own words.
+fn of_file(error: catalog::Error) -> ApiError {
+    use catalog::Error as E;
+    match error {
+        E::Invalid(problems) => body(problems.into_iter().map(|problem| problem.below("/manifest")).collect()),
+        E::Store(error) => error.into(),
+        E::UnknownPlugin | E::UnknownVersion => ApiError::new(Kind::NotFound),
+        E::Component(_) | E::Import(..) | E::Manifest(_) | E::OtherName(_) => {
+            let detail = Detail {
+                loc: vec!["body".into()],
+                msg: error.to_string().into(),
+                r#type: Kind::BadPlugin.code().into(),
+            };
+            ApiError::details(Kind::BadPlugin, vec![detail])
         }
     }
 }

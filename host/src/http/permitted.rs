@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
+    body::Body,
     extract::{FromRequest, Request},
     http::request::Parts,
 };
@@ -84,14 +85,19 @@ impl<I: Input> FromRequest<App> for Permitted<I> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (request, file) = body::held_back(request, I::TAKES);
         let (raw, caller) = raw(request, app, I::OPERATION, I::TAKES).await?;
-        Self::decide(raw, caller, app).await
+        Self::decide_with(raw, caller, app, file).await
     }
 }
 
 impl<I: Input> Permitted<I> {
     /// The rest, once it is known who asks and what was sent.
     pub(super) async fn decide(raw: Raw, caller: Caller, app: &App) -> Result<Self, ApiError> {
+        Self::decide_with(raw, caller, app, None).await
+    }
+
+    async fn decide_with(mut raw: Raw, caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
         let trail = trail(&raw.parts)?;
         let (action, resource) = I::target(&raw, &caller, app)?;
         trail.about(resource.path());
@@ -122,6 +128,10 @@ impl<I: Input> Permitted<I> {
             app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let decision = Some(format!("allowed: {}", permit.reason()));
+        if let Some(file) = file {
+            let received = body::receive(&raw.parts, file, I::TAKES).await?;
+            raw.parts.extensions.insert(received);
+        }
         let input = I::read(raw)?;
         let values = input.values();
         trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, values, ..asked }).await?;
@@ -189,9 +199,13 @@ pub(super) async fn raw(
     takes: Takes,
 ) -> Result<(Raw, Caller), ApiError> {
     let (parts, body) = request.into_parts();
-    let caller = authenticated(&parts, app).await?;
+    let (caller, known) = (authenticated(&parts, app).await?, app.fence.generations());
     trail(&parts)?.known(operation, who(&caller.authenticated));
     let body = body::read(&parts, body, takes).await?;
+    // A body may take its time. Who was good when it began is looked at again where anything has
+    // changed since: nobody keeps a request open to act after the end of a session.
+    let same = takes == Takes::Nothing || app.fence.is_fresh() && app.fence.generations() == known;
+    let caller = if same { caller } else { authenticated(&parts, app).await? };
     Ok((Raw { parts, body }, caller))
 }
 

@@ -3,7 +3,8 @@
 use axum::extract::FromRef;
 
 use crate::{
-    app::App, login::Login, operate::Operate, policy::Policies, secrets::Secrets, settings::Settings, users::Users,
+    app::App, login::Login, operate::Operate, plugins::Plugins, policy::Policies, secrets::Secrets, settings::Settings,
+    users::Users,
 };
 
 macro_rules! handed {
@@ -16,4 +17,6 @@ macro_rules! handed {
     )+};
 }
 
-handed!(Login login, Operate operate, Policies policies, Secrets secrets, Settings settings, Users users);
+handed!(
+    Login login, Operate operate, Plugins plugins, Policies policies, Secrets secrets, Settings settings, Users users
+);

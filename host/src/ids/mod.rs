@@ -5,11 +5,13 @@
 
 mod name;
 mod path;
+mod publisher;
 mod random;
 mod scope;
 
 pub use name::{Email, MountName, PluginName, PolicyName, RoleName, Username};
 pub use path::{Folder, SecretPath};
+pub use publisher::PublisherKey;
 pub use random::{MountId, ROOT_MOUNT, RequestId, SessionId, UserId, random, random_base62};
 pub use scope::{Action, Scope};
 

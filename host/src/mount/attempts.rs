@@ -85,9 +85,15 @@ impl Attempts {
             let mut call = self.call.clone();
             call.bounds.wall = self.left()?;
             match self.live.plugin.attempt(input.clone(), &call).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => {
+                    self.live.watch.as_ref().inspect(|watch| watch.answered());
+                    return Ok(outcome);
+                }
                 Err(failure) if failure.stale && failure.may_rerun => self.line_up().await?,
-                Err(failure) => return Err(Error::Fault(failure.fault)),
+                Err(failure) => {
+                    self.live.watch.as_ref().inspect(|watch| watch.faulted(&failure.fault, &self.call.facts));
+                    return Err(Error::Fault(failure.fault));
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-use crate::{barrier, problem::Problem, runtime::Fault};
+use crate::{barrier, catalog, problem::Problem, runtime::Fault};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,6 +28,15 @@ pub enum Refusal {
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         Self::Invalid(vec![problem])
+    }
+}
+
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::Store(error) => error.into(),
+            other => Self::Broken(other.to_string()),
+        }
     }
 }
 

@@ -6,30 +6,43 @@
 
 mod attempts;
 mod error;
+mod grant;
+mod migrate;
 mod prepare;
+mod prove;
+mod record;
 mod removed;
+mod rollback;
 mod spec;
+mod state;
 mod table;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use serde::{Deserialize, Serialize};
 
 pub use attempts::Attempts;
 pub use error::{Error, Refusal};
 pub use prepare::Change;
+pub use record::RolledBack;
 pub use spec::{Granted, Mapping, Second, Spec, When};
+pub use state::{Condition, Health};
+
+use record::{Installed, Previous, Record};
 
 use crate::{
     barrier::{Barrier, View, layout::Prefix},
-    catalog::{Catalog, Component, Digest, Manifest, Subjects},
-    clock::{Clock, Timestamp},
+    catalog::{Catalog, Component, Digest, Manifest, Publisher, Subjects},
+    clock::Clock,
     document::Documents,
     fence::Fence,
-    ids::{MountId, MountName, PluginName},
+    ids::{MountId, MountName},
     runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, egress::Credentials},
     security::{self, Security},
+    storage::Version,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,9 +74,15 @@ pub struct Mount {
     pub id: MountId,
     pub kind: Kind,
     pub name: MountName,
+    /// The setting; while an upgrade waits, with the live version in it.
     pub spec: Spec,
-    /// Of the setting that this was made from.
+    /// Of the setting and the record that this was made from.
     number: u64,
+    revision: Option<Version>,
+    /// The version that the setting names, and what it waits for.
+    pending: Option<(String, Granted)>,
+    previous: Option<Previous>,
+    rolled_back: Option<RolledBack>,
     state: State,
 }
 
@@ -80,17 +99,12 @@ enum State {
 pub struct Live {
     pub plugin: Plugin,
     pub component: Arc<Component>,
+    publisher: Publisher,
     config: Arc<[u8]>,
     grant: Arc<Grant>,
     credentials: Arc<Credentials>,
-}
-
-/// What the store keeps of a mount besides its setting.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Record {
-    id: MountId,
-    plugin: PluginName,
-    created_at: Timestamp,
+    /// While there is a way back to the version before.
+    watch: Option<watch::Watch>,
 }
 
 /// All mounts of the server: a cheap handle.
@@ -130,6 +144,12 @@ impl Live {
 }
 
 impl Mount {
+    /// One that is in no table.
+    fn trial(id: MountId, kind: Kind, name: MountName, spec: Spec, state: State) -> Self {
+        let (pending, previous, rolled_back) = (None, None, None);
+        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state }
+    }
+
     /// The plugin that answers here, or why none does.
     pub fn live(&self) -> Result<&Arc<Live>, Error> {
         match &self.state {
@@ -181,6 +201,9 @@ impl Mounts {
     /// calls that conflict over one place line up.
     pub fn call(&self, mount: &Mount, facts: Facts, place: &str) -> Result<Attempts, Error> {
         let live = mount.live()?;
+        if let Some(barred) = prove::barred(&self.0.security.rules(), live.digest(), live.publisher) {
+            return Err(Error::Broken(format!("the plugin {}", barred.why)));
+        }
         let inner = &self.0;
         let parts = (&inner.barrier, &inner.clock, &inner.queues);
         // By the rules of this moment, not of when the mount came up.

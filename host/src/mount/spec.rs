@@ -23,6 +23,9 @@ pub struct Spec {
     pub config: Map<String, Value>,
     #[serde(default)]
     pub grant: Granted,
+    /// What it asks for and does not get, so that an upgrade need not wait for it.
+    #[serde(default, skip_serializing_if = "Granted::is_empty")]
+    pub deny: Granted,
     /// A login that nobody is linked to yet makes a new user.
     #[serde(default)]
     pub provision: bool,
@@ -42,6 +45,16 @@ pub struct Granted {
     pub http: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<String>,
+    /// Of the host's own functions. They come with the plugin; a name here answers an upgrade that
+    /// asks for more of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crypto: Vec<String>,
+}
+
+impl Granted {
+    pub fn is_empty(&self) -> bool {
+        self.http.is_empty() && self.headers.is_empty() && self.crypto.is_empty()
+    }
 }
 
 /// A second factor: the auth mount that asks for it, and of whom.
@@ -83,6 +96,7 @@ impl Spec {
             enabled: true,
             config: Map::new(),
             grant: Granted::default(),
+            deny: Granted::default(),
             provision: false,
             second: None,
             roles: BTreeMap::new(),

@@ -1,17 +1,17 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::prepare::Valid;
-use super::{Inner, Kind, Live, Mount, Mounts, Record, Spec, State};
+use super::{Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, watch::Watch};
 use crate::{
-    barrier,
-    catalog::{Digest, Found},
+    barrier::{self, Stored},
+    catalog::{Digest, Found, Wanted},
     document::Document,
     fence::Counter,
     ids::{MountId, MountName},
-    runtime::{self, Plugin},
+    limits,
+    runtime::Plugin,
 };
 
 /// The mounts as of one moment.
@@ -40,23 +40,41 @@ impl Table {
 #[derive(Debug, Default)]
 pub(super) struct Compiled(Mutex<HashMap<Digest, Plugin>>);
 
+#[cfg(test)]
+impl Compiled {
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
 impl Mount {
     /// Made from this very setting, and not broken by what may have passed.
-    fn is_as(&self, document: &Document, record: &Record) -> bool {
-        self.number == document.number && self.id == record.id && !matches!(self.state, State::Broken(_))
+    fn is_as(&self, document: &Document, record: &Stored<Record>) -> bool {
+        let same = self.number == document.number && self.revision == Some(record.version);
+        same && !matches!(self.state, State::Broken(_))
     }
 }
 
 impl Inner {
-    pub(super) async fn compile(&self, found: &Found) -> Result<Plugin, runtime::Error> {
+    pub(super) async fn compile(&self, found: &Found) -> Result<Plugin, Error> {
         let digest = &found.component.digest;
         let known = self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         if let Some(plugin) = known {
             return Ok(plugin.apart());
         }
-        let plugin = self.runtime.compile(found.wasm.clone()).await?;
+        let wasm = self.catalog.bytes(found).await?;
+        let plugin = self.runtime.compile(wasm).await.map_err(|error| Error::Broken(error.to_string()))?;
         let mut compiled = self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(compiled.entry(digest.clone()).or_insert(plugin).apart())
+    }
+
+    /// Forgets compiled plugins that no mount of this table runs, or may go back to.
+    fn let_go(&self, table: &Table) {
+        let live = table.mounts.values().filter_map(|mount| Some(mount.live().ok()?.digest().clone()));
+        let previous =
+            table.mounts.values().filter_map(|mount| Some(mount.previous.as_ref()?.installed.digest.clone()));
+        let used: HashSet<Digest> = live.chain(previous).collect();
+        self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|digest, _| used.contains(digest));
     }
 }
 
@@ -79,19 +97,22 @@ impl Mounts {
         if old.generation == Some(generation) {
             return Ok(());
         }
+        self.0.catalog.reload().await?;
         let mut mounts = BTreeMap::new();
         for kind in [Kind::Auth, Kind::Secrets] {
             for (key, document) in self.0.documents.below(&format!("{}/", kind.as_str())).await? {
                 let Some(name) = Kind::of_key(&key).and_then(|(_, name)| MountName::parse(name).ok()) else { continue };
-                let Some(record) = self.record(kind, &name).await? else { continue };
+                let Some((document, record)) = self.both((kind, &name), document).await? else { continue };
                 let mount = match old.get(kind, &name) {
-                    Some(mount) if mount.is_as(&document, &record.value) => mount,
-                    _ => Arc::new(self.build(kind, name.clone(), &document, record.value).await),
+                    Some(mount) if mount.is_as(&document, &record) => mount,
+                    _ => Arc::new(self.build(kind, name.clone(), &document, record).await),
                 };
                 mounts.insert((kind, name), mount);
             }
         }
-        self.0.table.store(Arc::new(Table { generation: Some(generation), mounts }));
+        let table = Table { generation: Some(generation), mounts };
+        self.0.let_go(&table);
+        self.0.table.store(Arc::new(table));
         // Sealed meanwhile: what was read is to be forgotten.
         if self.0.barrier.is_sealed() {
             self.clear();
@@ -111,27 +132,76 @@ impl Mounts {
         self.0.view.get(&format!("{}/{name}", kind.as_str())).await
     }
 
+    /// Setting and record of one moment: they are written together, and read one after the other.
+    async fn both(
+        &self,
+        (kind, name): (Kind, &MountName),
+        mut document: Document,
+    ) -> Result<Option<(Document, Stored<Record>)>, barrier::Error> {
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let Some(record) = self.record(kind, name).await? else { return Ok(None) };
+            if record.value.number.is_none_or(|number| number == document.number) {
+                return Ok(Some((document, record)));
+            }
+            let current = self.0.documents.read(&format!("{}/{name}", kind.as_str())).await?;
+            let Some(read) = current.document() else { return Ok(None) };
+            document = read.clone();
+        }
+        Err(barrier::Error::Conflict)
+    }
+
     /// A stored mount comes up whatever is wrong with it: a bad plugin never keeps the server down.
-    async fn build(&self, kind: Kind, name: MountName, document: &Document, record: Record) -> Mount {
-        let spec = Spec::parse(&document.value);
-        let state = match &spec {
+    async fn build(&self, kind: Kind, name: MountName, document: &Document, stored: Stored<Record>) -> Mount {
+        let record = stored.value;
+        let said = Spec::parse(&document.value);
+        let mut spec = said.as_ref().map_or_else(|_| Spec::shipped(record.plugin.clone()), Spec::clone);
+        let mut pending = None;
+        if let (Some(needs), Some(live)) = (&record.needs, &record.live) {
+            pending = Some((spec.version.clone(), needs.clone()));
+            spec = live.over(&spec);
+        }
+        let state = match said {
             Err(_) => State::Broken("its setting cannot be read".to_owned()),
-            Ok(spec) if !spec.enabled => State::Disabled,
-            Ok(spec) => match self.bring_up(kind, spec).await {
+            Ok(_) if !spec.enabled => State::Disabled,
+            Ok(_) => match self.revive(kind, &spec, &record).await {
                 Ok(live) => State::Live(Arc::new(live)),
-                Err(refusal) => State::Broken(refusal.to_string()),
+                Err(refusal) => State::Broken(told(&refusal)),
             },
         };
         if let State::Broken(why) = &state {
             tracing::error!(mount = %name, kind = kind.as_str(), why, "a mount does not come up");
         }
-        let spec = spec.unwrap_or_else(|_| Spec::shipped(record.plugin));
-        Mount { id: record.id, kind, name, spec, number: document.number, state }
+        let (id, previous, rolled_back) = (record.id, record.previous, record.rolled_back);
+        let (number, revision) = (document.number, Some(stored.version));
+        Mount { id, kind, name, spec, number, revision, pending, previous, rolled_back, state }
     }
 
-    pub(super) async fn bring_up(&self, kind: Kind, spec: &Spec) -> Result<Live, super::Refusal> {
-        let Valid { found, config, grant } = self.validate(kind, spec)?;
-        let plugin = self.0.compile(&found).await.map_err(|error| super::Error::Broken(error.to_string()))?;
-        Ok(Live { plugin, component: found.component, config, grant, credentials: Arc::default() })
+    /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
+    /// version that was enabled.
+    async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
+        let valid = self.validate(kind, spec)?;
+        if (&record.plugin, record.publisher) != (&spec.plugin, valid.found.publisher()) {
+            return Err(Error::Broken("what it holds belongs to another publisher's plugin".to_owned()).into());
+        }
+        let pinned = record.live.as_ref().filter(|_| Wanted::parse(&spec.version) != Ok(Wanted::Shipped));
+        if pinned.is_some_and(|live| live.digest != valid.found.component.digest) {
+            return Err(Error::Broken("the plugin is not the one that was enabled".to_owned()).into());
+        }
+        let live = self.bring_up(valid).await?;
+        let reach = record.previous.as_ref().filter(|previous| previous.is_within_reach(self.0.clock.now()));
+        let watch = reach.map(|previous| Watch::until(previous.at.after(limits::ROLLBACK_WINDOW)));
+        Ok(Live { watch, ..live })
+    }
+}
+
+/// The first of what is wrong, in our own words.
+fn told(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Invalid(problems) => {
+            let first = problems.first().map(|problem| format!("{} {}", problem.at, problem.message));
+            format!("its setting does not fit its plugin: {}", first.unwrap_or_default())
+        }
+        Refusal::Failed(Error::Broken(why)) => why.clone(),
+        Refusal::Failed(error) => error.to_string(),
     }
 }

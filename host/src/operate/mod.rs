@@ -11,6 +11,7 @@ mod removed;
 mod root;
 mod shares;
 mod trail;
+mod upgrades;
 
 pub use error::Error;
 pub use init::{Initialised, Shares};
@@ -91,15 +92,21 @@ impl Operate {
 
     /// The whole store, on every node and over restarts; or this node alone.
     pub async fn seal(&self, _permit: &Permit<Manage, SysPath>, node_only: bool) -> Result<(), Error> {
-        if !node_only {
+        if node_only {
+            self.0.fence.leave().await;
+        } else {
             // While there are keys to write it with: other nodes forget what they remember.
             let mut writes = Writes::default();
             self.0.fence.raise(&mut writes, Counter::Seal);
             self.0.barrier.commit(writes).await?;
         }
-        self.0.barrier.seal(node_only).await?;
+        let sealed = self.0.barrier.seal(node_only).await;
         self.0.mounts.clear();
-        Ok(())
+        if !node_only {
+            // Without the keys nobody can be asked; every node obeys within this time, or has stopped.
+            self.0.fence.outlast().await;
+        }
+        Ok(sealed?)
     }
 
     /// Ready: unsealed, the store answers, and what is remembered is fresh.

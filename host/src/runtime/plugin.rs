@@ -1,6 +1,7 @@
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use wasmtime::component::{Component, InstancePre};
 
 use super::{
@@ -82,6 +83,7 @@ impl Seat {
             passwords: inner.passwords.clone(),
             makers: inner.makers.clone(),
             egress: inner.egress.clone(),
+            sending: Semaphore::new(limits::EGRESS_AT_ONCE / 4),
             tally: Tally::default(),
         };
         Self {

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 
 use super::{
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) passwords: Arc<Passwords>,
     pub(super) makers: Arc<Workers>,
     pub(super) egress: Option<Egress>,
+    /// Requests of this mount's at a time: a host that is slow for one mount is not for all.
+    pub(super) sending: Semaphore,
     pub(super) tally: Tally,
 }
 

@@ -47,7 +47,7 @@ pub struct Times {
     pub instantiate: Duration,
     /// On a processor, short work of the host included.
     pub guest: Duration,
-    /// Cryptography of the host, and waiting for it.
+    /// The rest: cryptography of the host, and waiting, for it or for a processor.
     pub host: Duration,
 }
 

@@ -183,6 +183,7 @@ impl Bench {
             passwords: Arc::new(Passwords::new(2)),
             makers: Arc::new(Workers::new(1)),
             egress: self.egress.clone(),
+            sending: tokio::sync::Semaphore::new(2),
             tally: Tally::default(),
         };
         Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
@@ -209,3 +210,17 @@ pub(crate) const PUT: &str = r#"(import "coffer:plugin/storage@1.0.0" "put"
 
 /// `get` leaves its result at the address that it is given.
 pub(crate) const GET: &str = r#"(import "coffer:plugin/storage@1.0.0" "get" (func $get (param i32 i32 i32)))"#;
+
+/// An engine with all that one may export. `migrate` is what that function does, with the locals
+/// `$i` and `$n`; its answer lies at 2112, not done, and at 2128, done.
+pub(crate) fn maintained(imports: &str, more: &str, migrate: &str) -> Vec<u8> {
+    let exports = format!(
+        r#"(data (i32.const 2128) "\00\00\00\00\01")
+        (func (export "coffer:plugin/leases@1.0.0#renew") (param i32 i32 i64) (result i32) (unreachable))
+        (func (export "coffer:plugin/leases@1.0.0#revoke") (param i32 i32) (result i32) (unreachable))
+        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (unreachable))
+        (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32)
+            (local $i i32) (local $n i32) {migrate})"#
+    );
+    world("full-secrets-engine", &format!("{imports} {COMMON} {REALLOC} {more} {exports} {}", handle("(call $ok)")))
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 pub use crate::problem::Problem;
-use crate::span::Span;
+use crate::{ids::PublisherKey, limits, span::Span};
 
 /// The whole document. A member that is left out has its default.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -96,7 +96,11 @@ pub struct StepUp {
 #[serde(default, deny_unknown_fields)]
 pub struct Plugins {
     pub require_signature: bool,
-    pub publishers: Vec<String>,
+    /// Keys whose signature is good enough: `ed25519:` and base64.
+    #[schema(value_type = Vec<String>)]
+    pub publishers: Vec<PublisherKey>,
+    /// SHA-256 of plugins that may not run, in hex, whatever signature they bear.
+    pub denied: Vec<String>,
     pub max_memory: String,
     pub max_cpu_ms: u32,
     pub max_wall_ms: u32,
@@ -162,6 +166,7 @@ impl Default for Plugins {
         Self {
             require_signature: true,
             publishers: Vec::new(),
+            denied: Vec::new(),
             max_memory: "64MiB".to_owned(),
             max_cpu_ms: 500,
             max_wall_ms: 30_000,
@@ -249,6 +254,17 @@ impl Rules {
         );
         range(&mut found, "/plugins/max_cpu_ms", plugins.max_cpu_ms, 1, 10_000, "must be between 1 and 10000");
         range(&mut found, "/plugins/max_wall_ms", plugins.max_wall_ms, 10, 60_000, "must be between 10 and 60000");
+        if plugins.publishers.len() > limits::PUBLISHERS {
+            found.push(Problem::new("/plugins/publishers", "out_of_range", "must be at most 64"));
+        }
+        if plugins.denied.len() > limits::DENIED_PLUGINS {
+            found.push(Problem::new("/plugins/denied", "out_of_range", "must be at most 1000"));
+        }
+        let is_digest =
+            |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if let Some(at) = plugins.denied.iter().position(|text| !is_digest(text)) {
+            found.push(Problem::new(format!("/plugins/denied/{at}"), "invalid_value", "must be 64 hex digits"));
+        }
         if bytes(&plugins.max_memory).is_none_or(|bytes| !(1 << 20..=1 << 30).contains(&bytes)) {
             found.push(Problem::new(
                 "/plugins/max_memory",

@@ -127,6 +127,38 @@ on_both_stores! {
         }
     }
 
+    async fn of_a_child_that_ends_the_others_its_parents_stay_and_nobody_else(bench) {
+        let parent = bench.login().await;
+        let child = bench.child_of(&parent, |_| {}).await.unwrap();
+        let (below, beside) = (bench.child_of(&child, |_| {}).await.unwrap(), bench.child_of(&parent, |_| {}).await.unwrap());
+        let other = bench.sessions.create(bench.new_session(&parent.session.user).await).await.unwrap();
+        let session = bench.find(&child.access).await.unwrap();
+        let kept = bench.sessions.end_others(&session).await.unwrap();
+        assert_eq!(kept, [parent.session.id.clone(), child.session.id.clone()]);
+        for gone in [&below, &beside, &other] {
+            assert!(matches!(bench.find(&gone.access).await, Err(Error::Unknown)));
+        }
+        bench.find(&child.access).await.unwrap();
+        let next = bench.renew(&parent.refresh).await.unwrap();
+        bench.find(&next.access).await.unwrap();
+        // It still ends with its parent.
+        bench.sessions.end(&parent.session.id).await.unwrap();
+        assert!(matches!(bench.find(&child.access).await, Err(Error::Unknown)));
+    }
+
+    async fn a_session_that_stays_does_not_outlive_an_ending_that_came_between(bench) {
+        let tokens = bench.login().await;
+        let session = bench.find(&tokens.access).await.unwrap();
+        let mut writes = Writes::default();
+        let kept = bench.sessions.end_all_but(&mut writes, &session).await.unwrap();
+        bench.raise(EpochOf::User(session.user.clone())).await;
+        assert!(matches!(bench.barrier.commit(writes).await, Err(crate::barrier::Error::Conflict)));
+        // Not even where somebody goes on regardless.
+        bench.sessions.keep(kept, None).await.unwrap();
+        assert!(matches!(bench.find(&tokens.access).await, Err(Error::Unknown)));
+        assert!(matches!(bench.sessions.end_others(&session).await, Err(Error::Unknown)));
+    }
+
     async fn a_login_that_overlaps_an_ending_does_not_survive_it(bench) {
         let user = UserId::new();
         let new = bench.new_session(&user).await;
@@ -150,12 +182,6 @@ on_both_stores! {
         assert!(matches!(bench.find(&other.access).await, Err(Error::Unknown)));
         assert!(matches!(bench.find(&child.access).await, Err(Error::Unknown)));
         bench.renew(&mine.refresh).await.unwrap();
-        // A child that ends all others ends its parent, and so itself.
-        let parent = bench.login().await;
-        let child = bench.child_of(&parent, |_| {}).await.unwrap();
-        let session = bench.find(&child.access).await.unwrap();
-        assert!(matches!(bench.sessions.end_others(&session).await, Err(Error::Unknown)));
-        assert!(matches!(bench.find(&child.access).await, Err(Error::Unknown)));
     }
 
     async fn a_user_has_so_many_sessions_and_the_oldest_go(bench) {

@@ -1,10 +1,24 @@
-use super::{AnyToken, EpochOf, Error, Raised, Session, Sessions, Verdict, Was, epochs, record::Facts};
+use super::{
+    AnyToken, EpochOf, Error, Session, Sessions, Verdict, Was,
+    epochs::{self, Raised},
+    record::Facts,
+    renew::PAUSE,
+    standing::{Family, Standing},
+};
 use crate::{
     barrier::{self, Writes, layout::Prefix},
     fence::Counter,
     ids::SessionId,
     limits,
 };
+
+/// Sessions that are to outlive an ending which one of them asked for, as they were before it.
+#[derive(Debug)]
+pub struct Kept {
+    /// Parents before their children.
+    families: Vec<(SessionId, Family)>,
+    raised: Raised,
+}
 
 impl Sessions {
     /// Ends one family, durably: in storage, in Redis, on every node, then the answer. If one of
@@ -30,10 +44,14 @@ impl Sessions {
     }
 
     /// Ends all of something in the caller's batch, from its commit on. Before the answer the
-    /// caller awaits `settled`. Of the session that does so, `keep` makes an exception.
-    pub fn end_all(&self, to: &mut Writes, of: EpochOf) -> Raised {
+    /// caller awaits `settled`.
+    pub fn end_all(&self, to: &mut Writes, of: EpochOf) {
+        self.raise(to, &of);
+    }
+
+    fn raise(&self, to: &mut Writes, of: &EpochOf) -> Raised {
         self.fence.raise(to, Counter::Epochs);
-        epochs::raise(&epochs::view(&self.barrier), to, &of)
+        epochs::raise(&epochs::view(&self.barrier), to, of)
     }
 
     /// To be awaited after the commit of `end_all` and before the answer.
@@ -41,34 +59,75 @@ impl Sessions {
         self.fence.settle(&[Counter::Epochs]).await;
     }
 
-    /// Carries one session over an epoch that it raised itself, after the commit and before the
-    /// answer. If this fails, it has ended with the others. So has a child: its parent has.
-    /// `internal` is what the plugin wants back from now on, where it was asked anew.
-    pub async fn keep(&self, session: &Session, raised: &Raised, internal: Option<Vec<u8>>) -> Result<(), Error> {
-        let id = &session.id;
-        let Some((record, mut facts)) = self.open(id).await? else { return Err(Error::Unknown) };
-        if record.rev != session.hold.rev || !facts.parents.is_empty() {
+    /// The same of all of a user but the session that asks for it and those that it is a child of:
+    /// it would end with them. From the commit on only `keep` saves these, before the answer.
+    pub async fn end_all_but(&self, to: &mut Writes, session: &Session) -> Result<Kept, Error> {
+        let own = self.standing_family(&session.id).await?;
+        if own.record.rev != session.hold.rev {
             return Err(Error::Unknown);
         }
-        facts.epochs = facts.epochs.raised(raised);
-        if let Some(internal) = internal {
-            facts.internal = internal;
+        let mut families = Vec::new();
+        for id in own.facts.parents.iter().rev() {
+            families.push((id.clone(), self.standing_family(id).await?));
         }
-        let again = facts.seal(&self.barrier, self.store.namespace(), id)?;
-        let was = Was { rev: record.rev, unused: false, pair: false };
-        let verdict = self.store.rewrite(id, &was, again, Writes::default()).await?;
-        self.copies.forget(id);
-        if verdict == Verdict::Done { Ok(()) } else { Err(Error::Unknown) }
+        families.push((session.id.clone(), own));
+        // The batch rests on all of them being alive: an ending that came between is not undone.
+        families.iter().for_each(|(id, family)| self.expect_alive(to, id, &family.facts));
+        let raised = self.raise(to, &EpochOf::User(session.user.clone()));
+        Ok(Kept { families, raised })
     }
 
-    /// Ends all other sessions of the same user.
-    pub async fn end_others(&self, session: &Session) -> Result<(), Error> {
-        let mut writes = Writes::default();
-        let raised = self.end_all(&mut writes, EpochOf::User(session.user.clone()));
-        self.barrier.commit(writes).await?;
-        let kept = self.keep(session, &raised, None).await;
-        self.settled().await;
-        kept
+    /// Carries them over the epoch that was raised with `end_all_but`, after the commit and before
+    /// the answer. If this fails, they have ended with the others. `internal` is what the plugin
+    /// wants back from the session that asked, where it was asked anew.
+    pub async fn keep(&self, kept: Kept, internal: Option<Vec<u8>>) -> Result<(), Error> {
+        let Kept { mut families, raised } = kept;
+        if let (Some((_, own)), Some(internal)) = (families.last_mut(), internal) {
+            own.facts.internal = internal;
+        }
+        // From the top: a child that is kept without its parent would outlive it.
+        for (id, Family { record, mut facts, .. }) in families {
+            facts.epochs = facts.epochs.raised(&raised);
+            let again = facts.seal(&self.barrier, self.store.namespace(), &id)?;
+            let was = Was { rev: record.rev, unused: false, pair: false };
+            let verdict = self.store.rewrite(&id, &was, again, Writes::default()).await?;
+            self.copies.forget(&id);
+            if verdict != Verdict::Done {
+                return Err(Error::Unknown);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all other sessions of the same user; says which were kept, this one last.
+    pub async fn end_others(&self, session: &Session) -> Result<Vec<SessionId>, Error> {
+        for _ in 0..limits::SESSION_ATTEMPTS {
+            let mut writes = Writes::default();
+            let kept = self.end_all_but(&mut writes, session).await?;
+            let ids = kept.families.iter().map(|(id, _)| id.clone()).collect();
+            match self.barrier.commit(writes).await {
+                // One of them was renewed or ended meanwhile: they are looked at again.
+                Err(barrier::Error::Conflict) => continue,
+                other => other?,
+            }
+            let kept = self.keep(kept, None).await;
+            self.settled().await;
+            return kept.map(|()| ids);
+        }
+        Err(Error::Away("a session that does not stand still".to_owned()))
+    }
+
+    /// A family that is alive; one whose renewal is on its way is waited for.
+    async fn standing_family(&self, id: &SessionId) -> Result<Family, Error> {
+        for _ in 0..limits::SESSION_ATTEMPTS {
+            let family = self.family(id).await?.ok_or(Error::Unknown)?;
+            match family.standing {
+                Standing::Alive => return Ok(family),
+                Standing::Torn => tokio::time::sleep(PAUSE).await,
+                Standing::Dead => return Err(Error::Unknown),
+            }
+        }
+        Err(Error::Unknown)
     }
 
     async fn end_in_storage(&self, id: &SessionId) -> Result<(), Error> {

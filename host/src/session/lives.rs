@@ -52,6 +52,19 @@ pub(super) enum Step {
         two: usize,
         field: usize,
     },
+    /// The store loses a family that it had acknowledged.
+    Forget {
+        family: usize,
+    },
+    /// A snapshot of the store, or what a replica has.
+    Snapshot,
+    /// A restart from the last snapshot, or a replica that takes over: whatever came after it is lost,
+    /// and whatever went is back.
+    Restart,
+    /// Somebody sets the clock.
+    Jump {
+        millis: i64,
+    },
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -70,9 +83,14 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => prop::sample::select(WAITS).prop_map(|millis| Step::Wait { millis }),
         2 => which.clone().prop_map(|family| Step::Keep { family }),
         2 => which.clone().prop_map(|kept| Step::PutBack { kept }),
-        1 => (which.clone(), which, 0..8_usize).prop_map(|(one, two, field)| Step::Swap { one, two, field }),
+        1 => (which.clone(), which.clone(), 0..8_usize).prop_map(|(one, two, field)| Step::Swap { one, two, field }),
+        1 => which.prop_map(|family| Step::Forget { family }),
+        1 => Just(Step::Snapshot),
+        1 => Just(Step::Restart),
+        1 => prop::sample::select(JUMPS).prop_map(|millis| Step::Jump { millis }),
     ];
     prop::collection::vec(step, 1..50)
 }
 
 const WAITS: &[u64] = &[1, 900, 1_100, 30_000, 59_999, 60_000, 300_000, 600_000, 3_000_000];
+const JUMPS: &[i64] = &[-700_000, -30_000, -1, 1, 59_000, 3_600_000];

@@ -50,7 +50,8 @@ mod thief;
 #[cfg(test)]
 mod uses_tests;
 
-pub use epochs::{EpochOf, Epochs, EpochsOf, Raised};
+pub use end::Kept;
+pub use epochs::{EpochOf, Epochs, EpochsOf};
 pub use error::Error;
 pub use record::Record;
 pub use renew::Pending;

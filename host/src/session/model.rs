@@ -42,6 +42,10 @@ struct World {
     users: [UserId; 2],
     families: Vec<Family>,
     kept: Vec<(usize, Kept)>,
+    /// All families, as they were when somebody last took a snapshot.
+    snapshot: Vec<Kept>,
+    /// The clock was set: what ends by itself may end earlier by somebody else's clock.
+    jumped: bool,
 }
 
 impl World {
@@ -65,7 +69,8 @@ impl World {
             && token == family.live
             && self.now() < family.until
             && most.is_none_or(|most| family.taken < most);
-        (may, may && family.incidents == 0 && self.now() < family.seen.after(IDLE))
+        let sure = family.incidents == 0 && !self.jumped;
+        (may, may && sure && self.now() < family.seen.after(IDLE))
     }
 
     async fn step(&mut self, step: Step) {
@@ -94,7 +99,32 @@ impl World {
                 self.bench.put_back(&kept).await;
                 self.families[at].incidents += 1;
             }
+            Step::Jump { millis } => {
+                self.bench.hand.set(Timestamp::from_millis(self.now().millis() + millis));
+                self.jumped = true;
+            }
+            Step::Snapshot => {
+                self.snapshot.clear();
+                for family in &self.families {
+                    self.snapshot.push(self.bench.keep(&family.pairs[0].session.id).await);
+                }
+            }
+            Step::Restart => {
+                for at in 0..self.families.len() {
+                    match self.snapshot.get(at) {
+                        Some(kept) => self.bench.put_back(kept).await,
+                        None => self.forget(at).await,
+                    }
+                    self.families[at].incidents += 1;
+                }
+                self.bench.forget_scripts().await;
+            }
             _ if self.families.is_empty() => {}
+            Step::Forget { family } => {
+                let at = family % self.families.len();
+                self.forget(at).await;
+                self.families[at].incidents += 1;
+            }
             Step::Child { of, uses } => {
                 let of = of % self.families.len();
                 let parent = &self.families[of].pairs[0];
@@ -106,7 +136,7 @@ impl World {
                         assert!(may, "a child of the dead");
                         self.born(tokens, self.families[of].user, Some(of));
                     }
-                    Err(Error::Unknown) => assert!(!may || family.incidents > 0),
+                    Err(Error::Unknown) => assert!(!may || family.incidents > 0 || self.jumped),
                     Err(Error::Wider(_)) => assert!(!may),
                     Err(other) => panic!("{other}"),
                 }
@@ -141,7 +171,7 @@ impl World {
                     return;
                 };
                 let ended = self.bench.sessions.end_by_token(text.reveal()).await.unwrap();
-                assert!(ended.is_some() || !alive || family.incidents > 0);
+                assert!(ended.is_some() || !alive || family.incidents > 0 || self.jumped);
                 family.ended |= ended.is_some();
             }
             Step::EndOthers { family } => self.end_others(family % self.families.len()).await,
@@ -195,7 +225,7 @@ impl World {
                 // Times of use are noted to the second, where nothing is counted.
                 let counted = family.most.is_some_and(|most| block_size(most) > 1);
                 if counted || !family.used || now.since(family.seen) >= limits::FENCE_STALE {
-                    family.seen = now;
+                    family.seen = family.seen.max(now);
                 }
                 family.used = true;
             }
@@ -211,7 +241,7 @@ impl World {
             return;
         }
         let live = token == family.live;
-        let sure = family.incidents == 0;
+        let sure = family.incidents == 0 && !self.jumped;
         // A store that was put back may have forgotten that the pair was used; nothing else.
         let lost = Some(token) == family.last
             && family.again < limits::SESSION_SHOWN_AGAIN
@@ -244,12 +274,30 @@ impl World {
     async fn end_others(&mut self, at: usize) {
         let live = self.families[at].live;
         let Ok(session) = self.bench.find(&self.families[at].pairs[live].access).await else { return };
-        let kept = self.bench.sessions.end_others(&session).await.is_ok();
-        assert!(kept || self.families[at].parent.is_some() || self.families[at].incidents > 0);
+        let kept = self.bench.sessions.end_others(&session).await;
+        // The session that asks stays, with those that it is a child of.
+        let mut chain = vec![at];
+        while let Some(parent) = self.families[chain[0]].parent {
+            chain.insert(0, parent);
+        }
+        let sure = !self.jumped && chain.iter().all(|at| self.families[*at].incidents == 0);
+        assert!(kept.is_ok() || !sure, "an ending of others that must be: {kept:?}");
+        if let Ok(kept) = &kept {
+            let ids = chain.iter().map(|at| &self.families[*at].pairs[0].session.id);
+            assert!(ids.eq(kept.iter()));
+        }
         let user = self.families[at].user;
         for (other, family) in self.families.iter_mut().enumerate() {
-            family.ended |= family.user == user && !(other == at && kept);
+            family.ended |= family.user == user && !(kept.is_ok() && chain.contains(&other));
         }
+    }
+
+    async fn forget(&self, at: usize) {
+        let gone = match self.bench.keep(&self.families[at].pairs[0].session.id).await {
+            Kept::Row(key, _) => Kept::Row(key, None),
+            Kept::Hash(key, _) => Kept::Hash(key, Vec::new()),
+        };
+        self.bench.put_back(&gone).await;
     }
 
     /// One field of Redis, or the whole row of the embedded store.
@@ -285,7 +333,7 @@ impl World {
             for (at, family) in self.families.iter().enumerate() {
                 let shown = listed.iter().any(|summary| summary.id == family.pairs[0].session.id);
                 assert!(!shown || family.user == user && self.is_alive(at));
-                let must = family.user == user && self.is_alive(at) && family.incidents == 0;
+                let must = family.user == user && self.is_alive(at) && family.incidents == 0 && !self.jumped;
                 assert!(shown || !must || family.pairs[0].refresh.is_none());
             }
         }
@@ -303,7 +351,14 @@ fn rights(session: &Session) -> String {
 }
 
 async fn live(bench: Bench, steps: Vec<Step>) {
-    let mut world = World { bench, users: [UserId::new(), UserId::new()], families: Vec::new(), kept: Vec::new() };
+    let mut world = World {
+        bench,
+        users: [UserId::new(), UserId::new()],
+        families: Vec::new(),
+        kept: Vec::new(),
+        snapshot: Vec::new(),
+        jumped: false,
+    };
     for step in steps {
         world.step(step).await;
     }

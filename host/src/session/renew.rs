@@ -10,7 +10,7 @@ use super::{
 use crate::{barrier::Writes, ids::Scope, limits};
 
 /// Between two looks at a family that another request is renewing.
-const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 });
+pub(super) const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 });
 
 /// A renewal that has begun. Dropping it spends nothing.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ pub(super) struct Row {
 }
 
 /// A family as both stores have it.
+#[derive(Debug)]
 pub(super) struct Family {
     pub(super) record: Record,
     pub(super) facts: Facts,

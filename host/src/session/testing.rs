@@ -187,6 +187,13 @@ impl Bench {
         }
     }
 
+    /// As a restart does it.
+    pub(super) async fn forget_scripts(&self) {
+        if let Some(link) = &self.link {
+            link.command(&[b"SCRIPT", b"FLUSH"]).await.unwrap();
+        }
+    }
+
     /// Everything that a thief of Redis and of the disk would see.
     pub(super) async fn dump(&self) -> Vec<u8> {
         let mut all = Vec::new();

@@ -7,6 +7,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use super::{Error, Record, Refill, Session, Sessions, Touch, Verdict, record::Facts};
 use crate::{
     barrier::{self, View, Writes, layout::Prefix},
+    clock::Timestamp,
     ids::{SessionId, random},
     limits,
     storage::Expect,
@@ -58,7 +59,7 @@ impl Sessions {
             let Some(place) = pick(&free) else { return Err(Error::Unknown) };
             let mut writes = Writes::default();
             uses.expect(&mut writes, place, Expect::Absent);
-            uses.put(&mut writes, place, &(), Some(session.absolute_end));
+            uses.put(&mut writes, place, &(), kept_until(session));
             if self.release(session, writes).await? {
                 return Ok(());
             }
@@ -100,7 +101,7 @@ impl Sessions {
         }
         let mut writes = Writes::default();
         uses.expect_as_read(&mut writes, RELEASED, row.as_ref());
-        uses.put(&mut writes, RELEASED, &(released + 1), Some(session.absolute_end));
+        uses.put(&mut writes, RELEASED, &(released + 1), kept_until(session));
         if self.release(session, writes).await? {
             let rev = session.hold.rev.clone();
             let refill = Refill { rev, from: empty, block: released + 1, left: size.min(most - spoken_for) };
@@ -167,6 +168,12 @@ impl Sessions {
     fn uses(&self, id: &SessionId) -> View {
         self.barrier.view(Prefix::Uses).within(&format!("{id}/"))
     }
+}
+
+/// A little longer than the family's own row: what has expired is swept in order, so that a clock
+/// which is set forth and back leaves no session that has forgotten its uses.
+fn kept_until(session: &Session) -> Option<Timestamp> {
+    Some(session.absolute_end.after(limits::USES_KEPT))
 }
 
 /// Which block was released last, counted from one.

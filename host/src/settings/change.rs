@@ -61,8 +61,13 @@ impl Settings {
                 return Err(Error::Conflict);
             }
             let mut value = edited(key, &current, change.edit.clone())?;
-            let ends = ends_sessions(key, value.as_mut())?;
-            let proven = self.prove(key, value.as_ref(), change.force).await?;
+            let ends = wish(key, value.as_mut(), "end_sessions")?;
+            let adopts = wish(key, value.as_mut(), "adopt")?;
+            if adopts {
+                self.may_adopt(permit.caller(), key)?;
+            }
+            self.check_exposure(key, &current, value.as_ref(), &change.edit)?;
+            let proven = self.prove(key, value.as_ref(), (change.force, adopts)).await?;
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));
             }
@@ -71,10 +76,10 @@ impl Settings {
             };
             return Ok(self.view(key, Some(&document).filter(|document| !document.deleted)));
         }
-        Err(Error::Busy)
+        Err(barrier::Error::Conflict.into())
     }
 
-    async fn prove(&self, key: &Key, value: Option<&Value>, force: bool) -> Result<Proven, Error> {
+    async fn prove(&self, key: &Key, value: Option<&Value>, (force, adopts): (bool, bool)) -> Result<Proven, Error> {
         match (key, value) {
             (Key::Security, _) => {
                 let rules = value.map_or_else(|| Ok(Rules::default()), Rules::parse).map_err(Error::Invalid)?;
@@ -82,7 +87,7 @@ impl Settings {
                 Ok(Proven::Value)
             }
             (Key::Mount(kind, name), Some(value)) => {
-                let change = self.mounts.prepare(*kind, name.clone(), value).await?;
+                let change = self.mounts.prepare(*kind, name.clone(), value, adopts).await?;
                 if *kind == Kind::Auth && !is_enabled(value) {
                     self.check_lock_out(&self.security.rules(), Some(name), force)?;
                 }
@@ -133,7 +138,7 @@ impl Settings {
         self.fence.raise(&mut writes, Counter::Settings);
         let mut counters = vec![Counter::Settings];
         if let Proven::Mount(change) = proven {
-            let removed = self.mounts.propose(&mut writes, change);
+            let removed = self.mounts.propose(&mut writes, change, document.number);
             counters.push(Counter::Mounts);
             if let (Key::Mount(Kind::Auth, _), false, Some(id)) = (key, enabled, self.mount_id(key)) {
                 // Whoever is just logging in by it is not in afterwards.
@@ -181,14 +186,17 @@ fn is_enabled(mount: &Value) -> bool {
     Spec::parse(mount).is_ok_and(|spec| spec.enabled)
 }
 
-/// `end_sessions` in a mount's value is a wish of this change, and no part of the setting: all that
-/// came in by the mount is to end.
-fn ends_sessions(key: &Key, value: Option<&mut Value>) -> Result<bool, Error> {
-    let (Key::Mount(Kind::Auth, _), Some(Value::Object(members))) = (key, value) else { return Ok(false) };
-    match members.remove("end_sessions") {
+/// `end_sessions` and `adopt` in a mount's value are wishes of this change, and no part of the
+/// setting: all that came in by the mount is to end; what it holds is to be another plugin's.
+fn wish(key: &Key, value: Option<&mut Value>, name: &'static str) -> Result<bool, Error> {
+    let (Key::Mount(kind, _), Some(Value::Object(members))) = (key, value) else { return Ok(false) };
+    if name == "end_sessions" && *kind != Kind::Auth {
+        return Ok(false);
+    }
+    match members.remove(name) {
         None => Ok(false),
-        Some(Value::Bool(ends)) => Ok(ends),
-        Some(_) => Err(Error::Invalid(vec![Problem::new("/end_sessions", "wrong_type", "has the wrong type")])),
+        Some(Value::Bool(wished)) => Ok(wished),
+        Some(_) => Err(Error::Invalid(vec![Problem::new(format!("/{name}"), "wrong_type", "has the wrong type")])),
     }
 }
 

@@ -17,9 +17,9 @@ pub enum Error {
     /// No enabled login would be able to give `admin`.
     #[error("locked out")]
     LockedOut,
-    /// Others changed the same setting all the while.
-    #[error("too many changes at once")]
-    Busy,
+    /// It would give what a mount holds to another plugin, and the caller may not.
+    #[error("may not give away what the mount holds")]
+    Forbidden,
     /// The plugin could not be tried.
     #[error(transparent)]
     Mount(#[from] mount::Error),

@@ -6,6 +6,7 @@
 
 mod change;
 mod error;
+mod guard;
 mod key;
 mod view;
 

@@ -5,7 +5,7 @@ use crate::{
     clock::Timestamp,
     document::Document,
     ids::UserId,
-    mount::{Kind, Mount},
+    mount::{Condition, Health, Kind, Mount, RolledBack},
     security::{self, Rules},
 };
 
@@ -55,7 +55,7 @@ impl Settings {
             updated_at: document.map(|document| document.updated_at),
             updated_by: document.and_then(|document| document.updated_by.clone()),
             secret_members,
-            state: mount.map(|mount| state(&mount)),
+            state: mount.map(|mount| state(&self.mounts.condition(&mount))),
         }
     }
 
@@ -87,6 +87,12 @@ impl Settings {
                 let live = mount.and_then(|mount| mount.live().ok());
                 let config =
                     live.map_or_else(|| json!({"type": "object"}), |live| live.manifest().config.document().clone());
+                let names = json!({"type": "array", "items": {"type": "string"}});
+                let granted = json!({
+                    "type": "object",
+                    "properties": {"http": names, "headers": names, "crypto": names},
+                    "additionalProperties": false,
+                });
                 json!({
                     "type": "object",
                     "required": ["plugin"],
@@ -95,7 +101,8 @@ impl Settings {
                         "version": {"type": "string", "default": "shipped"},
                         "enabled": {"type": "boolean", "default": true},
                         "config": config,
-                        "grant": {"type": "object"},
+                        "grant": granted,
+                        "deny": granted,
                         "provision": {"type": "boolean", "default": false},
                         "second": {
                             "type": "object",
@@ -138,14 +145,20 @@ const fn description(key: &Key) -> &'static str {
     }
 }
 
-fn state(mount: &Mount) -> Value {
-    let (live, health, reason) = match mount.live() {
-        Ok(live) => (json!({"version": live.manifest().version, "digest": live.digest().as_str()}), "ok", Value::Null),
-        Err(crate::mount::Error::Disabled) => (Value::Null, "disabled", Value::Null),
-        Err(error) => (Value::Null, "broken", json!(error.to_string())),
-    };
-    let ready = u8::from(health == "ok");
-    json!({"live": live, "pending": null, "health": health, "reason": reason, "nodes": {"ready": ready, "of": 1}})
+fn state(condition: &Condition) -> Value {
+    let Condition { live, pending, health, reason, rolled_back } = condition;
+    let mut state = json!({
+        "live": live.as_ref().map(|(version, digest)| json!({"version": version, "digest": digest})),
+        "pending": pending.as_ref().map(|(version, needs)| json!({"version": version, "needs": needs})),
+        "health": health.as_str(),
+        "reason": reason,
+        "nodes": {"ready": u8::from(*health == Health::Ok), "of": 1},
+    });
+    if let Some(RolledBack { version, digest, reason, at }) = rolled_back {
+        let at = at.to_string();
+        state["rolled_back"] = json!({"version": version, "digest": digest, "reason": reason, "at": at});
+    }
+    state
 }
 
 fn without(mut value: Value, members: &[String]) -> Value {

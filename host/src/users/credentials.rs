@@ -13,7 +13,7 @@ use crate::{
     policy::{Delete, List, Permit, Put, Resource},
     runtime::{self, Fault},
     sensitive::Secret,
-    session::{Raised, Session},
+    session::{Kept, Session},
 };
 
 /// What somebody can log in with at one mount, in policy: `sys/users/<name>/credentials/<mount>`.
@@ -112,8 +112,11 @@ impl Users {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
             let (told, may_rerun) = self.add(&mut writes, (&mount, &user), new, request).await?;
-            let raised = new.id.is_some().then(|| self.end_all_of(&mut writes, &user));
-            match self.commit_own(writes, session, raised).await? {
+            let kept = match new.id.is_some() {
+                true => Some(self.end_others_of(&mut writes, session, &user).await?),
+                false => None,
+            };
+            match self.commit_own(writes, kept).await? {
                 true => return Ok(told),
                 false if may_rerun => {}
                 false => break,
@@ -161,8 +164,8 @@ impl Users {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
             self.take(&mut writes, (&mount, &user), id, request).await?;
-            let raised = self.end_all_of(&mut writes, &user);
-            if self.commit_own(writes, session, Some(raised)).await? {
+            let kept = self.end_others_of(&mut writes, session, &user).await?;
+            if self.commit_own(writes, Some(kept)).await? {
                 return Ok(());
             }
         }
@@ -226,15 +229,17 @@ impl Users {
         Ok(())
     }
 
-    /// Stores it, and takes the session over the epoch that it raised itself.
-    async fn commit_own(&self, writes: Writes, session: &Session, raised: Option<Raised>) -> Result<bool, Error> {
+    /// Stores it, and takes the session over the epoch that it raised itself, if it raised one.
+    async fn commit_own(&self, writes: Writes, ended: Option<Option<Kept>>) -> Result<bool, Error> {
         match self.barrier.commit(writes).await {
             Ok(()) => {}
             Err(barrier::Error::Conflict) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        if let Some(raised) = raised {
-            if let Err(error) = self.sessions.keep(session, &raised, None).await {
+        if let Some(kept) = ended {
+            if let Some(kept) = kept
+                && let Err(error) = self.sessions.keep(kept, None).await
+            {
                 tracing::info!(%error, "a session ends with the credential that it changed");
             }
             self.fence.settle(&[Counter::Epochs]).await;

@@ -13,7 +13,7 @@ use crate::{
     policy::{Permit, Update},
     runtime::{self, Facts, types::Step},
     sensitive::Secret,
-    session::{Raised, Session},
+    session::{Kept, Session},
     throttle::{self, Try},
 };
 
@@ -80,13 +80,16 @@ impl Users {
             let enroll = runtime::Enroll { subject, id: None, credential: credential(&change.new) };
             let outcome = attempt.run(enroll).await.map_err(|error| refused(error, "/new"))?;
             writes.merge(outcome.writes);
-            let raised = self.end_all_of(&mut writes, &user);
+            let kept = self.end_others_of(&mut writes, session, &user).await?;
             match self.barrier.commit(writes).await {
                 Ok(()) => {}
                 Err(barrier::Error::Conflict) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let kept = self.carry_over(session, &raised, (mount, &user), change).await;
+            let kept = match kept {
+                Some(kept) => self.carry_over(session, kept, (mount, &user), change).await,
+                None => false,
+            };
             self.fence.settle(&[Counter::Epochs]).await;
             return Ok((Proof::Right, Ok(kept)));
         }
@@ -128,7 +131,7 @@ impl Users {
     async fn carry_over(
         &self,
         session: &Session,
-        raised: &Raised,
+        kept: Kept,
         (mount, user): (&Mount, &User),
         change: &OwnPassword,
     ) -> bool {
@@ -139,7 +142,7 @@ impl Users {
             },
             false => None,
         };
-        let kept = self.sessions.keep(session, raised, internal).await;
+        let kept = self.sessions.keep(kept, internal).await;
         kept.inspect_err(|error| tracing::info!(%error, "a session ends with the password that it changed")).is_ok()
     }
 

@@ -4,7 +4,7 @@ use crate::{
     directory::User,
     ids::{SessionId, Username},
     policy::{Delete, List, Permit, Resource},
-    session::{self, Session, Summary},
+    session::{Session, Summary},
 };
 
 /// Somebody's sessions in policy: `sys/users/<name>/sessions`.
@@ -40,14 +40,11 @@ impl Users {
         Ok(listed)
     }
 
-    /// The caller's own but this one. A child ends with its parent.
+    /// The caller's own but this one, and those that it is a child of: it would end with them.
     pub async fn end_other_sessions(&self, session: &Session) -> Result<usize, Error> {
         let listed = self.sessions.list(&session.user).await?;
-        let others = listed.iter().filter(|other| other.id != session.id).count();
-        match self.sessions.end_others(session).await {
-            Ok(()) | Err(session::Error::Unknown) => Ok(others),
-            Err(error) => Err(error.into()),
-        }
+        let kept = self.sessions.end_others(session).await?;
+        Ok(listed.iter().filter(|other| !kept.contains(&other.id)).count())
     }
 
     /// The caller's own, this one among them.

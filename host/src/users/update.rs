@@ -4,7 +4,7 @@ use crate::{
     directory::{Change, Kind, User},
     limits,
     policy::{Permit, Update},
-    session::{EpochOf, Raised},
+    session::{EpochOf, Kept, Session},
 };
 
 impl Users {
@@ -38,10 +38,28 @@ impl Users {
     }
 
     /// Every session that the user has or, as a program, asked for.
-    pub(super) fn end_all_of(&self, to: &mut Writes, user: &User) -> Raised {
+    pub(super) fn end_all_of(&self, to: &mut Writes, user: &User) {
         if user.kind == Kind::Machine {
             self.sessions.end_all(to, EpochOf::Client(user.id.clone()));
         }
-        self.sessions.end_all(to, EpochOf::User(user.id.clone()))
+        self.sessions.end_all(to, EpochOf::User(user.id.clone()));
+    }
+
+    /// The same but the session that asks for it, which is to be kept after the commit. None: a child
+    /// is not. Its parent may be in wrong hands, and ends with the others, and it with its parent.
+    pub(super) async fn end_others_of(
+        &self,
+        to: &mut Writes,
+        session: &Session,
+        user: &User,
+    ) -> Result<Option<Kept>, Error> {
+        if session.parent.is_some() {
+            self.end_all_of(to, user);
+            return Ok(None);
+        }
+        if user.kind == Kind::Machine {
+            self.sessions.end_all(to, EpochOf::Client(user.id.clone()));
+        }
+        Ok(Some(self.sessions.end_all_but(to, session).await?))
     }
 }

@@ -2,6 +2,8 @@
 
 mod credentials;
 mod openapi;
+mod plugin_inputs;
+mod plugins;
 mod policies;
 mod policy_inputs;
 mod roles;
@@ -58,6 +60,8 @@ pub fn routes() -> Router<App> {
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),
         (&["/sys/security"], get(settings::security).post(settings::set_security)),
+        (&["/sys/plugins"], get(plugins::list)),
+        (&["/sys/plugins/{name}/{version}"], get(plugins::get).put(plugins::put).delete(plugins::delete)),
         (&["/sys/roles"], get(roles::list)),
         (&["/sys/roles/{name}"], get(roles::get).put(roles::put).delete(roles::delete)),
         (&["/sys/policies"], get(policies::list)),

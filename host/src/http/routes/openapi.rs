@@ -8,7 +8,9 @@ use axum::{
 };
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
-use super::{credentials, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users};
+use super::{
+    credentials, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+};
 use crate::http::{error::ApiResult, openapi as shared};
 
 #[derive(OpenApi)]
@@ -47,6 +49,10 @@ use crate::http::{error::ApiResult, openapi as shared};
         settings::history,
         settings::security,
         settings::set_security,
+        plugins::list,
+        plugins::get,
+        plugins::put,
+        plugins::delete,
         roles::list,
         roles::get,
         roles::put,
@@ -74,6 +80,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         (name = "policies", description = "Who may do what."),
         (name = "secrets", description = "Secrets, and the verbs of their engines."),
         (name = "settings", description = "What rules the server, its plugins among it."),
+        (name = "plugins", description = "What can be mounted: shipped, and uploaded."),
         (name = "system", description = "The server itself."),
     ),
     modifiers(&Routes)

@@ -259,6 +259,12 @@ impl OwnInput for Introspect {
         query::none(&raw.parts)?;
         raw.body.decode()
     }
+
+    /// A token names its session to everybody.
+    fn resource(&self) -> Option<String> {
+        let token = session::AnyToken::parse(self.token.reveal()).ok()?;
+        Some(format!("sessions/{}", token.session()))
+    }
 }
 
 /// RFC 7662. Somebody else's token is as good as none.

@@ -74,8 +74,10 @@ impl Credentials {
         let value = credential.value.reveal();
         let encoded = Zeroizing::new(BASE64_STANDARD.encode(value));
         let escaped = Zeroizing::new(utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
+        // Of `user:password` the one is no secret, and the other is one by itself.
+        let (_, password) = value.split_once(':').filter(|_| credential.place == Place::Basic).unwrap_or_default();
         let holds = |bytes: &[u8]| {
-            let forms = [value.as_bytes(), encoded.as_bytes(), escaped.as_bytes()];
+            let forms = [value.as_bytes(), encoded.as_bytes(), escaped.as_bytes(), password.as_bytes()];
             forms.iter().any(|form| form.len() >= limits::EGRESS_CREDENTIAL_BYTES && contains(bytes, form))
         };
         match holds(&answer.body) || answer.headers.iter().any(|(_, value)| holds(value.as_bytes())) {

@@ -112,6 +112,8 @@ pub(super) struct Order<'a> {
     pub(super) wanted: Wanted,
     /// What is left of the call.
     pub(super) left: Duration,
+    /// The URL holds what must not be written down.
+    pub(super) hidden: bool,
     /// Set before anything is sent that may change something.
     pub(super) acted: &'a AtomicBool,
 }
@@ -158,7 +160,7 @@ impl Egress {
 
     pub(super) async fn send(&self, order: &Order<'_>) -> Result<Answer, Refusal> {
         let target = Target::parse(&order.wanted.url);
-        let to = target.as_ref().map_or_else(|_| String::new(), Target::to_string);
+        let to = target.as_ref().map_or_else(|_| String::new(), |target| written(order, target));
         let mut deed = Deed {
             mount: order.mount,
             request: order.request,
@@ -216,6 +218,15 @@ impl Egress {
         }
         let tls = tls::config(self.0.options.extra_ca.as_deref())?;
         Ok(self.0.tls.get_or_init(|| tls).clone())
+    }
+}
+
+/// Where it goes, as the trail has it: of a URL that holds a secret, what the grant says of it.
+fn written(order: &Order<'_>, target: &Target) -> String {
+    match (order.hidden, order.grants.iter().find(|grant| grant.matches(target))) {
+        (false, _) => target.to_string(),
+        (true, Some(grant)) => format!("{}:{}", grant.host, grant.port),
+        (true, None) => "[withheld]".to_owned(),
     }
 }
 

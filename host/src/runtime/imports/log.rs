@@ -77,6 +77,11 @@ impl Log {
         Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
     }
 
+    /// Is there none of the call's secrets in it?
+    pub(super) fn may_say(&mut self, text: &str) -> bool {
+        self.filtered(text).is_some_and(|filtered| filtered == text)
+    }
+
     /// Filtered, and only then cut to size: the head of a secret would not be known for one.
     fn shown(&mut self, text: &str) -> Option<String> {
         let mut text = self.filtered(text)?;

@@ -12,8 +12,8 @@ use zeroize::Zeroize;
 use super::{
     super::{
         Call, Fault,
-        egress::{Answer, Egress, Order, Refusal, Wanted},
-        sandbox::{Sandbox, Stop},
+        egress::{Answer, Order, Refusal, Wanted},
+        sandbox::{Sandbox, Shared, Stop},
     },
     bounded,
     wit::{
@@ -27,7 +27,7 @@ use crate::limits;
 impl Host for Sandbox {
     async fn send(&mut self, request: Request) -> Result<Response, Stop> {
         let mut sent = self.send_all(vec![request]).await?;
-        let answer = sent.pop().ok_or_else(|| Fault::Limit("requests"))?;
+        let answer = sent.pop().ok_or(Fault::Limit("requests"))?;
         answer.map(told).map_err(|refusal| Stop::told(refusal.code, refusal.message))
     }
 
@@ -44,8 +44,11 @@ impl Sandbox {
         if self.requests > limits::EGRESS_REQUESTS {
             return Err(Fault::Limit("requests"));
         }
-        let (call, egress, left, acted) = (&self.call, &self.shared.egress, self.left(), AtomicBool::new(false));
-        let sending = requests.into_iter().map(|request| send(egress.as_ref(), call, request, (left, &acted)));
+        let (left, acted) = (self.left(), AtomicBool::new(false));
+        let log = &mut self.log;
+        let hidden: Vec<bool> = requests.iter().map(|request| !log.may_say(&request.url)).collect();
+        let (call, shared) = (&self.call, &*self.shared);
+        let sending = requests.into_iter().zip(hidden).map(|asked| send(shared, call, asked, (left, &acted)));
         let sent = bounded(stream::iter(sending).buffered(limits::EGRESS_SIDE_BY_SIDE).collect()).await;
         self.acted |= acted.load(Relaxed);
         sent
@@ -53,12 +56,15 @@ impl Sandbox {
 }
 
 async fn send(
-    egress: Option<&Egress>,
+    shared: &Shared,
     call: &Call,
-    request: Request,
+    (request, hidden): (Request, bool),
     (left, acted): (Duration, &AtomicBool),
 ) -> Result<Answer, Refusal> {
     let none = Refusal { code: "unavailable", message: "requests to other hosts are not offered here" };
+    let egress = shared.egress.as_ref().ok_or(none)?;
+    // Never closed.
+    let _turn = shared.sending.acquire().await.map_err(|_| none)?;
     let wanted = Wanted {
         method: request.method,
         url: request.url,
@@ -74,9 +80,10 @@ async fn send(
         credentials: &call.credentials,
         wanted,
         left,
+        hidden,
         acted,
     };
-    let answer = egress.ok_or(none)?.send(&order).await;
+    let answer = egress.send(&order).await;
     order.wanted.body.zeroize();
     answer
 }

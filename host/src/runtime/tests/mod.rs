@@ -1,6 +1,7 @@
 mod bench;
 mod broken;
 mod crowd;
+mod golden;
 mod hostile;
 mod plain;
 mod refused;

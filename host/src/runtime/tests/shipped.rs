@@ -22,7 +22,7 @@ async fn shipped(bench: &mut Bench, name: &str) -> Plugin {
     bench.call.config = config.to_string().into_bytes().into();
     bench.call.grant = Arc::new(manifest.asked(&config));
     bench.call.bounds = manifest.bounds();
-    bench.runtime.compile(found.wasm).await.unwrap()
+    bench.runtime.compile(catalog.bytes(&found).await.unwrap()).await.unwrap()
 }
 
 #[tokio::test]

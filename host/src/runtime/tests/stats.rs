@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use crate::runtime::{
     Fault,
     testing::{Bench, engine, request},
@@ -27,7 +25,6 @@ async fn a_mount_tells_how_its_calls_went_and_where_a_trap_stood() {
     assert!(stats.memory >= 128 << 10, "{}", stats.memory);
     let time = stats.time;
     assert!(time.guest >= bench.call.bounds.cpu && !time.instantiate.is_zero(), "{time:?}");
-    assert!(time.host < time.guest && time.queue < Duration::from_secs(1), "{time:?}");
     let [trap, limit] = &stats.failures[..] else { panic!("{:?}", stats.failures) };
     assert_eq!((trap.request.as_str(), trap.export, trap.at), ("r1", "engine.handle", bench.clock.now()));
     assert_eq!(trap.frames[..2], ["boom", "outer"], "{trap:?}");

@@ -31,6 +31,13 @@ async fn a_credential_goes_where_it_is_bound_to_and_its_value_nowhere_else() {
         // What the host says back to it is not a way to the guest.
         assert_eq!(gate.send(with(&gate, "/echo")).await.unwrap_err().code, "denied");
     }
+    let gate = gate(Place::Basic).await;
+    let mut part = with(&gate, "/echo");
+    part.credential = None;
+    part.headers = vec![("x".to_owned(), "hunter 22&".to_owned())];
+    assert!(gate.send(part.clone()).await.is_ok(), "nothing is looked for that was not sent");
+    part.credential = Some("token".to_owned());
+    assert_eq!(gate.send(part).await.unwrap_err().code, "denied");
 }
 
 #[tokio::test]

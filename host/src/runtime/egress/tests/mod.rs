@@ -74,6 +74,7 @@ struct Gate {
     grants: Vec<HostGrant>,
     credentials: Credentials,
     acted: AtomicBool,
+    hidden: bool,
 }
 
 impl Gate {
@@ -99,6 +100,7 @@ impl Gate {
             grants,
             credentials: Credentials::default(),
             acted: AtomicBool::new(false),
+            hidden: false,
         }
     }
 
@@ -118,6 +120,7 @@ impl Gate {
             credentials: &self.credentials,
             wanted,
             left: Duration::from_secs(20),
+            hidden: self.hidden,
             acted: &self.acted,
         };
         self.egress.send(&order).await

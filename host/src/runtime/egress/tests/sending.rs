@@ -136,3 +136,17 @@ async fn the_environments_proxy_is_not_used() {
     gate.get(&gate.url("/")).await.unwrap();
     assert!(gate.server.last().starts_with("GET / HTTP/1.1"));
 }
+
+#[tokio::test]
+async fn a_secret_in_a_url_does_not_get_into_the_trail_by_way_of_the_host() {
+    let mut gate = Gate::new().await;
+    gate.hidden = true;
+    let port = gate.server.port;
+    gate.get(&format!("https://hunter22.evil.example:{port}/")).await.unwrap_err();
+    gate.grants.push(grant("*.below.example", port));
+    gate.get(&format!("https://hunter22.below.example:{port}/")).await.unwrap_err();
+    gate.get(&gate.url("/hunter22")).await.unwrap();
+    let lines = gate.lines().join("\n");
+    assert!(!lines.contains("hunter22") && lines.contains("[withheld]"), "{lines}");
+    assert!(lines.contains(&format!("*.below.example:{port}")) && lines.contains(&format!("api.example:{port}")));
+}

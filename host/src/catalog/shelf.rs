@@ -1,0 +1,193 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{Component, Digest, Error, Import, Manifest, Publisher};
+use crate::{
+    barrier::{self, Barrier, Stored, View, Writes, layout::Prefix},
+    clock::Timestamp,
+    ids::{PluginName, PublisherKey, UserId},
+    limits,
+    storage::{Expect, Version as EntryVersion},
+};
+
+/// What the store keeps of an uploaded plugin beside its bytes. All that `inspect` has found is
+/// in it, so that a node that starts need not read the bytes of plugins that nobody uses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub digest: Digest,
+    pub bytes: usize,
+    signer: Option<PublisherKey>,
+    manifest: String,
+    imports: Vec<Import>,
+    exports: Vec<String>,
+    pub uploaded_at: Timestamp,
+    pub uploaded_by: UserId,
+    /// Deleted: what the name and version stood for is remembered, so that they never stand for
+    /// something else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+impl Uploaded {
+    pub fn publisher(&self) -> Publisher {
+        self.signer.map_or(Publisher::Unsigned, Publisher::Key)
+    }
+
+    /// As `inspect` had it.
+    fn component(&self) -> Result<Component, Error> {
+        Ok(Component {
+            manifest: Manifest::parse(&self.manifest)?,
+            text: self.manifest.clone(),
+            digest: self.digest.clone(),
+            signer: self.signer,
+            imports: self.imports.clone(),
+            exports: self.exports.iter().cloned().collect(),
+        })
+    }
+}
+
+/// One uploaded plugin as it was last read.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    version: EntryVersion,
+    pub(super) uploaded: Arc<Uploaded>,
+    /// None: this release of the server does not understand its manifest.
+    pub(super) component: Option<Arc<Component>>,
+}
+
+pub(super) type Index = BTreeMap<(PluginName, Version), Entry>;
+
+/// Where uploaded plugins are kept: encrypted like everything else, so every node has them.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf {
+    records: View,
+    parts: View,
+}
+
+impl Shelf {
+    pub(super) fn new(barrier: &Barrier) -> Self {
+        Self { records: barrier.view(Prefix::Plugin), parts: barrier.view(Prefix::PluginPart) }
+    }
+
+    /// All that there is; what has not changed is taken over from `old`.
+    pub(super) async fn read_all(&self, old: &Index) -> Result<Index, barrier::Error> {
+        let (mut index, mut after) = (Index::new(), None::<String>);
+        loop {
+            let page = self.records.list("", None, after.as_deref(), limits::LIST_DEFAULT).await?;
+            for (key, stored) in page.keys.iter().zip(self.records.get_many(&page.keys).await?) {
+                let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
+                let known = old.get(&place).filter(|entry| entry.version == stored.version);
+                let entry = match known {
+                    Some(entry) => entry.clone(),
+                    None => read(stored.version, &stored.value).ok_or_else(|| barrier::Error::Corrupt(key.clone()))?,
+                };
+                index.insert(place, entry);
+            }
+            match page.more {
+                true => after = page.keys.last().cloned(),
+                false => return Ok(index),
+            }
+        }
+    }
+
+    pub(super) async fn record(
+        &self,
+        name: &PluginName,
+        version: &Version,
+    ) -> Result<Option<Stored<Uploaded>>, barrier::Error> {
+        self.records.get(&key(name, version)).await
+    }
+
+    /// The very bytes that the digest stands for.
+    pub(super) async fn bytes(&self, component: &Component, length: usize) -> Result<Arc<[u8]>, Error> {
+        let folder = folder(&component.manifest.name, &component.manifest.version);
+        let keys: Vec<String> = (0..length.div_ceil(limits::PLUGIN_PART_BYTES)).map(|n| part(&folder, n)).collect();
+        let mut wasm = Vec::with_capacity(length.min(limits::UPLOAD_BYTES));
+        for found in self.parts.get_many(&keys).await? {
+            wasm.extend_from_slice(&found.ok_or(Error::UnknownVersion)?.value);
+        }
+        match Digest::of(&wasm) == component.digest {
+            true => Ok(wasm.into()),
+            false => Err(barrier::Error::Corrupt(folder).into()),
+        }
+    }
+
+    /// All of it in one batch: a plugin is there whole, or not at all.
+    pub(super) fn put(
+        &self,
+        to: &mut Writes,
+        old: Option<&Stored<Uploaded>>,
+        (component, wasm): (&Component, &[u8]),
+        (uploaded_by, uploaded_at): (UserId, Timestamp),
+    ) -> Uploaded {
+        let (name, version) = (&component.manifest.name, &component.manifest.version);
+        let uploaded = Uploaded {
+            digest: component.digest.clone(),
+            bytes: wasm.len(),
+            signer: component.signer,
+            manifest: component.text.clone(),
+            imports: component.imports.clone(),
+            exports: component.exports.iter().cloned().collect(),
+            uploaded_at,
+            uploaded_by,
+            deleted: false,
+        };
+        let key = key(name, version);
+        self.records.expect_as_read(to, &key, old);
+        self.records.put(to, &key, &uploaded, None);
+        let folder = folder(name, version);
+        for (number, bytes) in wasm.chunks(limits::PLUGIN_PART_BYTES).enumerate() {
+            self.parts.put_bytes(to, &part(&folder, number), Zeroizing::new(bytes.to_vec()), None);
+        }
+        uploaded
+    }
+
+    pub(super) fn delete(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
+        let key = key(place.0, place.1);
+        self.records.expect(to, &key, Expect::Version(old.version));
+        self.records.put(to, &key, &Uploaded { deleted: true, ..old.value.clone() }, None);
+        let folder = folder(place.0, place.1);
+        for number in 0..old.value.bytes.div_ceil(limits::PLUGIN_PART_BYTES) {
+            self.parts.delete(to, &part(&folder, number));
+        }
+    }
+
+    /// Makes `to` rest on the plugin being there, and a deletion at the same time see it.
+    pub(super) fn hold(&self, to: &mut Writes, component: &Component, entry: &Entry) {
+        let key = key(&component.manifest.name, &component.manifest.version);
+        self.records.expect(to, &key, Expect::Version(entry.version));
+        self.records.put(to, &key, &*entry.uploaded, None);
+    }
+}
+
+fn read(version: EntryVersion, value: &[u8]) -> Option<Entry> {
+    let uploaded: Uploaded = serde_json::from_slice(value).ok()?;
+    let component = match uploaded.component() {
+        Ok(component) => Some(Arc::new(component)),
+        Err(error) => {
+            tracing::warn!(digest = %uploaded.digest, %error, "an uploaded plugin is not understood by this release");
+            None
+        }
+    };
+    Some(Entry { version, uploaded: Arc::new(uploaded), component })
+}
+
+fn key(name: &PluginName, version: &Version) -> String {
+    format!("{name}/{version}")
+}
+
+fn folder(name: &PluginName, version: &Version) -> String {
+    format!("{name}/{version}/")
+}
+
+fn part(folder: &str, number: usize) -> String {
+    format!("{folder}{number:04}")
+}
+
+fn place_of(key: &str) -> Option<(PluginName, Version)> {
+    let (name, version) = key.split_once('/')?;
+    Some((PluginName::parse(name).ok()?, Version::parse(version).ok()?))
+}

@@ -1,0 +1,57 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Failure, failed, inspect::told, named, read, wrong};
+
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Folder of the plugin
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Build without a network
+    #[arg(long)]
+    offline: bool,
+}
+
+pub fn build(arguments: &Arguments) -> Result<Value, Failure> {
+    let Arguments { folder, offline } = arguments;
+    if !folder.join("Cargo.toml").is_file() {
+        return Err(wrong(folder, "has no Cargo.toml: is it the folder of a plugin?"));
+    }
+    let made = cargo(folder, *offline)?;
+    let (_, component) = read(&made)?;
+    let to = named(folder, &component);
+    let size = fs::copy(&made, &to)?;
+    Ok(told(&to, size, &component))
+}
+
+/// The component that cargo says it made. What else it says goes to standard error.
+fn cargo(folder: &Path, offline: bool) -> Result<PathBuf, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folder).args(["build", "--lib", "--release", "--target", "wasm32-wasip2"]);
+    cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
+    if offline {
+        cargo.arg("--offline");
+    }
+    let output = cargo.output().map_err(|error| failed(format!("cargo cannot be run: {error}")))?;
+    if !output.status.success() {
+        return Err(failed("cargo could not build it; what it needs once: rustup target add wasm32-wasip2"));
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let artifacts = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let files = artifacts
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
+    let made = files.filter_map(|file| file.as_str().map(PathBuf::from)).filter(|file| is_wasm(file)).last();
+    made.ok_or_else(|| failed("cargo made no component: is crate-type = [\"cdylib\", \"rlib\"]?"))
+}
+
+fn is_wasm(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "wasm")
+}

@@ -1,0 +1,107 @@
+//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount.
+//!
+//! Everything but `install` works without a server. One more language is one more folder below
+//! `templates` and one more line in `new.rs` and `build.rs`.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, With, client::segment};
+use crate::{catalog, limits};
+
+mod build;
+mod inspect;
+mod install;
+mod new;
+mod sign;
+mod test;
+
+#[derive(Args, Debug)]
+pub struct Plugin {
+    #[command(flatten)]
+    with: With,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Begin a plugin: a folder with all that it takes to build one
+    New(new::Arguments),
+    /// Build the plugin in a folder, and look at what came out
+    Build(build::Arguments),
+    /// Say what a file is, what it asks for and who signed it
+    Inspect(inspect::Arguments),
+    /// Run the real component with calls from a file, in the sandbox that the server has
+    Test(test::Arguments),
+    /// Sign a file with an Ed25519 key
+    Sign(sign::Arguments),
+    /// Upload a file to a server, and enable it at a mount
+    Install(install::Arguments),
+    /// The plugins of a server, shipped and uploaded
+    List,
+    /// What a server knows of one
+    Show { name: String, version: String },
+    /// Delete an uploaded one that no mount uses
+    Delete { name: String, version: String },
+}
+
+pub async fn run(group: Plugin) -> Result<(), Failure> {
+    let Plugin { with, command } = group;
+    let path = |name: &str, version: &str| Ok::<_, Failure>(format!("{PATH}/{}/{}", segment(name)?, segment(version)?));
+    let answer = match command {
+        Command::New(arguments) => new::new(&arguments)?,
+        Command::Build(arguments) => build::build(&arguments)?,
+        Command::Inspect(arguments) => inspect::inspect(&arguments)?,
+        Command::Test(arguments) => test::test(&arguments).await?,
+        Command::Sign(arguments) => sign::sign(&arguments)?,
+        Command::Install(arguments) => install::install(&with, &arguments).await?,
+        Command::List => {
+            let all = with.client()?.all(PATH, &[], &["plugins"]).await?;
+            return with.list(&all, "plugins", &["name", "version", "kind", "publisher", "used_by"]);
+        }
+        Command::Show { name, version } => with.client()?.get(&path(&name, &version)?).await?,
+        Command::Delete { name, version } => with.client()?.delete(&path(&name, &version)?, &[]).await?,
+    };
+    with.show(&answer)
+}
+
+/// Below `/api/v1`.
+const PATH: &str = "sys/plugins";
+
+/// The component in a file, and what it says of itself.
+fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {
+    let unreadable = |error: io::Error| Failure::Usage(format!("{}: cannot be read: {error}", path.display()));
+    if std::fs::metadata(path).map_err(unreadable)?.len() > limits::UPLOAD_BYTES as u64 {
+        return Err(wrong(path, "is larger than 32 MiB"));
+    }
+    let wasm = std::fs::read(path).map_err(unreadable)?;
+    let component = catalog::inspect(&wasm).map_err(|error| match error {
+        catalog::Error::Invalid(problems) => {
+            let lines = problems.iter().map(|p| format!("{}: {}", p.at, p.message)).collect::<Vec<_>>();
+            wrong(path, &format!("the manifest is not valid: {}", lines.join("; ")))
+        }
+        other => wrong(path, &other.to_string()),
+    })?;
+    Ok((wasm, component))
+}
+
+/// A file that is not what it should be.
+fn wrong(path: &Path, why: &str) -> Failure {
+    Failure::Usage(format!("{}: {why}", path.display()))
+}
+
+/// Something of ours that went wrong.
+fn failed(why: impl Into<String>) -> Failure {
+    Failure::Local(io::Error::other(why.into()))
+}
+
+/// `hello-1.0.0.wasm`, beside the project.
+fn named(folder: &Path, component: &catalog::Component) -> PathBuf {
+    let manifest = &component.manifest;
+    folder.join(format!("{}-{}.wasm", manifest.name, manifest.version))
+}

@@ -1,0 +1,181 @@
+//! Which nodes there are, and what each has confirmed.
+//!
+//! A node stays on the roll by its beats. Another one strikes it off when it has seen no new beat
+//! for `NODE_GONE` of its own time; a node that has not beaten for `NODE_HELD` is not fresh, and the
+//! difference of the two is longer than anything that it remembers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Company, Counter, Fence, ask::Found, ask::Seen, micros};
+use crate::{
+    barrier::{Error, Writes},
+    limits,
+    storage::Version,
+};
+
+/// The entry `fence/nodes`.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Roll {
+    nodes: BTreeMap<String, Node>,
+}
+
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+struct Node {
+    beat: u64,
+    /// It wants to be the only one.
+    #[serde(default)]
+    sole: bool,
+}
+
+/// The entry `fence/seen/<node>`.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Confirmed {
+    /// How often it has confirmed anything. Each time rests on the entry of the time before, so
+    /// what is confirmed twice after a moment was looked at after that moment.
+    pub(super) count: u64,
+    /// The versions of the counters, by key.
+    versions: BTreeMap<String, i64>,
+}
+
+/// What this node has seen of another one's beats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pulse {
+    beat: u64,
+    /// When the last new beat was seen, or the first of all.
+    at: u64,
+    /// A second beat was seen: it lives.
+    moved: bool,
+}
+
+impl Roll {
+    pub(super) fn has(&self, node: &str) -> bool {
+        self.nodes.contains_key(node)
+    }
+
+    pub(super) fn others<'a>(&'a self, than: &'a str) -> impl Iterator<Item = &'a String> {
+        self.nodes.keys().filter(move |node| *node != than)
+    }
+}
+
+impl Confirmed {
+    pub(super) fn of(count: u64, versions: &[Option<Version>]) -> Self {
+        let told = Counter::ALL.iter().zip(versions);
+        let told = told.filter_map(|(counter, version)| Some((counter.key().to_owned(), version.as_ref()?.raw())));
+        Self { count, versions: told.collect() }
+    }
+
+    pub(super) fn has(&self, counter: Counter, version: Option<Version>) -> bool {
+        self.versions.get(counter.key()).copied() == version.map(Version::raw)
+    }
+}
+
+impl Fence {
+    /// Who of them wants to be alone, or is not wanted here. True: it lives, as far as is known.
+    pub(super) fn held_by_another(&self, seen: &Seen, roll: &Roll) -> Option<bool> {
+        let gone = self.gone(seen);
+        let mut others = roll.nodes.iter().filter(|(id, _)| **id != self.0.node && !gone.contains(*id));
+        let found = match self.0.company {
+            Company::None => None,
+            Company::Refused => others.next(),
+            Company::Welcome => others.find(|(_, node)| node.sole),
+        };
+        found.map(|(id, _)| seen.pulses.get(id).is_some_and(|pulse| pulse.moved))
+    }
+
+    /// Notes the beats that an answer tells of. `now` is when it had come: a beat was made before.
+    pub(super) fn feel(&self, seen: &mut Seen, roll: &Roll, now: u64) {
+        seen.pulses.retain(|id, _| roll.has(id));
+        for (id, Node { beat, .. }) in roll.nodes.iter().filter(|(id, _)| **id != self.0.node) {
+            let new = Pulse { beat: *beat, at: now, moved: false };
+            let pulse = seen.pulses.entry(id.clone()).or_insert(new);
+            if pulse.beat != *beat {
+                *pulse = Pulse { moved: true, ..new };
+            }
+        }
+    }
+
+    fn gone(&self, seen: &Seen) -> BTreeSet<String> {
+        let now = self.micros();
+        let silent = |pulse: &Pulse| now.saturating_sub(pulse.at) > micros(limits::NODE_GONE);
+        seen.pulses.iter().filter(|(_, pulse)| silent(pulse)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Enters this node on the roll or beats, and strikes off who is gone. `Conflict`: another node
+    /// did the same just now.
+    pub(super) async fn beat(&self, seen: &mut Seen, found: &Found) -> Result<(), Error> {
+        let began = self.micros();
+        let (node, mut roll, mut writes) = (&self.0.node, found.roll.clone(), Writes::default());
+        for id in self.gone(seen) {
+            tracing::warn!(node = id, "a node has not been heard of and is struck off the roll");
+            roll.nodes.remove(&id);
+            self.0.view.delete(&mut writes, &place(&id));
+        }
+        let beat = roll.nodes.get(node).map_or(0, |own| own.beat + 1);
+        roll.nodes.insert(node.clone(), Node { beat, sole: self.0.company == Company::Refused });
+        self.0.view.expect(&mut writes, ROLL, found.expect_roll());
+        self.0.view.put(&mut writes, ROLL, &roll, None);
+        self.0.barrier.commit(writes).await?;
+        seen.beaten = Some(began);
+        Ok(())
+    }
+
+    pub(super) fn is_beat_due(&self, seen: &Seen) -> bool {
+        seen.beaten.is_none_or(|began| self.micros().saturating_sub(began) >= micros(limits::NODE_BEAT))
+    }
+
+    /// Tells whoever waits for it what this node has seen.
+    pub(super) async fn confirm(&self, found: &Found) -> Result<(), Error> {
+        let (node, own) = (&self.0.node, found.confirmed.get(&self.0.node));
+        let before = own.and_then(Option::as_ref);
+        let same = |(at, counter): (usize, &Counter)| {
+            before.is_some_and(|stored| stored.value.has(*counter, found.versions[at]))
+        };
+        // Of whom this node knows only now, the next ask reads what it has confirmed.
+        let nobody_waits = found.roll.others(node).next().is_none();
+        if nobody_waits || own.is_none() || Counter::ALL.iter().enumerate().all(same) {
+            return Ok(());
+        }
+        let mut writes = Writes::default();
+        let count = before.map_or(0, |stored| stored.value.count) + 1;
+        self.0.view.expect_as_read(&mut writes, &place(node), before);
+        self.0.view.put(&mut writes, &place(node), &Confirmed::of(count, &found.versions), None);
+        self.0.barrier.commit(writes).await
+    }
+
+    /// Uses nothing remembered from now on, and is waited for by nobody.
+    pub async fn leave(&self) {
+        if self.0.company == Company::None || self.0.barrier.is_sealed() {
+            return;
+        }
+        let mut seen = self.0.seen.lock().await;
+        self.forget(&mut seen);
+        let left = tokio::time::timeout(limits::FENCE_STALE, async {
+            loop {
+                let stored = self.0.view.get::<Roll>(ROLL).await?;
+                let Some(mut roll) = stored.clone().map(|stored| stored.value) else { return Ok(()) };
+                if roll.nodes.remove(&self.0.node).is_none() {
+                    return Ok(());
+                }
+                let mut writes = Writes::default();
+                self.0.view.expect_as_read(&mut writes, ROLL, stored.as_ref());
+                self.0.view.put(&mut writes, ROLL, &roll, None);
+                self.0.view.delete(&mut writes, &place(&self.0.node));
+                match self.0.barrier.commit(writes).await {
+                    Err(Error::Conflict) => {}
+                    other => return other,
+                }
+            }
+        });
+        if !matches!(left.await, Ok(Ok(()))) {
+            tracing::debug!("this node stays on the roll until others miss it");
+        }
+    }
+}
+
+pub(super) const ROLL: &str = "nodes";
+
+pub(super) fn place(node: &str) -> String {
+    format!("seen/{node}")
+}

@@ -1,0 +1,119 @@
+//! Once there is no way back, what a mount holds is moved on to its new version.
+
+use std::sync::Arc;
+
+use super::{Error, Kind, Mount, Mounts, Previous, Record};
+use crate::{
+    barrier::{self, Stored, Writes},
+    fence::Counter,
+    limits,
+    runtime::{Facts, Migrate},
+    storage::Expect,
+};
+
+/// Where a node says that it is at it.
+const CLAIM: &str = "migrating/";
+
+impl Mounts {
+    /// Mounts whose upgrade is final and whose data may not be the new version's yet.
+    pub fn unmigrated(&self) -> Vec<Arc<Mount>> {
+        let now = self.0.clock.now();
+        let due = |mount: &Arc<Mount>| {
+            let previous = mount.previous.as_ref();
+            mount.live().is_ok() && previous.is_some_and(|previous| !previous.is_within_reach(now))
+        };
+        [Kind::Auth, Kind::Secrets].into_iter().flat_map(|kind| self.of_kind(kind)).filter(due).collect()
+    }
+
+    /// Has the plugin move some of the data on. True: all of it is.
+    pub async fn migrate(&self, mount: &Mount) -> Result<bool, Error> {
+        let claim = format!("{CLAIM}{}", mount.id);
+        if !self.claim(&claim).await? {
+            return Ok(false);
+        }
+        let moved = self.migrate_claimed(mount).await;
+        let mut writes = Writes::default();
+        self.0.view.delete(&mut writes, &claim);
+        self.0.barrier.commit(writes).await?;
+        moved
+    }
+
+    async fn migrate_claimed(&self, mount: &Mount) -> Result<bool, Error> {
+        for _ in 0..limits::MIGRATION_STEPS {
+            let Some(record) = self.record(mount.kind, &mount.name).await? else { return Ok(false) };
+            let Some(previous) = record.value.previous.clone() else { return Ok(true) };
+            let live = mount.live()?;
+            if record.value.id != mount.id || record.value.live.as_ref().is_none_or(|l| l.digest != *live.digest()) {
+                return Ok(false);
+            }
+            if !live.plugin.exports().maintenance {
+                return self.note(&record, mount, None, Writes::default()).await;
+            }
+            let from = previous.installed.version.to_string();
+            let facts = Facts { mount_path: mount.name.to_string(), ..Facts::default() };
+            let mut attempts = self.call(mount, facts, "")?;
+            loop {
+                let outcome = attempts.run(Migrate { from: from.clone() }).await?;
+                // With the first of its writes it stands there that there is no way back.
+                let rest = (!outcome.value).then(|| Previous { migrating: true, ..previous.clone() });
+                let is_done = rest.is_none();
+                let mut writes = outcome.writes;
+                self.propose_rest(&mut writes, &record, mount, rest);
+                if attempts.commit(writes, outcome.may_rerun).await? {
+                    if is_done {
+                        self.publish().await?;
+                        return Ok(true);
+                    }
+                    break;
+                }
+                if self.record(mount.kind, &mount.name).await?.map(|now| now.version) != Some(record.version) {
+                    break;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    async fn note(
+        &self,
+        record: &Stored<Record>,
+        mount: &Mount,
+        rest: Option<Previous>,
+        mut writes: Writes,
+    ) -> Result<bool, Error> {
+        self.propose_rest(&mut writes, record, mount, rest);
+        match self.0.barrier.commit(writes).await {
+            Ok(()) => {
+                self.publish().await?;
+                Ok(true)
+            }
+            Err(barrier::Error::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn propose_rest(&self, to: &mut Writes, record: &Stored<Record>, mount: &Mount, rest: Option<Previous>) {
+        let key = format!("{}/{}", mount.kind.as_str(), mount.name);
+        self.0.view.expect_as_read(to, &key, Some(record));
+        self.0.view.put(to, &key, &Record { previous: rest, ..record.value.clone() }, None);
+        self.0.fence.raise(to, Counter::Mounts);
+    }
+
+    async fn publish(&self) -> Result<(), barrier::Error> {
+        self.0.fence.settle(&[Counter::Mounts]).await;
+        self.refresh().await
+    }
+
+    /// One node at a time; a dead one's claim ends by itself.
+    async fn claim(&self, key: &str) -> Result<bool, barrier::Error> {
+        let now = self.0.clock.now();
+        let mut writes = Writes::default();
+        self.0.view.expect(&mut writes, key, Expect::Absent);
+        self.0.view.put(&mut writes, key, &now, Some(now.after(limits::MIGRATION_CLAIM)));
+        match self.0.barrier.commit(writes).await {
+            Ok(()) => Ok(true),
+            Err(barrier::Error::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use super::{Error, Plugin, PluginPath, Plugins};
+use crate::{
+    barrier::{self, Writes},
+    catalog::{self, Component, Digest, Publisher, Wanted},
+    limits,
+    policy::{Create, Permit},
+    problem::Problem,
+};
+
+/// A file that somebody wants to be a plugin.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub wasm: Arc<[u8]>,
+    pub digest: Digest,
+}
+
+impl Upload {
+    pub fn new(wasm: Arc<[u8]>) -> Self {
+        Self { digest: Digest::of(&wasm), wasm }
+    }
+}
+
+impl Plugins {
+    /// Once for a name and version; the same bytes again are refused too, so that who is told
+    /// 200 knows that it was this upload.
+    pub async fn upload(&self, permit: &Permit<Create, PluginPath>, upload: Upload) -> Result<Plugin, Error> {
+        let path = permit.resource();
+        let parts = &self.parts;
+        if parts.catalog.is_shipped(&path.name) {
+            let shipped = parts.catalog.find(&path.name, &Wanted::Exact(path.version.clone()));
+            let same = shipped.is_ok_and(|found| found.component.digest == upload.digest);
+            return Err(if same { Error::Exists } else { Error::Shipped });
+        }
+        // Cheap, and says so before anything is compiled. It is asked again below.
+        if self.is_taken(path, &upload.digest).await?.is_err() {
+            return Err(Error::Exists);
+        }
+        let component = inspected(upload.wasm.clone()).await?;
+        self.check(path, &component)?;
+        parts.mounts.try_out(upload.wasm.clone()).await?;
+        let by = permit.caller().user.clone();
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let Ok(old) = self.is_taken(path, &upload.digest).await? else { return Err(Error::Exists) };
+            let mut writes = Writes::default();
+            let now = parts.clock.now();
+            parts.catalog.propose(&mut writes, old.as_ref(), (&component, &upload.wasm), (by.clone(), now));
+            if self.commit(writes).await? {
+                let found = parts.catalog.find(&path.name, &Wanted::Exact(path.version.clone()))?;
+                return Ok(self.shown(found, permit.caller()));
+            }
+        }
+        Err(barrier::Error::Conflict.into())
+    }
+
+    /// `Err`: by something that is there, or by other bytes that once were.
+    async fn is_taken(
+        &self,
+        path: &PluginPath,
+        digest: &Digest,
+    ) -> Result<Result<Option<barrier::Stored<catalog::Uploaded>>, ()>, Error> {
+        let old = self.parts.catalog.record(&path.name, &path.version).await?;
+        let taken = old.as_ref().is_some_and(|old| !old.value.deleted || old.value.digest != *digest);
+        Ok(if taken { Err(()) } else { Ok(old) })
+    }
+
+    fn check(&self, path: &PluginPath, component: &Component) -> Result<(), Error> {
+        let manifest = &component.manifest;
+        let other = |what: &str| {
+            let at = format!("/path/{what}");
+            Error::Refused(vec![Problem::new(at, "invalid_value", "is not what the plugin's manifest says")])
+        };
+        if manifest.name != path.name {
+            return Err(other("name"));
+        }
+        if manifest.version != path.version {
+            return Err(other("version"));
+        }
+        let publisher = component.signer.map_or(Publisher::Unsigned, Publisher::Key);
+        let trusted = self.parts.mounts.check_trust(&component.digest, publisher);
+        trusted.map_err(|problem| Error::Refused(vec![Problem { at: "/body".to_owned(), ..problem }]))?;
+        let uploaded = self.parts.catalog.all().iter().filter(|found| !found.shipped()).count();
+        match uploaded < limits::PLUGINS {
+            true => Ok(()),
+            false => Err(Error::Refused(vec![Problem::new("/body", "too_many", "there are 1000 plugins already")])),
+        }
+    }
+}
+
+/// Reading a large component takes a while.
+async fn inspected(wasm: Arc<[u8]>) -> Result<Component, Error> {
+    let reading = tokio::task::spawn_blocking(move || catalog::inspect(&wasm));
+    let ended = reading.await.map_err(|_| catalog::Error::Component("it cannot be read"))?;
+    Ok(ended?)
+}
