@@ -6,7 +6,7 @@
 
 # The shipped plugins and their SDK. Built apart from the server: in one build with it, the
 # union of features would have wasmtime and its friends compiled a second time.
-PLUGINS := -p coffer-plugin-sdk -p coffer-plugin-kv -p coffer-plugin-password -p coffer-plugin-transit
+PLUGINS := -p coffer-plugin-sdk -p coffer-otp $(patsubst %,-p coffer-plugin-%,authenticator clients github kv password totp transit)
 
 help:
 	@echo "make run    start a server to play with, on https://127.0.0.1:8200"

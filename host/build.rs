@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Folders below `plugins`. One more line here ships one more plugin.
-const SHIPPED: &[&str] = &["kv", "password", "transit"];
+const SHIPPED: &[&str] = &["authenticator", "clients", "kv", "password", "totp", "transit"];
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -121,7 +121,7 @@ fn packaged(dir: &Path) -> Result<Components, Box<dyn Error>> {
 
 fn built() -> Result<Components, Box<dyn Error>> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
-    for name in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "plugin-sdk/Cargo.toml"] {
+    for name in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "plugin-sdk/Cargo.toml", "plugins/otp/Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(name).display());
     }
     for name in SHIPPED {

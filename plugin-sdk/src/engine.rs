@@ -73,3 +73,54 @@ impl Response {
         Self { lease: Some(lease), ..self }
     }
 }
+
+/// Routes of an engine, as a table: an operation or verb, what it takes (`body`, or `query` where it comes
+/// by GET), and who answers. Whatever does not stand there is `unsupported`.
+///
+/// ```
+/// use coffer_plugin_sdk::{prelude::*, routes, serde_json::json, testing::Host};
+///
+/// #[derive(Deserialize)]
+/// struct Notes;
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Note {
+///     text: String,
+/// }
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Nothing {}
+///
+/// impl Engine for Notes {
+///     fn handle(&self, request: Request) -> Result<Response> {
+///         routes!(request, path:
+///             "update" (body note: Note) => storage::put(path, &note.text, None).map(|()| Response::empty()),
+///             "read" (query _nothing: Nothing) => {
+///                 let text = storage::get::<String>(path)?.ok_or_else(Error::not_found)?.value;
+///                 Response::json(&json!({ "text": text }))
+///             },
+///         )
+///     }
+/// }
+///
+/// let host = Host::new();
+/// host.post::<Notes>("update", "a", json!({ "text": "hello" })).unwrap();
+/// assert_eq!(host.get::<Notes>("read", "a", json!({})).unwrap(), json!({ "text": "hello" }));
+/// assert_eq!(host.get::<Notes>("fly", "a", json!({})).unwrap_err().code, "unsupported");
+/// ```
+#[macro_export]
+macro_rules! routes {
+    ($request:expr, $path:ident: $($operation:literal ($from:ident $taken:ident: $type:ty) => $answer:expr),+ $(,)?) => {{
+        let request: &$crate::Request = &$request;
+        let $path = request.path.as_str();
+        match request.operation.as_str() {
+            $($operation => {
+                let $taken: $type = request.$from()?;
+                $answer
+            })+
+            _ => Err($crate::Error::unsupported()),
+        }
+    }};
+}

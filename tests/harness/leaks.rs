@@ -49,7 +49,7 @@ impl Secrets {
                 "plaintext" => self.note_all(value),
                 "batch" | "results" => value.as_array().into_iter().flatten().for_each(|one| self.note(path, one)),
                 "password" | "passwor" | "current" | "new" | "client_secret" | "share" | "shares" | "key" | "data"
-                | "admin_password" | "root_token" | "keys" | "code"
+                | "admin_password" | "root_token" | "keys" | "code" | "codes" | "secret" | "challenge_id"
                     if name != "key" || path.starts_with("/sys/unseal") =>
                 {
                     self.note_all(value);

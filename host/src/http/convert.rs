@@ -154,10 +154,19 @@ impl From<login::Error> for ApiError {
     fn from(error: login::Error) -> Self {
         use login::Error as E;
         match error {
-            E::UnknownGrant => Self::new(Kind::UnsupportedGrantType),
+            E::Refused(refusal) => {
+                let kind = match refusal {
+                    login::Refusal::UnknownGrant => Kind::UnsupportedGrantType,
+                    login::Refusal::Client(_) => Kind::InvalidClient,
+                    login::Refusal::Limited => Kind::LimitedSession,
+                    login::Refusal::Pending => Kind::AuthorizationPending,
+                    login::Refusal::SlowDown => Kind::SlowDown,
+                    login::Refusal::Expired => Kind::ExpiredToken,
+                };
+                Self::new(kind).caused_by(E::Refused(refusal))
+            }
             E::Denied(_) => Self::new(Kind::InvalidGrant).caused_by(error),
             E::Invalid(problems) => body(problems),
-            E::Limited => Self::new(Kind::LimitedSession),
             E::Throttle(error) => error.into(),
             E::Session(error) => error.into(),
             E::Mount(error) => error.into(),

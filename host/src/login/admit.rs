@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Attempt, Error, Login};
+use super::{Attempt, Error, Login, Refusal};
 use crate::{
     ids::Username,
     mount::{Kind, Live, Mount},
@@ -23,10 +23,14 @@ pub struct Admitted {
 impl Login {
     /// Whether there may be a login from there, and by that name, just now. Nothing has been
     /// looked up yet, so a refusal tells nothing of the name; that a name is slowed is not told.
-    pub async fn admit(&self, attempt: &Attempt) -> Result<Admitted, Error> {
+    pub async fn admit(&self, attempt: &mut Attempt) -> Result<Admitted, Error> {
         self.fresh().await?;
-        let mount = self.mounts.get(Kind::Auth, &attempt.mount).ok_or(Error::UnknownGrant)?;
+        let mount = self.mounts.get(Kind::Auth, &attempt.mount).ok_or(Refusal::UnknownGrant)?;
         let live = mount.live()?.clone();
+        // The program is who logs in.
+        if live.manifest().auth.client_credentials {
+            attempt.show_program();
+        }
         let name = named(&live, attempt)?.map(str::to_owned);
         let realm = if live.proves_users() { USERS } else { mount.id.as_str() };
         let of = Try { realm, name: name.as_deref(), address: attempt.client.address };

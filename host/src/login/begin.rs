@@ -1,32 +1,73 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
-use super::{Admitted, Attempt, Client, Error, Login, bounds::tightest};
+use super::{
+    Admitted, Asked, Attempt, Begun, Client, Error, Login, Refusal, Wish, bounds::tightest, challenge::Waiting,
+};
 use crate::{
+    barrier::Writes,
     directory::User,
-    ids::{UserId, Username},
+    ids::{MountId, UserId, Username},
     mount::{Live, Mount},
     runtime::{
         self, Facts, Fault,
-        types::{Identity, Step},
+        types::{Identity, SessionLimits, Step},
     },
     session::{self, Epochs, EpochsOf, NewSession, Tokens},
 };
 
-/// A login whose credentials were right.
-struct Proven {
-    identity: Identity,
-    user: User,
-    epochs: Epochs,
+/// A login whose credentials were right. It may have to wait for a second factor, sealed, in the store.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Proven {
+    pub(super) mount: MountId,
+    /// The digest of what vouched.
+    pub(super) plugin: String,
+    pub(super) user: UserId,
+    pub(super) vouched: Vouched,
+    /// As they were before the credential was looked at.
+    pub(super) epochs: Epochs,
+    /// The program that asked.
+    pub(super) program: Option<UserId>,
+}
+
+/// What of an identity becomes part of the session.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Vouched {
+    subject: String,
+    groups: Vec<String>,
+    ttl: Option<Duration>,
+    max_uses: Option<u32>,
+    addresses: Option<Vec<IpNet>>,
+    renewable: bool,
+    /// Base64.
+    #[serde(with = "wiped")]
+    internal: Zeroizing<String>,
+}
+
+/// How a step ended.
+pub(super) enum Turn {
+    Proven(Proven),
+    Asked(Asked),
 }
 
 impl Login {
     /// A login with the credentials of an auth mount.
-    pub async fn begin(&self, attempt: Attempt, admitted: Admitted) -> Result<Tokens, Error> {
+    pub async fn begin(&self, attempt: Attempt, admitted: Admitted) -> Result<Begun, Error> {
         match self.identify(&attempt, &admitted).await {
-            Ok(proven) => {
-                let Admitted { mount, live, guess, .. } = admitted;
-                guess.right().await;
-                self.open(attempt, (&mount, &live), proven).await
+            Ok(Turn::Proven(proven)) => {
+                admitted.guess.right().await;
+                self.go_on(attempt.wish, &attempt.client, proven).await
+            }
+            // Nobody has looked whether it was right: it is asked for still.
+            Ok(Turn::Asked(asked)) => {
+                admitted.guess.void().await;
+                Ok(Begun::Challenge(asked))
+            }
+            Err(Error::Denied(_)) if admitted.live.manifest().auth.client_credentials => {
+                Err(Refusal::Client("unknown, wrong or slowed").into())
             }
             Err(Error::Denied(_)) if admitted.guess.is_slowed() => Err(slowed()),
             Err(error @ Error::Denied(_)) => Err(error),
@@ -39,51 +80,52 @@ impl Login {
     }
 
     /// Who it is, if the credentials are right.
-    async fn identify(&self, attempt: &Attempt, admitted: &Admitted) -> Result<Proven, Error> {
+    async fn identify(&self, attempt: &Attempt, admitted: &Admitted) -> Result<Turn, Error> {
         let Admitted { mount, live, .. } = admitted;
+        let program = self.program(attempt.program.as_ref(), &attempt.client).await?.map(|program| program.id);
         let named = self.named(admitted).await?;
         // Before the credential is looked at: an ending that overlaps makes this session void.
         let of = EpochsOf {
             user: named.as_ref().map(|user| user.id.clone()),
             mount: Some(mount.id.clone()),
             digest: Some(live.digest().to_string()),
-            client: None,
+            client: program.clone(),
         };
         let epochs = self.sessions.epochs(&of).await?;
         self.takes_logins(&mount.id).await?;
-        let (identity, user) = self.prove(admitted, attempt, named.as_ref()).await?;
+        self.prove(admitted, attempt, (named.as_ref(), program, epochs)).await
+    }
+
+    /// The session, as narrow as the tightest of all who have a say would have it.
+    pub(super) async fn open(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Tokens, Error> {
+        let Proven { mount, plugin, user, vouched, epochs, program } = proven;
+        let mount = self.mounts.by_id(&mount).ok_or(Error::Mount(crate::mount::Error::Disabled))?;
         // Whom an identity leads to is only known now: that user's epoch is read before the user is.
         let of = EpochsOf { user: Some(user.clone()), ..EpochsOf::default() };
         let epochs = epochs.and(self.sessions.epochs(&of).await?);
         let user = self.directory.user(&user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
-        Ok(Proven { identity, user, epochs })
-    }
-
-    /// The session, as narrow as the tightest of all who have a say would have it.
-    async fn open(&self, attempt: Attempt, (mount, live): (&Mount, &Live), proven: Proven) -> Result<Tokens, Error> {
-        let Proven { identity, user, epochs } = proven;
-        let bounds = tightest(&self.security.rules(), &identity.limits, &attempt.wish, &attempt.client)?;
+        let bounds = tightest(&self.security.rules(), &vouched.limits(), &wish, client)?;
         let now = self.clock.now();
-        let scope = attempt.wish.scope.map(|scope| scope.of(&user.id));
+        let scope = wish.scope.map(|scope| scope.of(&user.id));
         let new = NewSession {
             user: user.id,
             mount: mount.id.clone(),
             method: mount.name.clone(),
-            subject: identity.subject,
-            groups: identity.groups,
-            plugin: live.digest().to_string(),
-            client: None,
+            internal: BASE64.decode(vouched.internal.as_bytes()).unwrap_or_default(),
+            subject: vouched.subject,
+            groups: vouched.groups,
+            plugin,
+            client: program,
             scope,
             addresses: bounds.addresses,
             max_uses: bounds.max_uses,
             lifetimes: bounds.lifetimes,
             renewable: bounds.renewable,
-            internal: identity.internal.to_vec(),
             epochs,
             parent: None,
-            address: attempt.client.address,
-            device: attempt.client.device,
+            address: client.address,
+            device: client.device.clone(),
             login_at: now,
             per_user: Some(self.per_user()),
         };
@@ -110,13 +152,14 @@ impl Login {
         Ok(found.filter(|user| !user.disabled && !admitted.guess.is_slowed()))
     }
 
-    /// Has the plugin look at the credentials, and stores what it wrote meanwhile.
+    /// Has the plugin look at the credentials, and stores what it wrote meanwhile, together with
+    /// the challenge that it may have asked.
     async fn prove(
         &self,
         admitted: &Admitted,
         attempt: &Attempt,
-        named: Option<&User>,
-    ) -> Result<(Identity, UserId), Error> {
+        (named, program, epochs): (Option<&User>, Option<UserId>, Epochs),
+    ) -> Result<Turn, Error> {
         let Admitted { mount, live, guess, .. } = admitted;
         let place = named.map_or("", |user| user.id.as_str());
         let mut attempts = self.mounts.call(mount, facts(mount, &attempt.client, named), place)?;
@@ -124,22 +167,30 @@ impl Login {
         loop {
             let login = runtime::Login { credentials: credentials.clone().into() };
             let outcome = attempts.run(login).await.map_err(refused)?;
-            let identity = match outcome.value {
+            let mut writes = Writes::default();
+            let turn = match outcome.value {
                 // Whatever the plugin says: it may know subjects of its own by that name.
                 _ if guess.is_slowed() => return Err(slowed()),
-                Step::Identity(identity) => identity,
-                Step::Challenge(_) => return Err(fault("a challenge from a mount that may not ask one")),
+                Step::Identity(identity) => {
+                    let user = self.user_of(mount, live, &identity, named).await?;
+                    Turn::Proven(proven((mount, live), user, &identity, (epochs.clone(), program.clone())))
+                }
+                Step::Challenge(challenge) => {
+                    let mut waiting = Waiting::new(mount, named, attempt, self.clock.now());
+                    (waiting.epochs, waiting.program) = (epochs.clone(), program.clone());
+                    Turn::Asked(self.ask(&mut writes, None, &waiting, challenge)?)
+                }
             };
-            let user = self.user_of(mount, live, &identity, named).await?;
-            if attempts.commit(outcome.writes, outcome.may_rerun).await? {
-                return Ok((identity, user));
+            writes.merge(outcome.writes);
+            if attempts.commit(writes, outcome.may_rerun).await? {
+                return Ok(turn);
             }
         }
     }
 
     /// An identity is (mount id, subject), never a name. A method that proves the host's own users
     /// may answer the one who was named, and nobody else.
-    async fn user_of(
+    pub(super) async fn user_of(
         &self,
         mount: &Mount,
         live: &Live,
@@ -152,6 +203,32 @@ impl Login {
         }
         let linked = self.directory.by_link(&mount.id, &identity.subject).await?;
         linked.map(|user| user.id).ok_or_else(|| Error::Denied("nobody is linked to this identity".to_owned()))
+    }
+}
+
+pub(super) fn proven(
+    (mount, live): (&Mount, &Live),
+    user: UserId,
+    identity: &Identity,
+    (epochs, program): (Epochs, Option<UserId>),
+) -> Proven {
+    let SessionLimits { ttl, max_uses, addresses, renewable } = identity.limits.clone();
+    let vouched = Vouched {
+        subject: identity.subject.clone(),
+        groups: identity.groups.clone(),
+        ttl,
+        max_uses,
+        addresses,
+        renewable,
+        internal: Zeroizing::new(BASE64.encode(&*identity.internal)),
+    };
+    Proven { mount: mount.id.clone(), plugin: live.digest().to_string(), user, vouched, epochs, program }
+}
+
+impl Vouched {
+    fn limits(&self) -> SessionLimits {
+        let Self { ttl, max_uses, renewable, .. } = *self;
+        SessionLimits { ttl, max_uses, addresses: self.addresses.clone(), renewable }
     }
 }
 
@@ -171,6 +248,8 @@ pub(super) fn refused(error: crate::mount::Error) -> Error {
     match error {
         crate::mount::Error::Fault(Fault::Refused(refusal)) => match refusal.code.as_str() {
             "invalid" => Error::Invalid(refusal.problems),
+            "pending" => Refusal::Pending.into(),
+            "slow-down" => Refusal::SlowDown.into(),
             "rate-limited" | "unavailable" | "internal" => {
                 Error::Mount(crate::mount::Error::Fault(Fault::Refused(refusal)))
             }
@@ -181,10 +260,26 @@ pub(super) fn refused(error: crate::mount::Error) -> Error {
 }
 
 /// For the trail: to the client it is a wrong password.
-fn slowed() -> Error {
+pub(super) fn slowed() -> Error {
     Error::Denied("slowed: the name has failed too often".to_owned())
 }
 
-fn fault(why: &str) -> Error {
+pub(super) fn fault(why: &str) -> Error {
     Error::Mount(crate::mount::Error::Fault(Fault::Invalid(why.to_owned())))
+}
+
+/// A text that is wiped when it is dropped, as a plain one.
+pub(super) mod wiped {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(in crate::login) fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(in crate::login) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(deserializer).map(Zeroizing::new)
+    }
 }

@@ -1,4 +1,4 @@
-use super::{Authenticated, Client, Error, Login, Wish, bounds::tightest};
+use super::{Authenticated, Client, Error, Login, Refusal, Wish, bounds::tightest};
 use crate::{
     runtime::types::SessionLimits,
     session::{EpochsOf, Error as SessionError, NewSession, Tokens},
@@ -10,7 +10,7 @@ impl Login {
     pub async fn child(&self, parent: &Authenticated, wish: Wish, client: Client) -> Result<Tokens, Error> {
         let session = &parent.session;
         if session.max_uses.is_some() {
-            return Err(Error::Limited);
+            return Err(Refusal::Limited.into());
         }
         let asked = wish.scope.clone().map(|scope| scope.of(&session.user));
         let scope = match (asked, session.scope.clone()) {

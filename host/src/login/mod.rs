@@ -2,21 +2,27 @@
 //!
 //! Owns the order of things in a login: the guess is counted (`admit`), epochs are read before the
 //! credential is looked at, the plugin proves who it is, the directory says which user that is, and
-//! the session is refused if an ending overlapped. Never decides what a caller may do. One more way in is an auth plugin.
+//! the session is refused if an ending overlapped. A login that takes more than one step waits in the
+//! store, sealed, from step to step (`challenge`). Never decides what a caller may do. One more way in is an auth plugin.
 
 mod admit;
 mod authenticate;
 mod begin;
 mod bounds;
+mod challenge;
 mod child;
 mod error;
+mod program;
 mod renew;
 mod request;
+mod second;
 
 pub use admit::Admitted;
 pub use authenticate::Authenticated;
-pub use error::Error;
-pub use request::{Attempt, Bind, Client, Credentials, SessionWish, Wish};
+pub use challenge::{Asked, Begun};
+pub use error::{Error, Refusal};
+pub use program::CLIENTS;
+pub use request::{Attempt, Bind, Client, Credentials, Program, SessionWish, Wish};
 
 use crate::{
     barrier::{self, Barrier},

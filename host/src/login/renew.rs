@@ -1,5 +1,5 @@
 use super::{
-    Authenticated, Client, Error, Login,
+    Authenticated, Client, Error, Login, Program,
     begin::{facts, refused},
 };
 use crate::{
@@ -13,9 +13,17 @@ use std::sync::Arc;
 
 impl Login {
     /// The next pair of a session: if the token is the live one, and the plugin still vouches.
-    pub async fn renew(&self, token: &RefreshToken, scope: Option<Scope>, client: &Client) -> Result<Tokens, Error> {
+    pub async fn renew(
+        &self,
+        token: &RefreshToken,
+        scope: Option<Scope>,
+        program: Option<&Program>,
+        client: &Client,
+    ) -> Result<Tokens, Error> {
         self.fresh().await?;
-        let ask = Renewal { address: client.address, client: None };
+        // Who has begun it goes on with it (RFC 6749 section 6).
+        let program = self.program(program, client).await?;
+        let ask = Renewal { address: client.address, client: program.as_ref().map(|program| program.id.clone()) };
         let pending = self.sessions.begin_renewal(token, ask).await.map_err(no_longer_good)?;
         let session = pending.session.clone();
         let mount = self.mounts.by_id(&session.mount).ok_or_else(|| Error::Denied("the mount is gone".to_owned()))?;
@@ -26,7 +34,7 @@ impl Login {
             user: Some(user.id.clone()),
             mount: Some(mount.id.clone()),
             digest: Some(live.digest().to_string()),
-            client: None,
+            client: program.map(|program| program.id),
         };
         let epochs = self.sessions.epochs(&of).await?;
         self.takes_logins(&mount.id).await?;

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     ids::{MountName, RequestId, Scope},
+    sensitive::Secret,
     span::Span,
 };
 
@@ -16,8 +17,27 @@ pub struct Attempt {
     /// `grant_type`: the name of the mount.
     pub mount: MountName,
     pub credentials: Credentials,
+    /// Which program asks, if it says so.
+    pub program: Option<Program>,
     pub wish: Wish,
     pub client: Client,
+}
+
+/// A program by its own word (RFC 6749 section 2.3.1).
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub id: String,
+    pub secret: Secret<String>,
+}
+
+impl Attempt {
+    /// Hands the program's id and secret to the plugin, as what the login is by.
+    pub(super) fn show_program(&mut self) {
+        if let Some(Program { id, secret }) = self.program.take() {
+            self.credentials.0.insert("client_id".to_owned(), Value::String(id));
+            self.credentials.0.insert("client_secret".to_owned(), Value::String(secret.reveal().clone()));
+        }
+    }
 }
 
 /// What the client sent for the plugin. Never printed.
@@ -31,14 +51,14 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// How the session is to be narrower than the rules would have it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wish {
     pub scope: Option<Scope>,
     pub session: SessionWish,
 }
 
 /// The member `session` of a login.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionWish {
     pub bind: Option<Bind>,

@@ -28,7 +28,7 @@ pub use attempts::Attempts;
 pub use error::{Error, Refusal};
 pub use prepare::Change;
 pub use record::RolledBack;
-pub use spec::{Granted, Mapping, Spec};
+pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
 
 use record::{Installed, Previous, Record};

@@ -37,6 +37,7 @@ impl Mounts {
         grant::check(&spec, &valid.asked)?;
         self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
         let record = self.record(kind, &name).await?;
+        self.check_second(kind, &name, &spec)?;
         let old = record.as_ref().map(|record| &record.value);
         let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts))?;
         let id = next.id.clone();
@@ -44,6 +45,20 @@ impl Mounts {
         let found = valid.found.clone();
         let notes = self.prove((kind, &name), &spec, valid, trial).await?;
         Ok(Change { kind, name, record, next: Some((next, found)), notes })
+    }
+
+    /// A second factor is another auth mount, which says of the server's own users that it is them.
+    fn check_second(&self, kind: Kind, name: &MountName, spec: &Spec) -> Result<(), Problem> {
+        let Some(second) = &spec.second else { return Ok(()) };
+        if kind != Kind::Auth || second.mount == *name {
+            return Err(Problem::new("/second", "invalid_value", "is for an auth mount, and names another one"));
+        }
+        let mount = self.get(Kind::Auth, &second.mount);
+        let live = mount.as_ref().and_then(|mount| mount.live().ok());
+        match live.is_some_and(|live| live.proves_users() && live.plugin.exports().credentials) {
+            true => Ok(()),
+            false => Err(Problem::new("/second/mount", "unknown_mount", "is not a mount that can be a second factor")),
+        }
     }
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {

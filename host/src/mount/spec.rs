@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ids::{PluginName, RoleName},
+    ids::{MountName, PluginName, RoleName},
     problem::{self, Problem},
 };
 
@@ -29,6 +29,9 @@ pub struct Spec {
     /// A login that nobody is linked to yet makes a new user.
     #[serde(default)]
     pub provision: bool,
+    /// Who has logged in here is asked for something else besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Second>,
     /// Roles by what the plugin tells of a login: `team:42`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Mapping>,
@@ -52,6 +55,23 @@ impl Granted {
     pub fn is_empty(&self) -> bool {
         self.http.is_empty() && self.headers.is_empty() && self.crypto.is_empty()
     }
+}
+
+/// A second factor: the auth mount that asks for it, and of whom.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Second {
+    pub mount: MountName,
+    pub when: When,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Of those who have a credential there.
+    Enrolled,
+    /// Of everybody: who has none there does not get in.
+    Always,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -78,6 +98,7 @@ impl Spec {
             grant: Granted::default(),
             deny: Granted::default(),
             provision: false,
+            second: None,
             roles: BTreeMap::new(),
         }
     }

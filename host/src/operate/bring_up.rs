@@ -10,8 +10,15 @@ use crate::{
     security,
 };
 
-/// What a new store has mounted: the shipped plugins, each under its own name.
-const SHIPPED: [(Kind, &str); 3] = [(Kind::Auth, "password"), (Kind::Secrets, "kv"), (Kind::Secrets, "transit")];
+/// What a new store has mounted: kind, mount, plugin.
+const SHIPPED: [(Kind, &str, &str); 6] = [
+    (Kind::Auth, "password", "password"),
+    (Kind::Auth, "clients", "clients"),
+    (Kind::Auth, "totp", "authenticator"),
+    (Kind::Secrets, "kv", "kv"),
+    (Kind::Secrets, "transit", "transit"),
+    (Kind::Secrets, "totp", "totp"),
+];
 
 const SEEDED: &str = "seeded";
 
@@ -43,13 +50,13 @@ impl Operate {
         if boot.get_bytes(SEEDED).await?.is_some() {
             return Ok(());
         }
-        for (kind, plugin) in SHIPPED {
-            let key = format!("{}/{plugin}", kind.as_str());
+        for (kind, mount, plugin) in SHIPPED {
+            let key = format!("{}/{mount}", kind.as_str());
             let current = parts.documents.read(&key).await?;
             if current.document().is_some() {
                 continue;
             }
-            let name = MountName::parse(plugin).expect("a constant");
+            let name = MountName::parse(mount).expect("a constant");
             let value = json!({"plugin": plugin});
             let change = parts.mounts.prepare(kind, name, &value, false).await.map_err(Error::Shipped)?;
             let mut writes = Writes::default();

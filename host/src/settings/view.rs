@@ -104,6 +104,11 @@ impl Settings {
                         "grant": granted,
                         "deny": granted,
                         "provision": {"type": "boolean", "default": false},
+                        "second": {
+                            "type": "object",
+                            "required": ["mount", "when"],
+                            "properties": {"mount": {"type": "string"}, "when": {"enum": ["enrolled", "always"]}},
+                        },
                         "roles": {"type": "object"},
                     },
                 })

@@ -26,7 +26,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// An IPv4 address, or the /64 of an IPv6 address: who holds one of its addresses holds them all.
-pub(super) fn block(address: Option<IpAddr>) -> String {
+pub fn block(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         None => "none".to_owned(),
         Some(IpAddr::V4(address)) => address.to_string(),

@@ -19,6 +19,7 @@ mod settings;
 mod shares;
 mod token;
 mod token_bodies;
+mod token_inputs;
 mod user_inputs;
 mod users;
 
@@ -32,6 +33,7 @@ use crate::app::App;
 pub fn routes() -> Router<App> {
     let table: Vec<(&[&str], MethodRouter<App>)> = vec![
         (&["/auth/token/create", "/token/create"], post(token::create)),
+        (&["/auth/token/resume", "/token/resume"], post(token::resume)),
         (&["/token/renew", "/auth/token/renew"], post(token::renew)),
         (&["/token/revoke", "/auth/token/revoke"], post(token::revoke)),
         (&["/token/introspect"], post(token::introspect)),

@@ -17,6 +17,7 @@ use crate::http::{error::ApiResult, openapi as shared};
 #[openapi(
     paths(
         token::create,
+        token::resume,
         token::renew,
         token::revoke,
         token::introspect,

@@ -1,26 +1,23 @@
-use axum::{
-    Json,
-    extract::{FromRequest, Request, State},
-    http::request::Parts,
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::token_bodies::{LoginBody, RenewBody, RevokeBody};
+use super::{
+    token_bodies::{LoginBody, RenewBody, ResumeBody, RevokeBody},
+    token_inputs::{Login, TokenRequest, decode, missing, one_credential, parse_scope, text},
+};
 use crate::{
     app::App,
     http::{
-        bearer,
-        body::{self, Members, Takes},
+        body::Takes,
         error::{ApiError, ApiResult, Kind},
         permitted::{self, Own, OwnInput, Raw},
         query,
-        trail::About,
+        trail::{About, Trail},
     },
     ids::{MountName, Scope},
-    login::{self, Attempt, Client, Credentials, SessionWish, Wish},
-    problem,
+    login::{self, Attempt, Begun, CLIENTS, Credentials, Program},
     sensitive::Secret,
     session::{self, RefreshToken, Tokens},
 };
@@ -59,32 +56,6 @@ impl From<Tokens> for TokenView {
     }
 }
 
-/// A body of the token endpoints: JSON or a form, from a client that may have said which it is.
-pub struct TokenRequest {
-    parts: Parts,
-    body: Members,
-    client: Client,
-}
-
-impl FromRequest<App> for TokenRequest {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let body = body::read(&parts, body, Takes::ObjectOrForm).await?;
-        query::none(&parts)?;
-        let client = permitted::client(&parts)?;
-        Ok(Self { parts, body, client })
-    }
-}
-
-/// What is ours in the body of a login; the rest is the plugin's.
-struct Login {
-    grant: String,
-    wish: Wish,
-    credentials: Map<String, Value>,
-}
-
 /// Logs in. `grant_type` picks how.
 #[utoipa::path(
     post,
@@ -102,7 +73,8 @@ pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<
         "refresh_token" => {
             one_credential(&request.parts)?;
             let body: RenewBody = decode(login.credentials)?;
-            renewed(&app, &request, body.refresh_token, login.wish.scope).await?
+            let asked = Asked { token: body.refresh_token, scope: login.wish.scope, program: login.program };
+            renewed(&app, &request, asked).await?
         }
         _ => {
             one_credential(&request.parts)?;
@@ -113,12 +85,15 @@ pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<
 }
 
 async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tokens> {
-    let mount = MountName::parse(&login.grant).map_err(|_| ApiError::new(Kind::UnsupportedGrantType))?;
+    // OAuth's name for it; the mount has another, as any.
+    let grant = if login.grant == "client_credentials" { CLIENTS } else { &login.grant };
+    let mount = MountName::parse(grant).map_err(|_| ApiError::new(Kind::UnsupportedGrantType))?;
     let trail = permitted::trail(&request.parts)?;
-    let credentials = Credentials(login.credentials);
-    let attempt = Attempt { mount, credentials, wish: login.wish, client: request.client.clone() };
+    let Login { wish, credentials, program, .. } = login;
+    let credentials = Credentials(credentials);
+    let mut attempt = Attempt { mount, credentials, program, wish, client: request.client.clone() };
     trail.known("token.create", Default::default());
-    let admitted = app.login.admit(&attempt).await?;
+    let admitted = app.login.admit(&mut attempt).await?;
     let name = admitted.name().and_then(|name| trail.audit().hash(&name));
     let values = name.map(|name| ("username".to_owned(), name)).into_iter().collect();
     let about = About {
@@ -128,14 +103,56 @@ async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
         ..About::default()
     };
     trail.decided("token.create", Default::default(), about).await?;
-    let tokens = app.login.begin(attempt, admitted).await?;
-    trail.made(&tokens.session);
-    Ok(tokens)
+    let begun = app.login.begin(attempt, admitted).await?;
+    session_of(begun, &trail)
+}
+
+/// The session, or what is to be done before there is one.
+fn session_of(begun: Begun, trail: &Trail) -> ApiResult<Tokens> {
+    match begun {
+        Begun::Session(tokens) => {
+            trail.made(&tokens.session);
+            Ok(*tokens)
+        }
+        Begun::Challenge(asked) => Err(ApiError::challenge(json!({
+            "id": asked.id.reveal(),
+            "kind": asked.kind,
+            "details": asked.details,
+            "expires_in": asked.expires_in.as_secs(),
+            "interval": asked.interval.map(|interval| interval.as_secs()),
+        }))),
+    }
+}
+
+/// Goes on with a login that was answered `challenge_required`.
+///
+/// Besides `challenge_id` it takes what the challenge asked for.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/token/resume",
+    operation_id = "resume_token",
+    tag = "tokens",
+    request_body(content((ResumeBody = "application/json"), (ResumeBody = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "A session.", body = TokenView)),
+    security(())
+)]
+pub async fn resume(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
+    one_credential(&request.parts)?;
+    let mut answer = request.members("challenge_id")?;
+    let id = text(&mut answer, "challenge_id")?.ok_or_else(|| missing("challenge_id"))?;
+    let trail = permitted::trail(&request.parts)?;
+    let about = About { decision: Some("tried".to_owned()), ..About::default() };
+    trail.decided("token.resume", Default::default(), about).await?;
+    let begun = app.login.resume(&id, answer, &request.client).await?;
+    Ok(Json(session_of(begun, &trail)?.into()))
 }
 
 async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tokens> {
     if let Some(name) = login.credentials.keys().next() {
         return Err(ApiError::at(Kind::UnknownMember, ["body".into(), crate::http::json::told(name)]));
+    }
+    if login.program.is_some() {
+        return Err(ApiError::new(Kind::TwoCredentials));
     }
     let caller = permitted::authenticated(&request.parts, app).await?;
     let trail = permitted::trail(&request.parts)?;
@@ -157,14 +174,23 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     security(())
 )]
 pub async fn renew(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
-    let RenewBody { refresh_token, scope } = request.body.clone().decode()?;
+    let mut body = request.members("refresh_token")?;
+    let program = request.program(&mut body)?;
+    let RenewBody { refresh_token: token, scope } = decode(body)?;
     let scope = scope.filter(|scope| !scope.is_empty()).map(|scope| parse_scope(&scope)).transpose()?;
-    Ok(Json(renewed(&app, &request, refresh_token, scope).await?.into()))
+    Ok(Json(renewed(&app, &request, Asked { token, scope, program }).await?.into()))
 }
 
-async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope: Option<Scope>) -> ApiResult<Tokens> {
+/// A renewal, by the program that began the session if one did.
+struct Asked {
+    token: Secret<String>,
+    scope: Option<Scope>,
+    program: Option<Program>,
+}
+
+async fn renewed(app: &App, request: &TokenRequest, asked: Asked) -> ApiResult<Tokens> {
     // Junk costs nothing, and is told no more than a token that is no longer good.
-    let token = RefreshToken::parse(token.reveal()).map_err(|_| ApiError::new(Kind::InvalidGrant))?;
+    let token = RefreshToken::parse(asked.token.reveal()).map_err(|_| ApiError::new(Kind::InvalidGrant))?;
     let trail = permitted::trail(&request.parts)?;
     let about = About {
         resource: Some(format!("sessions/{}", token.session())),
@@ -172,7 +198,7 @@ async fn renewed(app: &App, request: &TokenRequest, token: Secret<String>, scope
         ..About::default()
     };
     trail.decided("token.renew", Default::default(), about).await?;
-    match app.login.renew(&token, scope, &request.client).await {
+    match app.login.renew(&token, asked.scope, asked.program.as_ref(), &request.client).await {
         Ok(tokens) => {
             trail.made(&tokens.session);
             Ok(tokens)
@@ -298,73 +324,4 @@ pub async fn introspect(
         session_id: Some(session.id.to_string()),
         uses_left: session.uses_left,
     }))
-}
-
-impl Login {
-    fn read(request: &TokenRequest) -> ApiResult<Self> {
-        let Value::Object(mut body) = request.body.clone().into_value() else { return Err(missing("grant_type")) };
-        let grant = text(&mut body, "grant_type")?;
-        let scope = text(&mut body, "scope")?.map(|scope| parse_scope(&scope)).transpose()?;
-        no_client(request, &mut body)?;
-        let session = match body.remove("session") {
-            None | Some(Value::Null) => SessionWish::default(),
-            Some(value) => problem::decode(&value).map_err(|problems| {
-                let below = problems.into_iter().map(|problem| problem.below("/session")).collect();
-                ApiError::problems("body", below, &Value::Null)
-            })?,
-        };
-        // The user's document says so in one place.
-        if let Some(password) = body.remove("passwor")
-            && body.insert("password".to_owned(), password).is_some()
-        {
-            return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
-        }
-        let grant = match grant {
-            Some(grant) => grant,
-            None if body.contains_key("username") && body.contains_key("password") => "password".to_owned(),
-            None => return Err(missing("grant_type")),
-        };
-        Ok(Self { grant, wish: Wish { scope, session }, credentials: body })
-    }
-}
-
-/// Which program asks. None is registered yet, so none is right.
-fn no_client(request: &TokenRequest, body: &mut Map<String, Value>) -> ApiResult<()> {
-    let (id, secret) = (text(body, "client_id")?, text(body, "client_secret")?);
-    let basic = bearer::client(&request.parts)?;
-    match (basic.is_some(), id.is_some() || secret.is_some()) {
-        (true, true) => Err(ApiError::new(Kind::TwoCredentials)),
-        (false, false) => Ok(()),
-        _ => Err(ApiError::new(Kind::InvalidClient)),
-    }
-}
-
-/// A login stands on its own: a token beside it would be a second credential.
-fn one_credential(parts: &Parts) -> ApiResult<()> {
-    match bearer::token(parts)? {
-        Some(_) => Err(ApiError::new(Kind::TwoCredentials)),
-        None => Ok(()),
-    }
-}
-
-/// A member that is text; forms send what they leave empty.
-fn text(body: &mut Map<String, Value>, name: &'static str) -> ApiResult<Option<String>> {
-    match body.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
-        Some(_) => Err(ApiError::at(Kind::WrongType, ["body", name])),
-    }
-}
-
-fn parse_scope(text: &str) -> ApiResult<Scope> {
-    Scope::parse(text).map_err(|_| ApiError::new(Kind::InvalidScope))
-}
-
-fn decode<T: serde::de::DeserializeOwned>(members: Map<String, Value>) -> ApiResult<T> {
-    let value = Value::Object(members);
-    problem::decode(&value).map_err(|problems| ApiError::problems("body", problems, &value))
-}
-
-fn missing(name: &'static str) -> ApiError {
-    ApiError::at(Kind::Missing, ["body", name])
 }

@@ -8,7 +8,7 @@ use crate::{login::SessionWish, sensitive::Secret};
 #[schema(as = Login)]
 #[expect(dead_code, reason = "only its schema is used; `token::Login` reads the members")]
 pub struct LoginBody {
-    /// `password`, `session`, `refresh_token` or the name of an auth mount. `password` if left out
+    /// `password`, `client_credentials`, `session`, `refresh_token` or the name of an auth mount. `password` if left out
     /// with `username` and `password`.
     grant_type: Option<String>,
     username: Option<String>,
@@ -20,10 +20,22 @@ pub struct LoginBody {
     /// Narrows: `read:secrets/kv/apps list:secrets/kv`.
     scope: Option<String>,
     session: Option<SessionWish>,
-    /// Which program asks; or HTTP Basic.
+    /// Which program asks; with `client_credentials`, who logs in. Or HTTP Basic.
     client_id: Option<String>,
     #[schema(format = Password)]
     client_secret: Option<String>,
+}
+
+/// The next step of a login. Other members are what the challenge asked for.
+#[derive(ToSchema)]
+#[schema(as = Resumption)]
+#[expect(dead_code, reason = "only its schema is used; `token::resume` reads the members")]
+pub struct ResumeBody {
+    #[schema(format = Password)]
+    challenge_id: String,
+    /// Of a second factor.
+    #[schema(nullable = false)]
+    code: Option<String>,
 }
 
 /// The body of a renewal.

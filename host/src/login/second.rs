@@ -1,0 +1,90 @@
+//! The second factor of another mount: whom one mount has proven, another one is asked about. Both must
+//! mean the same user.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    Begun, Client, Error, Login, Wish,
+    begin::{Proven, facts, fault, refused},
+    challenge::Waiting,
+};
+use crate::{
+    barrier::Writes,
+    directory::User,
+    mount::{self, Kind, Mount, When},
+    runtime::{self, types::Step},
+};
+
+impl Login {
+    /// A login whose credentials were right goes on: to the second factor if there is to be one, to the
+    /// session if not.
+    pub(super) async fn go_on(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Begun, Error> {
+        let mount = self.mounts.by_id(&proven.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
+        let user = self.directory.user(&proven.user).await?.filter(|user| !user.disabled);
+        let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
+        match self.second_of(&mount, &user, client).await? {
+            Some(second) => self.ask_second(&second, &user, (wish, client), proven).await,
+            None => Ok(Begun::Session(Box::new(self.open(wish, client, proven).await?))),
+        }
+    }
+
+    /// The mount that is to be asked about this user. One that is not there or does not answer lets nobody in.
+    async fn second_of(&self, mount: &Mount, user: &User, client: &Client) -> Result<Option<Arc<Mount>>, Error> {
+        let Some(second) = &mount.spec.second else { return Ok(None) };
+        let other = self.mounts.get(Kind::Auth, &second.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
+        if !other.live()?.proves_users() {
+            return Err(fault("a second factor that proves others than the server's own users"));
+        }
+        if second.when == When::Always {
+            return Ok(Some(other));
+        }
+        let attempts = self.mounts.call(&other, facts(&other, client, Some(user)), user.id.as_str())?;
+        let mut attempts = attempts.read_only(true);
+        let kept = attempts.run(runtime::Credentials { subject: user.id.to_string() }).await.map_err(refused)?.value;
+        let kept: Vec<Value> = match kept.is_empty() {
+            true => Vec::new(),
+            false => serde_json::from_slice(&kept).map_err(|_| fault("credentials that are none"))?,
+        };
+        // One that waits to be confirmed does not count yet: else it could lock its owner out.
+        let counts = |one: &Value| one["pending"] != true;
+        Ok(kept.iter().any(counts).then_some(other))
+    }
+
+    async fn ask_second(
+        &self,
+        second: &Mount,
+        user: &User,
+        (wish, client): (Wish, &Client),
+        first: Proven,
+    ) -> Result<Begun, Error> {
+        self.takes_logins(&second.id).await?;
+        let mut first = Some(first);
+        let mut attempts = self.mounts.call(second, facts(second, client, Some(user)), user.id.as_str())?;
+        loop {
+            let login = runtime::Login { credentials: b"{}".to_vec().into() };
+            let outcome = attempts.run(login).await.map_err(refused)?;
+            match outcome.value {
+                Step::Identity(identity) => {
+                    self.user_of(second, second.live()?, &identity, Some(user)).await?;
+                    if attempts.commit(outcome.writes, outcome.may_rerun).await? {
+                        let Some(first) = first.take() else { return Err(fault("a login that went on twice")) };
+                        return Ok(Begun::Session(Box::new(self.open(wish, client, first).await?)));
+                    }
+                }
+                Step::Challenge(challenge) => {
+                    let mut writes = Writes::default();
+                    let mut waiting = Waiting::of(second, Some(user), (wish.clone(), client), self.clock.now());
+                    waiting.first = first.take();
+                    let asked = self.ask(&mut writes, None, &waiting, challenge)?;
+                    first = waiting.first.take();
+                    writes.merge(outcome.writes);
+                    if attempts.commit(writes, outcome.may_rerun).await? {
+                        return Ok(Begun::Challenge(asked));
+                    }
+                }
+            }
+        }
+    }
+}

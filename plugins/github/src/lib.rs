@@ -1,0 +1,213 @@
+//! Log in with GitHub, or GitHub Enterprise: by a personal token, in the browser, or on a device.
+//!
+//! Who somebody is, is the numeric id: a login can be renamed and registered by somebody else. Organisations and teams go by
+//! id, too, as `org:<id>` and `team:<id>`; their names are told beside them, for people. Memberships
+//! that wait to be accepted do not count.
+//!
+//! | file | |
+//! |---|---|
+//! | `api.rs` | requests to GitHub, pages, and what its refusals mean |
+//! | `person.rs` | who it is, and in which organisations and teams |
+//! | `browser.rs` | authorization code with PKCE, by the `oauth2` crate |
+//! | `device.rs` | RFC 8628, by the `oauth2` crate |
+//! | `recheck.rs` | is it still so, when a session is renewed |
+
+use coffer_plugin_sdk::{from_json, prelude::*, serde_json::json};
+
+mod api;
+mod browser;
+mod device;
+mod oauth;
+mod person;
+mod recheck;
+
+use recheck::{Kept, Recheck};
+
+/// The configuration of a mount.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct GitHub {
+    /// Of the OAuth app: for the browser, for devices, and to tell its tokens from other apps'.
+    client_id: Option<String>,
+    /// `{"$credential": …}`, where there is one: the host adds it.
+    #[serde(default)]
+    client_secret: Option<Hidden>,
+    /// A token that may read memberships: for `recheck: org_credential`, and to look up ids.
+    #[serde(default)]
+    org_credential: Option<Hidden>,
+    /// GitHub Enterprise: `https://github.example.com`.
+    base_url: Option<String>,
+    #[serde(default)]
+    recheck: Recheck,
+    #[serde(default)]
+    device_flow: bool,
+    #[serde(default = "yes")]
+    personal_tokens: bool,
+}
+
+/// A secret that the host holds.
+#[derive(Deserialize, Debug)]
+struct Hidden {
+    #[serde(rename = "$credential")]
+    _name: String,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// One of three ways in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// A personal one, or one that this mount's OAuth app was given.
+    token: Option<String>,
+    /// On a device without a browser.
+    #[serde(default)]
+    device: bool,
+}
+
+/// What a challenge goes on with.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "way", rename_all = "lowercase")]
+enum Waiting {
+    Browser(browser::Waiting),
+    Device(device::Waiting),
+    /// For an organisation that wants the token authorised first.
+    Sso,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenAgain {
+    token: String,
+}
+
+impl Check for GitHub {
+    fn check(&self) -> Result<Vec<String>> {
+        if let Some(url) = &self.base_url
+            && (!url.starts_with("https://") || url.ends_with('/') || url.matches('/').count() != 2)
+        {
+            return Err(Error::invalid("/base_url", "invalid_value", "must be https://host, without a path"));
+        }
+        if self.client_id.is_none() && (self.device_flow || !self.personal_tokens) {
+            return Err(Error::invalid(
+                "/client_id",
+                "missing",
+                "is required without personal tokens, and for devices",
+            ));
+        }
+        if self.client_id.is_some() && self.client_secret.is_none() {
+            return Err(Error::invalid("/client_secret", "missing", "is required with client_id"));
+        }
+        if self.recheck == Recheck::OrgCredential && self.org_credential.is_none() {
+            return Err(Error::invalid("/org_credential", "missing", "is required by recheck: org_credential"));
+        }
+        let mut notes = Vec::new();
+        if self.device_flow {
+            notes.push("device logins are on: a device cannot show who asked for the code".to_owned());
+        }
+        if self.org_credential.is_some() {
+            notes.extend(person::groups(self)?.iter().map(|group| format!("{} is {}", group.label, group.id)));
+        }
+        Ok(notes)
+    }
+}
+
+impl Auth for GitHub {
+    type Login = Login;
+
+    fn login(&self, login: Login) -> Result<Step> {
+        match login {
+            Login { token: Some(_), device: true } => {
+                Err(Error::invalid("/device", "invalid_value", "does not go with token"))
+            }
+            Login { token: Some(token), .. } => self.by_token(&token),
+            Login { device: true, .. } => device::begin(self),
+            Login { .. } => browser::begin(self),
+        }
+    }
+
+    fn resume(&self, state: Vec<u8>, answer: Vec<u8>) -> Result<Step> {
+        match from_json(&state).map_err(|_| Error::denied())? {
+            Waiting::Browser(waiting) => {
+                let token = browser::finish(self, waiting, &answer)?;
+                self.identify(&token)
+            }
+            Waiting::Device(waiting) => {
+                let token = device::poll(self, &waiting)?;
+                self.identify(&token)
+            }
+            Waiting::Sso => {
+                let TokenAgain { token } = from_json(&answer)?;
+                self.by_token(&token)
+            }
+        }
+    }
+
+    fn refresh(&self, internal: Vec<u8>) -> Result<Identity> {
+        let kept: Kept = from_json(&internal).map_err(|_| Error::denied())?;
+        recheck::again(self, kept)
+    }
+}
+
+impl GitHub {
+    /// A token that somebody shows. One of another app proves only that its bearer logged in there, and one
+    /// of an installation is nobody's.
+    fn by_token(&self, token: &str) -> Result<Step> {
+        let is_plain = token.len() <= 255 && !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+        let kind = token.split('_').next().unwrap_or_default();
+        match kind {
+            _ if !is_plain => return Err(Error::denied()),
+            "ghs" | "ghr" => return Err(Error::denied()),
+            "gho" | "ghu" => person::is_of_our_app(self, token)?,
+            _ if !self.personal_tokens => return Err(Error::denied()),
+            _ => {}
+        }
+        self.identify(token)
+    }
+
+    fn identify(&self, token: &str) -> Result<Step> {
+        match person::find(self, token)? {
+            person::Found::Person(person) => {
+                let kept = Kept::new(self, &person, token);
+                Ok(person.identity()?.with_internal(&kept)?.into())
+            }
+            person::Found::Sso(url) => {
+                let message =
+                    "An organisation wants this token authorised first: open the URL, then send the token again.";
+                let details = json!({ "message": message, "url": url, "member": "token" });
+                challenge("redirect", &details, 600, None, &Waiting::Sso)
+            }
+        }
+    }
+}
+
+fn challenge(
+    kind: &str,
+    details: &impl Serialize,
+    expires_in_seconds: u32,
+    poll_interval_seconds: Option<u32>,
+    state: &Waiting,
+) -> Result<Step> {
+    let bytes = |value: &dyn Fn() -> coffer_plugin_sdk::serde_json::Result<Vec<u8>>| {
+        value().map_err(|_| Error::internal("a challenge does not serialise"))
+    };
+    let details = bytes(&|| coffer_plugin_sdk::serde_json::to_vec(details))?;
+    let state = bytes(&|| coffer_plugin_sdk::serde_json::to_vec(state))?;
+    Ok(Challenge { kind: kind.to_owned(), details, expires_in_seconds, poll_interval_seconds, state }.into())
+}
+
+/// Paths of the mount's own: `groups`, the ids that a mapping of roles goes by.
+impl Engine for GitHub {
+    fn handle(&self, request: Request) -> Result<Response> {
+        match (request.operation(), request.path.as_str()) {
+            (Operation::Verb("groups"), "") | (Operation::Read, "groups") => {
+                Response::json(&json!({ "groups": person::groups(self)? }))
+            }
+            _ => Err(Error::unsupported()),
+        }
+    }
+}
+
+coffer_plugin_sdk::export!(GitHub: auth, engine, check);
