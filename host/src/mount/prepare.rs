@@ -32,6 +32,21 @@ impl Mounts {
     /// Tries a new value of a mount's setting with the real plugin. `adopts`: what the mount holds
     /// is given to this plugin, whoever's it was.
     pub async fn prepare(&self, kind: Kind, name: MountName, value: &Value, adopts: bool) -> Result<Change, Refusal> {
+        self.tried(kind, name, value, (adopts, true)).await
+    }
+
+    /// The same for a plugin that is shipped, with its defaults: that these go together was seen when it was built.
+    pub async fn prepare_shipped(&self, kind: Kind, name: MountName, value: &Value) -> Result<Change, Refusal> {
+        self.tried(kind, name, value, (false, false)).await
+    }
+
+    async fn tried(
+        &self,
+        kind: Kind,
+        name: MountName,
+        value: &Value,
+        (adopts, checks): (bool, bool),
+    ) -> Result<Change, Refusal> {
         let spec = Spec::parse(value).map_err(Refusal::Invalid)?;
         let valid = self.validate(kind, &spec)?;
         grant::check(&spec, &valid.asked)?;
@@ -41,7 +56,7 @@ impl Mounts {
         let old = record.as_ref().map(|record| &record.value);
         let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts))?;
         let id = next.id.clone();
-        let trial = if is_live { Trial::Check(id) } else { Trial::Compile };
+        let trial = if is_live && checks { Trial::Check(id) } else { Trial::Compile };
         let found = valid.found.clone();
         let notes = self.prove((kind, &name), &spec, valid, trial).await?;
         Ok(Change { kind, name, record, next: Some((next, found)), notes })

@@ -11,7 +11,7 @@ use crate::{
     fence::Counter,
     ids::{MountId, MountName},
     limits,
-    runtime::Plugin,
+    runtime::{Exports, Plugin},
 };
 
 /// The mounts as of one moment.
@@ -63,7 +63,10 @@ impl Inner {
             return Ok(plugin.apart());
         }
         let wasm = self.catalog.bytes(found).await?;
-        let plugin = self.runtime.compile(wasm).await.map_err(|error| Error::Broken(error.to_string()))?;
+        let plugin = match found.shipped() {
+            true => self.runtime.later(wasm, Exports::named(|name| found.component.exports.contains(name))),
+            false => self.runtime.compile(wasm).await.map_err(|error| Error::Broken(error.to_string()))?,
+        };
         let mut compiled = self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(compiled.entry(digest.clone()).or_insert(plugin).apart())
     }

@@ -58,7 +58,7 @@ impl Operate {
             }
             let name = MountName::parse(mount).expect("a constant");
             let value = json!({"plugin": plugin});
-            let change = parts.mounts.prepare(kind, name, &value, false).await.map_err(Error::Shipped)?;
+            let change = parts.mounts.prepare_shipped(kind, name, &value).await.map_err(Error::Shipped)?;
             let mut writes = Writes::default();
             let by = (None, parts.clock.now());
             let document = parts.documents.write(&mut writes, &key, &current, Some(value), by);

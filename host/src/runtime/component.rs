@@ -24,13 +24,7 @@ pub(super) fn find_exports(engine: &Engine, component: &Component) -> Result<Exp
     if !exports("coffer:plugin/plugin") {
         return Err(Error::MissingExport("plugin"));
     }
-    let found = Exports {
-        engine: exports("coffer:plugin/engine"),
-        auth: exports("coffer:plugin/auth"),
-        leases: exports("coffer:plugin/leases"),
-        credentials: exports("coffer:plugin/credentials"),
-        maintenance: exports("coffer:plugin/maintenance"),
-    };
+    let found = Exports::named(exports);
     match found.engine || found.auth {
         true => Ok(found),
         false => Err(Error::MissingExport("engine or auth")),

@@ -1,7 +1,7 @@
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::component::{Component, InstancePre};
 
 use super::{
@@ -29,7 +29,7 @@ pub struct Exports {
     pub maintenance: bool,
 }
 
-/// A compiled plugin. Cheap to clone; clones share the bound on calls.
+/// A plugin that can be called. Cheap to clone; clones share the bound on calls.
 #[derive(Clone)]
 pub struct Plugin {
     pub(super) code: Arc<Code>,
@@ -37,10 +37,17 @@ pub struct Plugin {
 }
 
 pub(super) struct Code {
-    pub(super) pre: InstancePre<Sandbox>,
-    pub(super) indices: Indices,
     exports: Exports,
     pub(super) runtime: Arc<Inner>,
+    made: OnceCell<Made>,
+    /// What is compiled by the first call.
+    wasm: Option<Arc<[u8]>>,
+}
+
+/// What a call takes its instance from.
+pub(super) struct Made {
+    pub(super) pre: InstancePre<Sandbox>,
+    pub(super) indices: Indices,
 }
 
 /// What one mount has of its plugin: its bounds, and what is known of its calls.
@@ -95,16 +102,59 @@ impl Seat {
     }
 }
 
-impl Plugin {
-    pub(super) fn new(runtime: &Runtime, wasm: &[u8]) -> Result<Self, Error> {
-        let inner = &runtime.0;
+impl Made {
+    fn of(inner: &Inner, wasm: &[u8]) -> Result<(Self, Exports), Error> {
         let component = component(inner, wasm)?;
         check_imports(&inner.engine, &component)?;
         let exports = find_exports(&inner.engine, &component)?;
         let pre = inner.linker.instantiate_pre(&component).map_err(invalid)?;
         let indices = Indices::find(&pre, exports).map_err(invalid)?;
-        let code = Code { pre, indices, exports, runtime: inner.clone() };
-        Ok(Self { code: Arc::new(code), seat: Arc::new(Seat::new(inner, exports)) })
+        Ok((Self { pre, indices }, exports))
+    }
+}
+
+impl Exports {
+    /// By the names of interfaces: `coffer:plugin/engine`.
+    pub fn named(is: impl Fn(&str) -> bool) -> Self {
+        Self {
+            engine: is("coffer:plugin/engine"),
+            auth: is("coffer:plugin/auth"),
+            leases: is("coffer:plugin/leases"),
+            credentials: is("coffer:plugin/credentials"),
+            maintenance: is("coffer:plugin/maintenance"),
+        }
+    }
+}
+
+impl Plugin {
+    pub(super) fn new(runtime: &Runtime, wasm: &[u8]) -> Result<Self, Error> {
+        let (made, exports) = Made::of(&runtime.0, wasm)?;
+        Ok(Self::with(runtime.0.clone(), exports, (OnceCell::new_with(Some(made)), None)))
+    }
+
+    /// One that is compiled when it is first called.
+    pub(super) fn later(runtime: &Runtime, wasm: Arc<[u8]>, exports: Exports) -> Self {
+        Self::with(runtime.0.clone(), exports, (OnceCell::new(), Some(wasm)))
+    }
+
+    fn with(runtime: Arc<Inner>, exports: Exports, (made, wasm): (OnceCell<Made>, Option<Arc<[u8]>>)) -> Self {
+        let seat = Arc::new(Seat::new(&runtime, exports));
+        Self { code: Arc::new(Code { exports, runtime, made, wasm }), seat }
+    }
+
+    async fn made(&self) -> Result<&Made, Fault> {
+        let code = &self.code;
+        let compile = async || {
+            let (inner, wasm) = (code.runtime.clone(), code.wasm.clone().unwrap_or_default());
+            let compiled = code.runtime.compiling.run(move || Made::of(&inner, &wasm)).await;
+            let compiled = compiled.map_err(|_| Fault::Trap("its compilation ended early".to_owned()))?;
+            let (made, exports) = compiled.map_err(|error| Fault::Trap(format!("it does not compile: {error}")))?;
+            match exports == code.exports {
+                true => Ok(made),
+                false => Err(Fault::Trap("it exports something else than was known of it".to_owned())),
+            }
+        };
+        code.made.get_or_try_init(compile).await
     }
 
     pub fn exports(&self) -> Exports {
@@ -134,6 +184,8 @@ impl Plugin {
     pub async fn attempt<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
         let seat = &self.seat;
         let tally = &seat.shared.tally;
+        // Not on the call's own time: it is done once.
+        let made = self.made().await?;
         let work = async {
             let meter = Arc::new(Meter::default());
             let mut timing = Timing::begin(tally, meter.clone());
@@ -145,7 +197,7 @@ impl Plugin {
             let _turn = seat.gate.enter().await?;
             let _room = self.code.runtime.calls.acquire().await.map_err(|_| Fault::Busy)?;
             timing.has_turn();
-            self.run(input, call, (pass, &mut timing, meter)).await
+            self.run(input, call, (made, pass, &mut timing, meter)).await
         };
         let begun = AssertUnwindSafe(work).catch_unwind();
         let ended = match tokio::time::timeout(call.bounds.wall, begun).await {

@@ -6,23 +6,23 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::{
     Call, Failure, Fault, Input, Outcome, Plugin, breaker::Pass, fault::stopped, imports::Shelf, invoke::Guest,
-    meter::Meter, sandbox::Sandbox, stats::Timing, types::Bytes,
+    meter::Meter, plugin::Made, sandbox::Sandbox, stats::Timing, types::Bytes,
 };
 use crate::{barrier::Writes, limits};
 
-/// How a call is watched.
-type Watch<'a, 'b> = (Pass<'a>, &'b mut Timing<'a>, Arc<Meter>);
+/// What a call is made from, and how it is watched.
+type Watch<'a, 'b> = (&'a Made, Pass<'a>, &'b mut Timing<'a>, Arc<Meter>);
 
 impl Plugin {
     pub(super) async fn run<I: Input>(
         &self,
         input: I,
         call: &Call,
-        (pass, timing, meter): Watch<'_, '_>,
+        (made, pass, timing, meter): Watch<'_, '_>,
     ) -> Result<Outcome<I::Answer>, Failure> {
         let mut store = self.store(call, input.secrets(), &meter);
         let _ticking = self.code.runtime.ticker.run();
-        let answer = meter.measure(self.invoke(input, call, &mut store, (pass, timing))).await;
+        let answer = meter.measure(self.invoke(input, call, &mut store, (made, pass, timing))).await;
         let mut sandbox = store.into_data();
         let may_rerun = !sandbox.acted;
         match answer {
@@ -50,9 +50,9 @@ impl Plugin {
         input: I,
         call: &Call,
         store: &mut Store<Sandbox>,
-        (pass, timing): (Pass<'_>, &mut Timing<'_>),
+        (made, pass, timing): (&Made, Pass<'_>, &mut Timing<'_>),
     ) -> Result<I::Answer, Fault> {
-        let instance = match self.code.pre.instantiate_async(&mut *store).await {
+        let instance = match made.pre.instantiate_async(&mut *store).await {
             Ok(instance) => instance,
             Err(error) => {
                 pass.failed();
@@ -61,7 +61,7 @@ impl Plugin {
         };
         pass.made();
         timing.has_instance();
-        input.invoke(Guest { indices: &self.code.indices, instance, store, most: call.bounds.answer }).await
+        input.invoke(Guest { indices: &made.indices, instance, store, most: call.bounds.answer }).await
     }
 
     fn store(&self, call: &Call, secrets: Vec<Bytes>, meter: &Arc<Meter>) -> Store<Sandbox> {

@@ -4,7 +4,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Linker};
 
 use super::{
-    Error, Plugin,
+    Error, Exports, Plugin,
     cache::Cache,
     egress::Egress,
     engine,
@@ -59,7 +59,7 @@ pub(super) struct Inner {
     /// How requests of plugins leave, if at all.
     pub(super) egress: Option<Egress>,
     /// One compilation at a time: it takes all processors anyway.
-    compiling: Workers,
+    pub(super) compiling: Workers,
 }
 
 impl fmt::Debug for Runtime {
@@ -99,6 +99,12 @@ impl Runtime {
         let runtime = self.clone();
         let compiled = self.0.compiling.run(move || Plugin::new(&runtime, &wasm)).await;
         compiled.map_err(|_| Error::Engine("compilation ended early".to_owned()))?
+    }
+
+    /// For components that are known to compile and to export this: their first call compiles them, so that a
+    /// server with many of them is there at once.
+    pub fn later(&self, wasm: Arc<[u8]>, exports: Exports) -> Plugin {
+        Plugin::later(self, wasm, exports)
     }
 
     /// Calls that run now, and so take room in the pool.
