@@ -5,7 +5,8 @@ set -euo pipefail
 
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run "$@" --no-tests=pass
-    cargo nextest run --no-fail-fast
+    # Stories wait for servers more than they compute.
+    cargo nextest run --no-fail-fast --test-threads $(($(nproc 2>/dev/null || echo 2) * 2))
 else
     cargo test "$@"
     cargo test --no-fail-fast

@@ -172,7 +172,7 @@ async fn signals_reach_the_program() {
             assert_eq!(child.wait().expect("it ends").code(), Some(7), "{mask:?} {name}");
         }
         // One that kills it is what we end in as well.
-        let (mut child, _out) = started(&cli, mask, "echo ready; read -r x; read -r y");
+        let (mut child, _out) = started(&cli, mask, "echo ready; exec sleep 60");
         send(&child, Signal::TERM);
         let status = child.wait().expect("it ends");
         match mask {

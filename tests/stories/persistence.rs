@@ -1,11 +1,11 @@
 //! Acknowledged means durable: kill -9 loses nothing that was answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, SOON, TestServer, canary};
+use crate::harness::{Builder, SOON, TestServer, canary, eventually};
 
 on_every_store!(what_was_answered_outlives_a_kill);
 
@@ -18,10 +18,10 @@ async fn what_was_answered_outlives_a_kill(server: Builder) {
     ada.post("/token/revoke", json!({ "token": revoked.token() })).await.expect(200);
 
     for round in 0..3 {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let writers: Vec<_> = (0..4)
             .map(|writer| {
-                let (ada, stop) = (ada.clone(), stop.clone());
+                let (ada, stop, count) = (ada.clone(), stop.clone(), count.clone());
                 tokio::spawn(async move {
                     let mut acknowledged: Vec<(String, String, Value)> = Vec::new();
                     for n in 0.. {
@@ -32,7 +32,8 @@ async fn what_was_answered_outlives_a_kill(server: Builder) {
                         let body = json!({ "secret_id": id, "value": value });
                         match ada.post("/secrets/create", body).attempt().await {
                             Some(answer) if answer.status == 200 => {
-                                acknowledged.push((id, value, answer.body["version"].clone()))
+                                acknowledged.push((id, value, answer.body["version"].clone()));
+                                count.fetch_add(1, Ordering::Relaxed);
                             }
                             _ => break,
                         }
@@ -41,7 +42,8 @@ async fn what_was_answered_outlives_a_kill(server: Builder) {
                 })
             })
             .collect();
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        // In the middle of it: some have been answered, and more are on their way.
+        eventually("some are answered", async || (count.load(Ordering::Relaxed) >= 20).then_some(())).await;
         server.kill9();
         stop.store(true, Ordering::Relaxed);
         let mut acknowledged = Vec::new();

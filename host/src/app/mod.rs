@@ -14,7 +14,8 @@ pub use error::Error;
 
 use crate::{
     audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
-    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage, users::Users,
+    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage,
+    users::Users,
 };
 
 /// Every service by value, each a cheap handle.

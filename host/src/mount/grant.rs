@@ -40,7 +40,7 @@ impl<'a> Entry<'a> {
 }
 
 /// The name in it; what cannot be read is nobody's.
-fn base(text: &String) -> &str {
+fn base(text: &str) -> &str {
     Entry::parse(text).map_or("", |entry| entry.name)
 }
 
@@ -56,8 +56,9 @@ pub(super) fn check(spec: &Spec, asked: &Granted) -> Result<(), Refusal> {
             ("headers", &given.headers, &asked.headers),
             ("crypto", &given.crypto, &asked.crypto),
         ] {
-            let is_asked =
-                |name: &String| asked.iter().any(|asked| asked == if kind == "http" { base(name) } else { name });
+            let is_asked = |name: &String| {
+                asked.iter().any(|asked| asked == if kind == "http" { base(name) } else { name.as_str() })
+            };
             if let Some(at) = given.iter().position(|name| !is_asked(name)) {
                 let at = format!("/{place}/{kind}/{at}");
                 return Err(Problem::new(at, "not_asked_for", "is not what the plugin asks for").into());

@@ -169,6 +169,7 @@ pub(super) fn barred(rules: &Rules, digest: &Digest, publisher: Publisher) -> Op
 /// What the plugin's `check` has against the configuration: `at` points into it.
 fn refused(error: GuestError) -> Refusal {
     match error.problems.is_empty() {
+        true if error.message.is_empty() => Problem::new("/config", "invalid_value", "is not valid").into(),
         true => Problem::new("/config", "invalid_value", error.message).into(),
         false => Refusal::Invalid(error.problems.into_iter().map(|problem| problem.below("/config")).collect()),
     }

@@ -80,7 +80,8 @@ async fn who_does_not_listen_learns_that_something_was_missed() {
     while heard(&mut news).await != Heard::Anew {
         said += 1;
     }
-    assert_eq!(said, crate::limits::REDIS_NEWS);
+    // As many as are kept, and perhaps what was on its way to us.
+    assert!((crate::limits::REDIS_NEWS..2 * crate::limits::REDIS_NEWS).contains(&said), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -193,7 +193,11 @@ async fn connect(link: Arc<Inner>, turn: OwnedMutexGuard<()>) {
     });
     if link.state.borrow().pausing {
         sleep(limits::REDIS_PAUSE).await;
-        link.state.send_if_modified(|state| std::mem::take(&mut state.pausing) && false);
+        link.state.send_if_modified(|state| {
+            state.pausing = false;
+            // Nobody waits for the end of a pause.
+            false
+        });
     }
     drop(turn);
 }

@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Sentinel(Sentinels),
     /// The nodes of the URL stand by themselves as well: any of them tells the news.
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         nodes: Vec<Client>,
     },
 }
@@ -126,7 +126,7 @@ impl Target {
         let client = builder.build().map_err(|_| unusable("its nodes do not go together, or its CA is no PEM"))?;
         let shown = format!("{base}+cluster://{}", parts.hosts.join(","));
         let far_and_plain = accesses.iter().any(|access| access.is_far_and_plain);
-        Ok(Self { kind: Kind::Cluster { client, nodes: nodes? }, near_only, far_and_plain, shown })
+        Ok(Self { kind: Kind::Cluster { client: Box::new(client), nodes: nodes? }, near_only, far_and_plain, shown })
     }
 }
 

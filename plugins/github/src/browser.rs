@@ -48,7 +48,7 @@ pub fn finish(github: &GitHub, waiting: Waiting, answer: &[u8]) -> Result<String
     let token = asked.request(&|request| oauth::send(request, Some("client_secret")));
     token.map(|token| token.access_token().secret().clone()).map_err(|error| match error {
         RequestTokenError::Request(error) => error,
-        RequestTokenError::ServerResponse(refusal) => refused(&refusal.error().to_string()),
+        RequestTokenError::ServerResponse(refusal) => refused(refusal.error().as_ref()),
         _ => Error::internal("GitHub's answer is not as RFC 6749 has it"),
     })
 }

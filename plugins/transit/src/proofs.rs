@@ -52,14 +52,14 @@ pub struct Maced {
 pub fn sign(key: &mut Key<'_>, asked: Sign) -> Result<Signed> {
     key.must_do(Work::Sign)?;
     let scheme = scheme(key.record.algorithm, asked.scheme.as_deref())?;
-    let (version, handle) = key.to_make(asked.key_version)?;
+    let (version, handle) = key.maker(asked.key_version)?;
     let bytes = handle.sign(&asked.input.0, scheme)?;
     Ok(Signed { signature: Token { version, bytes }, key_version: version })
 }
 
 pub fn hmac(key: &mut Key<'_>, asked: Mac) -> Result<Maced> {
     key.must_do(Work::Mac)?;
-    let (version, handle) = key.to_make(asked.key_version)?;
+    let (version, handle) = key.maker(asked.key_version)?;
     let bytes = handle.hmac(&asked.input.0)?;
     Ok(Maced { hmac: Token { version, bytes }, key_version: version })
 }
@@ -70,13 +70,13 @@ pub fn verify(key: &mut Key<'_>, asked: Verify) -> Result<Verified> {
         (Some(signature), None) => {
             key.must_do(Work::Sign)?;
             let scheme = scheme(key.record.algorithm, asked.scheme.as_deref())?;
-            let handle = key.to_check(signature.version, "/signature")?;
+            let handle = key.checker(signature.version, "/signature")?;
             handle.verify(&asked.input.0, &signature.bytes, scheme)?
         }
         (None, Some(hmac)) => {
             key.must_do(Work::Mac)?;
             scheme(key.record.algorithm, asked.scheme.as_deref())?;
-            let made = key.to_check(hmac.version, "/hmac")?.hmac(&asked.input.0)?;
+            let made = key.checker(hmac.version, "/hmac")?.hmac(&asked.input.0)?;
             crypto::constant_time_eq(&made, &hmac.bytes)
         }
         (Some(_), Some(_)) => return Err(Error::invalid("/hmac", "invalid_value", "does not go with signature")),

@@ -72,7 +72,7 @@ impl<'a> Key<'a> {
     }
 
     /// To make something: the newest version, or the one that is asked for.
-    pub fn to_make(&mut self, asked: Option<u32>) -> Result<(u32, &Handle)> {
+    pub fn maker(&mut self, asked: Option<u32>) -> Result<(u32, &Handle)> {
         let newest = self.record.newest();
         let version = asked.unwrap_or(newest);
         match version {
@@ -85,7 +85,7 @@ impl<'a> Key<'a> {
     }
 
     /// To open or check what was made; `at` is the member that says which version did.
-    pub fn to_check(&mut self, version: u32, at: &str) -> Result<&Handle> {
+    pub fn checker(&mut self, version: u32, at: &str) -> Result<&Handle> {
         match version {
             _ if version > self.record.newest() => Err(no_version(at)),
             _ if version < self.record.min_decrypt_version => {

@@ -104,13 +104,13 @@ pub fn datakey(path: &str, asked: &DataKey) -> Result<Response> {
 }
 
 fn seal(key: &mut Key<'_>, plaintext: &[u8], aad: &[u8], asked: Option<u32>) -> Result<Encrypted> {
-    let (version, handle) = key.to_make(asked)?;
+    let (version, handle) = key.maker(asked)?;
     let bytes = handle.encrypt(plaintext, aad)?;
     Ok(Encrypted { ciphertext: Token { version, bytes }, key_version: version })
 }
 
 fn open(key: &mut Key<'_>, ciphertext: &Token, aad: &[u8]) -> Result<Vec<u8>> {
-    let opened = key.to_check(ciphertext.version, "/ciphertext")?.decrypt(&ciphertext.bytes, aad);
+    let opened = key.checker(ciphertext.version, "/ciphertext")?.decrypt(&ciphertext.bytes, aad);
     // What of it is wrong nobody can say: the text, the key, the context or the associated data.
     opened.map_err(|error| match error.code.as_str() {
         "invalid" => Error::invalid("/ciphertext", "does_not_open", "does not open with this key, context and data"),

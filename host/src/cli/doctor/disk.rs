@@ -145,7 +145,7 @@ fn lasting(check: &'static str, at: &Path) -> Finding {
     let Ok(found) = rustix::fs::statfs(at) else {
         return Finding::warn(check, "the system does not tell what file system it is on", "see for yourself");
     };
-    match found.f_type as i64 & 0xFFFF_FFFF {
+    match found.f_type & 0xFFFF_FFFF {
         kind if REMOTE.contains(&kind) => Finding::fail(
             check,
             "on a file system of another machine, where locks and syncs are not to be relied on",

@@ -48,8 +48,10 @@ fn cargo(folder: &Path, offline: bool) -> Result<PathBuf, Failure> {
     let files = artifacts
         .filter(|message| message["reason"] == "compiler-artifact")
         .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    let made = files.filter_map(|file| file.as_str().map(PathBuf::from)).filter(|file| is_wasm(file)).last();
-    made.ok_or_else(|| failed("cargo made no component: is crate-type = [\"cdylib\", \"rlib\"]?"))
+    let made: Vec<_> = files.filter_map(|file| file.as_str().map(PathBuf::from)).filter(|file| is_wasm(file)).collect();
+    made.into_iter()
+        .next_back()
+        .ok_or_else(|| failed("cargo made no component: is crate-type = [\"cdylib\", \"rlib\"]?"))
 }
 
 fn is_wasm(file: &Path) -> bool {

@@ -65,7 +65,6 @@ async fn the_first_password_proves_whom_it_has_enrolled() {
 }
 
 #[tokio::test]
-#[ignore = "its two files are made by the test below, once"]
 async fn the_first_hello_answers_and_the_first_loop_is_stopped() {
     let mut bench = Bench::new();
     let hello = golden(&mut bench, "hello-1.0.0").await;
