@@ -1,4 +1,4 @@
-//! What an earlier release wrote is opened by this one: `tests/fixtures/store-1` is the data folder of a server
+//! What an earlier release wrote is opened by this one: each `tests/fixtures/store-N` is the data folder of a server
 //! that was stopped, with what stood in Redis, and what must be found in both. A later form of the store gets a
 //! folder beside it, made by `a_fixture_is_written`; no folder is ever made anew.
 
@@ -18,7 +18,7 @@ fn read_json(path: &Path) -> Value {
 
 /// Puts the files of a data folder where a server will look for them, and the key beside.
 fn adopt(server: &TestServer, from: &Path, key: &str) {
-    for entry in std::fs::read_dir(from).expect("a data folder").flatten() {
+    for entry in std::fs::read_dir(from).expect("a data folder").flatten().filter(|entry| entry.path().is_file()) {
         std::fs::copy(entry.path(), server.data_dir().join(entry.file_name())).expect("the folder is writable");
     }
     std::fs::write(server.dir().join("seal.key"), key).expect("the folder is writable");
@@ -38,6 +38,31 @@ async fn opened(name: &str) -> (TestServer, Value) {
 #[tokio::test]
 async fn the_first_store_opens() {
     let (server, kept) = opened("store-1").await;
+    is_all_there(&server, &kept).await;
+}
+
+/// Besides what the first had: a role, a policy, a machine, a key of transit, a plugin that was uploaded.
+#[tokio::test]
+async fn the_second_store_opens() {
+    let (server, kept) = opened("store-2").await;
+    is_all_there(&server, &kept).await;
+    let linus = server.log_in("linus", kept["linus_password"].as_str().expect("a text")).await;
+    linus.get("/secrets/kv/apps/web/db").await.expect(200);
+    linus.get("/secrets/kv/gone").await.expect_forbidden();
+    let decrypt = json!({ "ciphertext": kept["ciphertext"] });
+    assert_eq!(
+        linus.post("/secrets/transit/orders:decrypt", decrypt).await.expect(200)["plaintext"],
+        kept["plaintext"]
+    );
+    let robot =
+        json!({ "grant_type": "client_credentials", "client_id": "robot", "client_secret": kept["robot_secret"] });
+    let robot = server.anonymous().with_session(server.anonymous().post("/token/create", robot).await.expect(200));
+    assert_eq!(robot.get("/users/me").await.expect(200)["username"], "robot");
+    let grace = server.log_in("grace", kept["grace_password"].as_str().expect("a text")).await;
+    assert_eq!(grace.get("/secrets/hello/world").await.expect(200)["ok"], true);
+}
+
+async fn is_all_there(server: &TestServer, kept: &Value) {
     assert_eq!(server.anonymous().get("/sys/seal-status").await.expect(200)["sealed"], false);
     let text = |name: &str| kept[name].as_str().expect("a text").to_owned();
     let admin = server.log_in("grace", &text("grace_password")).await;
@@ -57,7 +82,7 @@ async fn the_first_store_opens() {
     assert_eq!(admin.get("/sys/security").await.expect(200)["sessions"]["idle"], "45m");
 
     // The trail of that time is whole, and goes on where it ended.
-    assert_eq!(super::audit::verify(&server, &admin, server.data_dir().join("audit.log")).await, 0);
+    assert_eq!(super::audit::verify(server, &admin, server.data_dir().join("audit.log")).await, 0);
 }
 
 /// Run by hand when a form of the store is to be kept: `COFFER_FIXTURE=store-2 … -- --ignored a_fixture_is_written`.
@@ -72,7 +97,7 @@ async fn a_fixture_is_written() {
     let admin = filled(&server, &mut kept).await;
     let ada = server.log_in("ada", kept["ada_password"].as_str().expect("a text")).await;
     kept.insert("embedded".into(), sessions(&server, &ada).await);
-    drop(admin);
+    more(&admin, &mut kept).await;
     assert!(server.sigterm().success());
     let key = std::fs::read_to_string(server.dir().join("seal.key")).expect("a key");
     kept.insert("key".into(), key.trim().into());
@@ -138,6 +163,41 @@ async fn filled(server: &TestServer, kept: &mut Map<String, Value>) -> Client {
     let archive = json!({ "key": "secrets/archive", "value": { "enabled": false } });
     admin.post("/sys/setting", archive).await.expect(200);
     admin
+}
+
+/// What came with roles, policies, machines, keys that work unseen, and plugins of one's own.
+async fn more(admin: &Client, kept: &mut Map<String, Value>) {
+    const READERS: &str = r#"permit (principal in Role::"ops", action == Action::"read", resource in Resource::"secrets/kv/apps");
+permit (principal in Role::"ops", action == Action::"use", resource in Resource::"secrets/transit");"#;
+    admin.put("/sys/roles/ops", json!({ "description": "keeps it running" })).await.expect(200);
+    admin.put("/sys/policies/ops", json!({ "text": READERS })).await.expect(200);
+    let password = canary("linus");
+    let linus = json!({ "username": "linus", "email": "linus@example.com", "role": "ops", "password": password });
+    admin.post("/users/create", linus).await.expect(200);
+    let robot = json!({ "username": "robot", "role": "user", "kind": "machine" });
+    admin.post("/users/create", robot).await.expect(200);
+    let made = admin.post("/users/robot/credentials/clients", json!({ "label": "build" })).await.expect(200);
+
+    let key = json!({ "secret_id": "transit/orders", "data": { "algorithm": "aes256-gcm" } });
+    admin.post("/secrets/create", key).await.expect(200);
+    let plaintext = json!("c25vdyDimIM=");
+    let sealed = admin.post("/secrets/transit/orders:encrypt", json!({ "plaintext": plaintext })).await.expect(200);
+    admin.post("/secrets/transit/orders:rotate", json!({})).await.expect(200);
+
+    admin.post("/sys/security", json!({ "plugins": { "require_signature": false } })).await.expect(200);
+    let wasm = std::fs::read(folder().join("golden/hello-1.0.0.wasm")).expect("a component");
+    let call = admin.call(reqwest::Method::PUT, "/sys/plugins/hello/1.0.0").header("content-type", "application/wasm");
+    call.body(wasm).await.expect(200);
+    let mount = json!({ "key": "secrets/hello", "value": { "plugin": "hello", "version": "1.0.0" } });
+    admin.post("/sys/setting", mount).await.expect(200);
+    for (name, value) in [
+        ("linus_password", password.into()),
+        ("robot_secret", made["client_secret"].clone()),
+        ("plaintext", plaintext),
+        ("ciphertext", sealed["ciphertext"].clone()),
+    ] {
+        kept.insert(name.to_owned(), value);
+    }
 }
 
 /// One of each kind, alive and dead. The time is when all of this was so.

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Builder, TestServer, eventually};
+use crate::harness::{Builder, TestServer, canary, eventually};
 
 on_every_store!(
     a_user_who_is_deleted_while_logging_in_is_not_in,
+    a_user_who_is_disabled_while_logging_in_is_not_in,
+    a_password_that_is_changed_while_it_is_looked_at_lets_nobody_in,
     a_mount_that_is_disabled_while_somebody_logs_in_lets_nobody_in,
 );
 
 /// A password that takes long to look at.
 async fn slow(server: &TestServer) {
-    let dear = json!({ "passwords": { "argon2": { "memory_kib": 65536, "iterations": 10 } } });
+    let dear = json!({ "passwords": { "argon2": { "memory_kib": 65536, "iterations": 4 } } });
     server.admin().await.post("/sys/security", dear).await.expect(200);
 }
 
@@ -41,18 +43,31 @@ async fn overlap(
 }
 
 async fn a_user_who_is_deleted_while_logging_in_is_not_in(server: Builder) {
+    nobody_is_in(server, "delete", json!({})).await;
+}
+
+async fn a_user_who_is_disabled_while_logging_in_is_not_in(server: Builder) {
+    nobody_is_in(server, "update", json!({ "disabled": true })).await;
+}
+
+async fn a_password_that_is_changed_while_it_is_looked_at_lets_nobody_in(server: Builder) {
+    nobody_is_in(server, "password", json!({ "new": canary("another") })).await;
+}
+
+/// A login that this call on its user overlaps is as wrong as any.
+async fn nobody_is_in(server: Builder, call: &str, body: Value) {
     let server = server.start().await;
     slow(&server).await;
     let admin = server.admin().await;
     for attempt in 0..20 {
         let name = format!("ada{attempt}");
         let password = server.create_user(&name, "user").await;
-        let gone = async { drop(admin.post(&format!("/users/{name}/delete"), json!({})).await.expect(200)) };
-        let Some((status, body)) = overlap(&server, (&name, &password), gone).await else { continue };
+        let ending = async { drop(admin.post(&format!("/users/{name}/{call}"), body.clone()).await.expect(200)) };
+        let Some((status, body)) = overlap(&server, (&name, &password), ending).await else { continue };
         assert_eq!((status, &body["error"]), (400, &json!("invalid_grant")), "{body}");
         return;
     }
-    panic!("no login overlapped its user's end");
+    panic!("no login overlapped what was to end it");
 }
 
 async fn a_mount_that_is_disabled_while_somebody_logs_in_lets_nobody_in(server: Builder) {

@@ -84,7 +84,16 @@ async fn are_what_they_were(sessions: &Sessions, told: &Value) {
 
 #[tokio::test]
 async fn families_of_the_first_store_are_what_they_were() {
-    let kept = Kept::copy("store-1");
+    open("store-1").await;
+}
+
+#[tokio::test]
+async fn families_of_the_second_store_are_what_they_were() {
+    open("store-2").await;
+}
+
+async fn open(name: &str) {
+    let kept = Kept::copy(name);
     are_what_they_were(&kept.sessions("embedded", None).await, &kept.told["embedded"]).await;
     let server = shared::testing::Server::start(&[]);
     let link = shared::testing::until_open(&server.url(), shared::testing::options("coffer")).await.unwrap();
