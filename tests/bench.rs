@@ -83,6 +83,9 @@ async fn postgres_and_redis() {
 #[expect(clippy::print_stdout, reason = "the numbers are the point")]
 async fn uses_of_sessions() {
     let server = TestServer::builder().storage(Storage::Postgres).sessions(Sessions::Redis).start().await;
+    // More than anybody has: none is to make room for another.
+    let many = json!({ "sessions": { "max_per_user": 1_000 } });
+    server.admin().await.post("/sys/security", many).await.expect(200);
     let ada = server.login("ada").await;
     let url = server.services.redis.as_ref().expect("this server has one").url.clone();
     let client = redis::Client::open(url).expect("a Redis URL");
