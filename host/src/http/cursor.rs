@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     error::{ApiError, Kind},
     permitted::Caller,
+    query::Page,
 };
 use crate::{
     app::App,
@@ -18,7 +19,7 @@ pub fn seal<T: Serialize>(app: &App, caller: &Caller, listing: &str, at: &T) -> 
     Ok(URL_SAFE_NO_PAD.encode(app.barrier.seal_blob(Purpose::Cursor, &bound(caller, listing), &plain)?))
 }
 
-pub fn open<T: DeserializeOwned>(app: &App, caller: &Caller, listing: &str, text: &str) -> Result<T, ApiError> {
+fn open<T: DeserializeOwned>(app: &App, caller: &Caller, listing: &str, text: &str) -> Result<T, ApiError> {
     let refused = || ApiError::at(Kind::InvalidValue, ["query", "cursor"]);
     let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
     let opened = app.barrier.open_blob(Purpose::Cursor, &bound(caller, listing), &sealed);
@@ -27,6 +28,16 @@ pub fn open<T: DeserializeOwned>(app: &App, caller: &Caller, listing: &str, text
         other => other.into(),
     })?;
     serde_json::from_slice(&plain).map_err(|_| refused())
+}
+
+/// After what a page begins, if not at the beginning.
+pub fn after<T: DeserializeOwned>(
+    app: &App,
+    caller: &Caller,
+    listing: &str,
+    page: &Page,
+) -> Result<Option<T>, ApiError> {
+    page.cursor.as_deref().map(|text| open(app, caller, listing, text)).transpose()
 }
 
 fn bound<'a>(caller: &'a Caller, listing: &'a str) -> [&'a [u8]; 2] {

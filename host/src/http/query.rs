@@ -63,6 +63,34 @@ pub fn limit(asked: Option<usize>) -> Result<usize, ApiError> {
     }
 }
 
+/// Which part of a list is asked for.
+#[derive(Debug)]
+pub struct Page {
+    pub limit: usize,
+    pub cursor: Option<String>,
+}
+
+/// The same, as a query says it that says nothing else.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl Page {
+    pub fn new(asked: Option<usize>, cursor: Option<String>) -> Result<Self, ApiError> {
+        Ok(Self { limit: limit(asked)?, cursor })
+    }
+
+    pub fn read(parts: &Parts) -> Result<Self, ApiError> {
+        let PageQuery { limit, cursor } = decode(parts)?;
+        Self::new(limit, cursor)
+    }
+}
+
 /// A request that takes no query at all.
 #[derive(serde::Deserialize, Debug, Default)]
 #[serde(deny_unknown_fields)]

@@ -31,21 +31,6 @@ struct Seen {
     over: bool,
 }
 
-/// Codes with which a plugin says no as it should.
-const REFUSALS: [&str; 11] = [
-    "invalid",
-    "exists",
-    "denied",
-    "not-found",
-    "conflict",
-    "unsupported",
-    "too-large",
-    "rate-limited",
-    "unavailable",
-    "pending",
-    "slow-down",
-];
-
 impl Watch {
     pub(super) fn until(until: Timestamp) -> Self {
         Self { until, seen: Mutex::default() }
@@ -58,7 +43,7 @@ impl Watch {
     pub(super) fn faulted(&self, fault: &Fault, facts: &Facts) {
         match fault {
             Fault::Busy | Fault::Resting(_) | Fault::Store(_) => return,
-            Fault::Refused(error) if REFUSALS.contains(&error.code.as_str()) => return self.answered(),
+            Fault::Refused(error) if error.is_ordinary() => return self.answered(),
             Fault::Refused(_) | Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => {}
         }
         let mut seen = self.seen();

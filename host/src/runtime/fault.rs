@@ -3,7 +3,12 @@
 use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError};
 
 use super::{
-    Fault, bindings::coffer::plugin::types as wit, imports::Log, sandbox::Sandbox, stats::Trapped, types::GuestError,
+    Fault,
+    bindings::coffer::plugin::types as wit,
+    imports::Log,
+    sandbox::Sandbox,
+    stats::Trapped,
+    types::{GuestError, REFUSALS},
 };
 use crate::{limits, problem::Problem};
 
@@ -12,22 +17,6 @@ const FRAMES: usize = 16;
 
 /// More text than this is not searched for secrets, and so not told.
 const SEARCHED: usize = 64 << 10;
-
-/// What a plugin can refuse with; of other codes nothing is known, not even that they are no secret.
-const CODES: [&str; 12] = [
-    "invalid",
-    "exists",
-    "denied",
-    "not-found",
-    "conflict",
-    "unsupported",
-    "too-large",
-    "rate-limited",
-    "unavailable",
-    "pending",
-    "slow-down",
-    "internal",
-];
 
 /// The answer, if there is one; an error of the plugin always wins.
 pub(super) fn answered<T>(
@@ -111,7 +100,8 @@ fn refusal(log: &mut Log, error: wit::Error) -> GuestError {
         let message = told(log, &problem.message).unwrap_or_else(|| "is not valid".to_owned());
         problems.push(Problem { at, code: code.into(), message: message.into() });
     }
-    let known = CODES.contains(&error.code.as_str());
+    // Of other codes nothing is known, not even that they are no secret.
+    let known = REFUSALS.contains(&error.code.as_str());
     let code = if known || (is_code(&error.code) && told(log, &error.code).as_ref() == Some(&error.code)) {
         error.code
     } else {

@@ -114,6 +114,21 @@ pub struct Challenge {
     pub state: Bytes,
 }
 
+/// The codes with which a plugin says no as it should.
+pub(super) const REFUSALS: [&str; 11] = [
+    "invalid",
+    "exists",
+    "denied",
+    "not-found",
+    "conflict",
+    "unsupported",
+    "too-large",
+    "rate-limited",
+    "unavailable",
+    "pending",
+    "slow-down",
+];
+
 /// The plugin's own refusal. `code` is an open set (`plugins.md` has the host's answers).
 #[derive(Clone, Debug)]
 pub struct GuestError {
@@ -122,4 +137,11 @@ pub struct GuestError {
     /// `at` points into what the plugin was given.
     pub problems: Vec<Problem>,
     pub retry_after: Option<Duration>,
+}
+
+impl GuestError {
+    /// It does its work: this is an answer, and no failure.
+    pub fn is_ordinary(&self) -> bool {
+        REFUSALS.contains(&self.code.as_str())
+    }
 }

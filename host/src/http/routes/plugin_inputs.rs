@@ -3,8 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use semver::Version;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::{
     app::App,
@@ -13,7 +11,7 @@ use crate::{
         error::{ApiError, Kind},
         form,
         permitted::{Caller, Input, Raw},
-        query,
+        query::{self, Page},
     },
     ids::PluginName,
     plugins::{AllPlugins, PluginPath, Upload},
@@ -24,15 +22,6 @@ use crate::{
 pub struct List {
     pub after: Option<PluginPath>,
     pub limit: usize,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
-    cursor: Option<String>,
 }
 
 impl Input for List {
@@ -46,12 +35,12 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let ListQuery { limit, cursor } = query::decode(&raw.parts)?;
+        let Page { limit, cursor } = Page::read(&raw.parts)?;
         let after = cursor.map(|cursor| {
             let (name, version) = cursor.split_once('/').unwrap_or((&cursor, ""));
             parse(name, version).map_err(|_| ApiError::at(Kind::InvalidValue, ["query", "cursor"]))
         });
-        Ok(Self { after: after.transpose()?, limit: query::limit(limit)? })
+        Ok(Self { after: after.transpose()?, limit })
     }
 }
 

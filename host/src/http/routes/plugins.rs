@@ -3,9 +3,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::plugin_inputs::{Delete, Get, List, ListQuery, Put};
+use super::plugin_inputs::{Delete, Get, List, Put};
 use crate::{
-    http::{error::ApiResult, permitted::Permitted},
+    http::{error::ApiResult, permitted::Permitted, query::PageQuery},
     plugins::{Plugin, Plugins},
 };
 
@@ -113,7 +113,7 @@ pub struct Deleted {
     path = "/api/v1/sys/plugins",
     operation_id = "list_plugins",
     tag = "plugins",
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them.", body = ListedPlugins))
 )]
 pub async fn list(

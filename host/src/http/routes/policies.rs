@@ -2,13 +2,14 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::policy_inputs::{Delete, DeleteQuery, Explain, ExplainBody, Get, List, ListQuery, Put, PutBody};
+use super::policy_inputs::{Delete, DeleteQuery, Explain, ExplainBody, Get, List, Put, PutBody};
 use crate::{
     app::App,
     http::{
         cursor,
         error::{ApiError, ApiResult, Kind},
         permitted::Permitted,
+        query::PageQuery,
     },
     ids::{PolicyName, UserId},
     policy::{self, Judgement, Policies, Policy},
@@ -60,18 +61,15 @@ pub struct ListedPolicies {
     path = "/api/v1/sys/policies",
     operation_id = "list_policies",
     tag = "policies",
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them.", body = ListedPolicies))
 )]
 pub async fn list(
     State(app): State<App>,
-    Permitted(permit, input, caller): Permitted<List>,
+    Permitted(permit, List(page), caller): Permitted<List>,
 ) -> ApiResult<Json<ListedPolicies>> {
-    let after: Option<PolicyName> = match &input.cursor {
-        Some(text) => Some(cursor::open(&app, &caller, POLICIES, text)?),
-        None => None,
-    };
-    let (policies, next) = app.policies.list(&permit, after.as_ref(), input.limit).await?;
+    let after: Option<PolicyName> = cursor::after(&app, &caller, POLICIES, &page)?;
+    let (policies, next) = app.policies.list(&permit, after.as_ref(), page.limit).await?;
     let next_cursor = next.map(|next| cursor::seal(&app, &caller, POLICIES, &next)).transpose()?;
     let policies = policies.into_iter().map(|policy| PolicyView { text: None, ..policy.into() }).collect();
     Ok(Json(ListedPolicies { policies, next_cursor }))

@@ -13,7 +13,7 @@ use crate::{
         error::{ApiError, Kind},
         path,
         permitted::{Caller, Input, Raw},
-        query,
+        query::{self, Page},
     },
     ids::{Action, MountName, PolicyName},
     policy::{self, AllPolicies, Change, PolicyPath},
@@ -21,19 +21,7 @@ use crate::{
 };
 
 /// `GET /sys/policies`.
-pub struct List {
-    pub limit: usize,
-    pub cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
+pub struct List(pub Page);
 
 impl Input for List {
     type Action = policy::List;
@@ -46,8 +34,7 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let ListQuery { limit, cursor } = query::decode(&raw.parts)?;
-        Ok(Self { limit: query::limit(limit)?, cursor })
+        Page::read(&raw.parts).map(Self)
     }
 }
 

@@ -1,6 +1,6 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::users::not_there;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         error::{ApiError, ApiResult, Kind},
         path,
         permitted::{Caller, Input, Permitted, Raw},
-        query,
+        query::{self, Page, PageQuery},
     },
     ids::RoleName,
     limits, policy,
@@ -53,14 +53,7 @@ pub struct ListedRoles {
 }
 
 /// `GET /sys/roles`.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct List {
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
+pub struct List(Page);
 
 impl Input for List {
     type Action = policy::List;
@@ -73,8 +66,7 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let read: Self = query::decode(&raw.parts)?;
-        query::limit(read.limit).map(|limit| Self { limit: Some(limit), ..read })
+        Page::read(&raw.parts).map(Self)
     }
 }
 
@@ -84,19 +76,15 @@ impl Input for List {
     path = "/api/v1/sys/roles",
     operation_id = "list_roles",
     tag = "policies",
-    params(List),
+    params(PageQuery),
     responses((status = 200, description = "A page of them.", body = ListedRoles))
 )]
 pub async fn list(
     State(app): State<App>,
-    Permitted(permit, input, caller): Permitted<List>,
+    Permitted(permit, List(page), caller): Permitted<List>,
 ) -> ApiResult<Json<ListedRoles>> {
-    let after: Option<RoleName> = match &input.cursor {
-        Some(text) => Some(cursor::open(&app, &caller, ROLES, text)?),
-        None => None,
-    };
-    let limit = input.limit.unwrap_or(limits::LIST_DEFAULT);
-    let (roles, next) = app.users.list_roles(&permit, after.as_ref(), limit).await?;
+    let after: Option<RoleName> = cursor::after(&app, &caller, ROLES, &page)?;
+    let (roles, next) = app.users.list_roles(&permit, after.as_ref(), page.limit).await?;
     let next_cursor = next.map(|next| cursor::seal(&app, &caller, ROLES, &next)).transpose()?;
     Ok(Json(ListedRoles { roles: roles.into_iter().map(Into::into).collect(), next_cursor }))
 }

@@ -12,7 +12,7 @@ use crate::{
         error::{ApiError, Kind},
         path,
         permitted::{Caller, Input, OwnInput, Raw},
-        query,
+        query::{self, Page},
         whose::Theirs,
     },
     ids::{SessionId, Username},
@@ -23,11 +23,6 @@ use crate::{
 
 /// `GET /sessions`, of the caller's own.
 pub struct List(pub Page);
-
-pub struct Page {
-    pub limit: usize,
-    pub cursor: Option<String>,
-}
 
 /// Where a list goes on: after the session made then.
 #[derive(Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +49,7 @@ pub struct ListQuery {
 
 fn page(raw: &Raw) -> Result<Page, ApiError> {
     let ListQuery { limit, cursor, .. } = query::decode(&raw.parts)?;
-    Ok(Page { limit: query::limit(limit)?, cursor })
+    Page::new(limit, cursor)
 }
 
 /// Whom `?username=` names.

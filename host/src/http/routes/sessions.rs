@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    session_inputs::{Current, List, ListQuery, Page, Place, Revoke, RevokeMany, RevokeOwn},
+    session_inputs::{Current, List, ListQuery, Place, Revoke, RevokeMany, RevokeOwn},
     users::not_there,
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         cursor,
         error::ApiResult,
         permitted::{Caller, Own, Permitted},
+        query::Page,
         whose::Whose,
     },
     ids::{Scope, SessionId},
@@ -101,8 +102,7 @@ fn listed(
 ) -> ApiResult<Json<ListedSessions>> {
     let listing = format!("sessions\n{of}");
     found.sort_by_key(Place::of);
-    if let Some(text) = &page.cursor {
-        let after: Place = cursor::open(app, caller, &listing, text)?;
+    if let Some(after) = cursor::after::<Place>(app, caller, &listing, &page)? {
         found.retain(|summary| Place::of(summary) > after);
     }
     let more = found.len() > page.limit;

@@ -11,26 +11,14 @@ use crate::{
         error::{ApiError, Kind},
         form,
         permitted::{Caller, Input, Raw},
-        query,
+        query::{self, Page},
     },
     policy,
     settings::{AllSettings, Change, Edit, Key},
 };
 
 /// `GET /sys/settings`.
-pub struct List {
-    pub cursor: Option<String>,
-    pub limit: usize,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
+pub struct List(pub Page);
 
 impl Input for List {
     type Action = policy::List;
@@ -43,8 +31,7 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let ListQuery { limit, cursor } = query::decode(&raw.parts)?;
-        Ok(Self { cursor, limit: query::limit(limit)? })
+        Page::read(&raw.parts).map(Self)
     }
 }
 

@@ -3,13 +3,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::setting_inputs::{
-    Delete, DeleteQuery, Get, GetSecurity, List, ListQuery, Put, PutBody, Set, SetBody, SetSecurity,
-};
+use super::setting_inputs::{Delete, DeleteQuery, Get, GetSecurity, List, Put, PutBody, Set, SetBody, SetSecurity};
 use crate::{
     http::{
         error::{ApiError, ApiResult},
         permitted::Permitted,
+        query::PageQuery,
     },
     ids::UserId,
     policy::{Permit, Read},
@@ -76,14 +75,14 @@ struct PastView {
     path = "/api/v1/sys/settings",
     operation_id = "list_settings",
     tag = "settings",
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them.", body = ListedSettings))
 )]
 pub async fn list(
     State(settings): State<Settings>,
-    Permitted(permit, input, _): Permitted<List>,
+    Permitted(permit, List(page), _): Permitted<List>,
 ) -> ApiResult<Json<ListedSettings>> {
-    let (views, next_cursor) = settings.list(&permit, input.cursor.as_deref(), input.limit).await?;
+    let (views, next_cursor) = settings.list(&permit, page.cursor.as_deref(), page.limit).await?;
     Ok(Json(ListedSettings { settings: views.into_iter().map(Into::into).collect(), next_cursor }))
 }
 

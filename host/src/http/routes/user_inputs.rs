@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
@@ -13,7 +13,7 @@ use crate::{
         error::{ApiError, Kind},
         path,
         permitted::{Caller, Input, OwnInput, Raw},
-        query,
+        query::{self, Page},
         whose::Theirs,
     },
     ids::{Email, RoleName, Username},
@@ -23,19 +23,7 @@ use crate::{
 };
 
 /// `GET /users`.
-pub struct List {
-    pub limit: usize,
-    pub cursor: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
-    cursor: Option<String>,
-}
+pub struct List(pub Page);
 
 impl Input for List {
     type Action = policy::List;
@@ -48,8 +36,7 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let ListQuery { limit, cursor } = query::decode(&raw.parts)?;
-        Ok(Self { limit: query::limit(limit)?, cursor })
+        Page::read(&raw.parts).map(Self)
     }
 }
 

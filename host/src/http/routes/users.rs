@@ -2,7 +2,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::user_inputs::{ChangePassword, Create, Delete, DeleteNamed, Get, List, ListQuery, Me, OwnChange, Update};
+use super::user_inputs::{ChangePassword, Create, Delete, DeleteNamed, Get, List, Me, OwnChange, Update};
 use crate::{
     app::App,
     directory::{Kind as UserKind, User},
@@ -10,6 +10,7 @@ use crate::{
         cursor,
         error::{ApiError, ApiResult, Kind},
         permitted::{Own, Permitted},
+        query::PageQuery,
         whose::Whose,
     },
     ids::Username,
@@ -58,18 +59,15 @@ pub struct ListedUsers {
     path = "/api/v1/users",
     operation_id = "list_users",
     tag = "users",
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them.", body = ListedUsers))
 )]
 pub async fn list(
     State(app): State<App>,
-    Permitted(permit, input, caller): Permitted<List>,
+    Permitted(permit, List(page), caller): Permitted<List>,
 ) -> ApiResult<Json<ListedUsers>> {
-    let after: Option<Username> = match &input.cursor {
-        Some(text) => Some(cursor::open(&app, &caller, USERS, text)?),
-        None => None,
-    };
-    let (users, next) = app.users.list(&permit, after.as_ref(), input.limit).await?;
+    let after: Option<Username> = cursor::after(&app, &caller, USERS, &page)?;
+    let (users, next) = app.users.list(&permit, after.as_ref(), page.limit).await?;
     let next_cursor = next.map(|next| cursor::seal(&app, &caller, USERS, &next)).transpose()?;
     Ok(Json(ListedUsers { users: users.into_iter().map(Into::into).collect(), next_cursor }))
 }
