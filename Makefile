@@ -1,7 +1,7 @@
 # What a newcomer types. Every target needs Rust (by rustup) and a C compiler; `test` also needs
 # Redis and PostgreSQL, and installs them where it may.
 
-.PHONY: help run test lint bench crowd target
+.PHONY: help run test test-languages lint bench crowd target
 .DEFAULT_GOAL := help
 
 # The shipped plugins and their SDK. Built apart from the server: in one build with it, the
@@ -11,6 +11,7 @@ PLUGINS := -p coffer-plugin-sdk -p coffer-otp $(patsubst %,-p coffer-plugin-%,au
 help:
 	@echo "make run    start a server to play with, on https://127.0.0.1:8200"
 	@echo "make test   every test, with a Redis and a PostgreSQL that are started and cleared away"
+	@echo "make test-languages   plugins and clients in other languages; needs Node.js and Python"
 	@echo "make lint   formatting and clippy, warnings are errors"
 	@echo "make crowd  500 clients and a one-time token at three servers, COFFER_ROUNDS rounds (1,000)"
 	@echo "make bench  throughput of a release build, printed"
@@ -20,6 +21,9 @@ run: target
 
 test: target
 	@bash tests/services.sh bash tests/test.sh $(PLUGINS)
+
+test-languages: target
+	@bash tests/languages.sh
 
 lint: target
 	cargo fmt --all -- --check
