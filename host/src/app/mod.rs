@@ -15,7 +15,7 @@ pub use error::Error;
 use crate::{
     audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
     policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage,
-    users::Users,
+    telemetry::Telemetry, users::Users,
 };
 
 /// Every service by value, each a cheap handle.
@@ -35,5 +35,6 @@ pub struct App {
     pub sessions: Sessions,
     pub settings: Settings,
     pub storage: Storage,
+    pub telemetry: Telemetry,
     pub users: Users,
 }

@@ -46,4 +46,4 @@ pub use input::{
 };
 pub use plugin::{Exports, Failure, Plugin};
 pub use start::{Options, Runtime};
-pub use stats::{Failed, Line, Stats, Times};
+pub use stats::{Failed, Line, Stats, Tally, Times};

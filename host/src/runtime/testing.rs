@@ -13,7 +13,6 @@ use crate::{
         Bounds, Call, Egress, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
         imports::Passwords,
         sandbox::{Sandbox, Shared},
-        stats::Tally,
         types::{Request, Response},
         workers::Workers,
     },
@@ -184,7 +183,8 @@ impl Bench {
             makers: Arc::new(Workers::new(1)),
             egress: self.egress.clone(),
             sending: tokio::sync::Semaphore::new(2),
-            tally: Tally::default(),
+            tally: Arc::default(),
+            version: "".into(),
         };
         Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
     }
