@@ -144,7 +144,8 @@ pub const PLUGIN_BREAK_FIRST: Duration = Duration::from_secs(1);
 pub const PLUGIN_BREAK_LONGEST: Duration = Duration::from_secs(30);
 /// Of each mount's plugin: failures and lines of its log that the operator is shown.
 pub const PLUGIN_FAILURES_KEPT: usize = 16;
-pub const PLUGIN_LINES_KEPT: usize = 64;
+pub const PLUGIN_LINES_KEPT: usize = 256;
+pub const PLUGIN_LINES_KEPT_BYTES: usize = 256 * 1024;
 /// Requests of plugins to other hosts: of one call, of one call at a time, and of all at a time.
 pub const EGRESS_REQUESTS: u32 = 32;
 pub const EGRESS_SIDE_BY_SIDE: usize = 8;

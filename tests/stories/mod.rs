@@ -89,6 +89,7 @@ mod starting;
 mod step_up;
 mod sys_seal;
 mod tampering;
+mod telemetry;
 mod throttling;
 mod tls;
 mod token;

@@ -23,6 +23,7 @@ use crate::{
     settings::{self, Settings},
     shared::{self, Link},
     storage,
+    telemetry::{self, Telemetry},
     throttle::Throttle,
     users::{self, Users},
 };
@@ -109,6 +110,14 @@ impl App {
             policies: policies.clone(),
         });
         let secrets = Secrets::new(barrier.clone(), leases.clone(), mounts.clone(), policies.clone());
+        let telemetry = Telemetry::new(telemetry::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+            sessions: sessions.clone(),
+        });
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
             true => None,
@@ -145,6 +154,7 @@ impl App {
             sessions,
             settings,
             storage,
+            telemetry,
             users,
         })
     }

@@ -3,6 +3,8 @@
 mod credentials;
 mod lease_inputs;
 mod leases;
+mod mount_inputs;
+mod mounts;
 mod openapi;
 mod plugin_inputs;
 mod plugins;
@@ -69,6 +71,10 @@ pub fn routes() -> Router<App> {
         (&["/sys/security"], get(settings::security).post(settings::set_security)),
         (&["/sys/plugins"], get(plugins::list)),
         (&["/sys/plugins/{name}/{version}"], get(plugins::get).put(plugins::put).delete(plugins::delete)),
+        (&["/sys/mounts"], get(mounts::list)),
+        (&["/sys/mounts/{kind}/{mount}"], get(mounts::get)),
+        (&["/sys/mounts/{kind}/{mount}/log"], get(mounts::log)),
+        (&["/sys/mounts/{kind}/{mount}/failures"], get(mounts::failures)),
         (&["/sys/roles"], get(roles::list)),
         (&["/sys/roles/{name}"], get(roles::get).put(roles::put).delete(roles::delete)),
         (&["/sys/policies"], get(policies::list)),
@@ -85,7 +91,9 @@ pub fn routes() -> Router<App> {
         (&["/sys/audit/verify"], post(seal::verify_audit)),
         (&["/openapi.json"], get(openapi::openapi)),
     ];
-    table.into_iter().fold(Router::new(), |router, (paths, methods)| {
+    // Where everybody who scrapes looks for it.
+    let router = Router::new().route("/metrics", get(mounts::metrics));
+    table.into_iter().fold(router, |router, (paths, methods)| {
         // Not nested: handlers read the path that the client sent.
         paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
     })

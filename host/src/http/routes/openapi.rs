@@ -9,7 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    credentials, leases, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+    credentials, leases, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares,
+    token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -58,6 +59,11 @@ use crate::http::{error::ApiResult, openapi as shared};
         plugins::get,
         plugins::put,
         plugins::delete,
+        mounts::list,
+        mounts::get,
+        mounts::log,
+        mounts::failures,
+        mounts::metrics,
         roles::list,
         roles::get,
         roles::put,
