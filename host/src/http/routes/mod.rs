@@ -28,7 +28,11 @@ use axum::{
     routing::{MethodRouter, delete, get, post},
 };
 
+use super::docs;
 use crate::app::App;
+
+pub use openapi::DOCUMENT;
+pub(super) use seal::public;
 
 pub fn routes() -> Router<App> {
     let table: Vec<(&[&str], MethodRouter<App>)> = vec![
@@ -78,7 +82,12 @@ pub fn routes() -> Router<App> {
         (&["/sys/audit/verify"], post(seal::verify_audit)),
         (&["/openapi.json"], get(openapi::openapi)),
     ];
-    table.into_iter().fold(Router::new(), |router, (paths, methods)| {
+    // For people, outside of the API.
+    let pages = Router::new()
+        .route("/docs", get(docs::contents))
+        .route("/docs/", get(docs::contents))
+        .route("/docs/{page}", get(docs::page));
+    table.into_iter().fold(pages, |router, (paths, methods)| {
         // Not nested: handlers read the path that the client sent.
         paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
     })
