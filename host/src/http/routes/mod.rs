@@ -1,6 +1,8 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
 mod credentials;
+mod lease_inputs;
+mod leases;
 mod openapi;
 mod plugin_inputs;
 mod plugins;
@@ -60,6 +62,11 @@ pub fn routes() -> Router<App> {
             &["/secrets", "/secrets/{*rest}"],
             get(secrets::get).put(secrets::put).patch(secrets::patch).delete(secrets::delete).post(secrets::verb),
         ),
+        (&["/leases"], get(leases::list)),
+        (&["/leases/revoke"], post(leases::revoke_many)),
+        (&["/leases/{lease_id}"], get(leases::show)),
+        (&["/leases/{lease_id}/renew"], post(leases::renew)),
+        (&["/leases/{lease_id}/revoke"], post(leases::revoke)),
         (&["/sys/settings", "/settings"], get(settings::list)),
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),
