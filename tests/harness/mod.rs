@@ -13,6 +13,7 @@ mod config;
 mod guest;
 mod leaks;
 mod nodes;
+pub mod page;
 mod proxy;
 pub mod raw;
 #[allow(dead_code, reason = "the unit tests use other parts of it")]

@@ -55,6 +55,8 @@ mod cli_run;
 mod cli_secrets;
 mod clients;
 mod credentials;
+mod docs;
+mod docs_pages;
 mod doctor;
 mod fixtures;
 mod grid;

@@ -32,7 +32,11 @@ use axum::{
     routing::{MethodRouter, delete, get, post},
 };
 
+use super::docs;
 use crate::app::App;
+
+pub use openapi::DOCUMENT;
+pub(super) use seal::public;
 
 pub fn routes() -> Router<App> {
     let table: Vec<(&[&str], MethodRouter<App>)> = vec![
@@ -91,9 +95,13 @@ pub fn routes() -> Router<App> {
         (&["/sys/audit/verify"], post(seal::verify_audit)),
         (&["/openapi.json"], get(openapi::openapi)),
     ];
-    // Where everybody who scrapes looks for it.
-    let router = Router::new().route("/metrics", get(mounts::metrics));
-    table.into_iter().fold(router, |router, (paths, methods)| {
+    // Outside of the API: pages for people, and metrics where everybody who scrapes looks for them.
+    let outside = Router::new()
+        .route("/docs", get(docs::contents))
+        .route("/docs/", get(docs::contents))
+        .route("/docs/{page}", get(docs::page))
+        .route("/metrics", get(mounts::metrics));
+    table.into_iter().fold(outside, |router, (paths, methods)| {
         // Not nested: handlers read the path that the client sent.
         paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
     })

@@ -109,7 +109,8 @@ impl Modify for Routes {
     }
 }
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+/// Whole, as JSON.
+pub static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     let document = shared::document(Routes::openapi());
     let mut document = serde_json::to_value(document).expect("our own document serialises");
     for (path, item) in secret_verbs::paths() {
