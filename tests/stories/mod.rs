@@ -57,6 +57,7 @@ mod clients;
 mod credentials;
 mod doctor;
 mod fixtures;
+mod github;
 mod kv_verbs;
 mod limits_and_bad_input;
 mod listing;
