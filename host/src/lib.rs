@@ -32,6 +32,8 @@ pub mod session;
 
 pub mod policy;
 
+pub mod lease;
+
 pub mod login;
 pub mod operate;
 pub mod plugins;

@@ -13,7 +13,7 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, lease::Leases, login::Login, operate::Operate, plugins::Plugins,
     policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage,
     users::Users,
 };
@@ -25,6 +25,7 @@ pub struct App {
     pub barrier: Barrier,
     pub clock: Clock,
     pub fence: Fence,
+    pub leases: Leases,
     /// To Redis, where sessions are kept there.
     link: Option<Link>,
     pub login: Login,

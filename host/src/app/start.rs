@@ -10,6 +10,7 @@ use crate::{
     directory::Directory,
     document::Documents,
     fence::{Company, Fence},
+    lease::{self, Leases},
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
@@ -48,6 +49,7 @@ impl App {
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
         let egress = super::egress::open(config, &audit)?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
+        let runtime = runtime.noting(lease::journal(&barrier, &clock));
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
@@ -55,6 +57,14 @@ impl App {
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
         let throttle = Throttle::new(link.clone(), barrier.clone(), security.clone(), clock.clone());
         let policies = Policies::open(&barrier, fence.clone(), clock.clone());
+        let leases = Leases::new(lease::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            clock: clock.clone(),
+            directory: directory.clone(),
+            mounts: mounts.clone(),
+            sessions: sessions.clone(),
+        });
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
             mounts: mounts.clone(),
@@ -100,7 +110,7 @@ impl App {
             mounts: mounts.clone(),
             policies: policies.clone(),
         });
-        let secrets = Secrets::new(barrier.clone(), mounts.clone(), policies.clone());
+        let secrets = Secrets::new(barrier.clone(), leases.clone(), mounts.clone(), policies.clone());
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
             true => None,
@@ -115,6 +125,7 @@ impl App {
             directory,
             documents,
             fence: fence.clone(),
+            leases: leases.clone(),
             mounts,
             seal: config.seal.clone(),
             security,
@@ -126,6 +137,7 @@ impl App {
             barrier,
             clock,
             fence,
+            leases,
             link,
             login,
             operate,

@@ -5,6 +5,7 @@
 //! one more `Kind`.
 
 mod attempts;
+mod attend;
 mod error;
 mod grant;
 mod migrate;
@@ -23,6 +24,7 @@ mod watch;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 
 pub use attempts::Attempts;
 pub use error::{Error, Refusal};
@@ -45,7 +47,8 @@ use crate::{
     storage::Version,
 };
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     Auth,
     Secrets,
@@ -126,6 +129,7 @@ struct Inner {
     refreshing: tokio::sync::Mutex<()>,
     compiled: table::Compiled,
     queues: attempts::Queues,
+    attended: attend::Attended,
 }
 
 impl Live {
@@ -181,6 +185,7 @@ impl Mounts {
             refreshing: tokio::sync::Mutex::default(),
             compiled: table::Compiled::default(),
             queues: attempts::Queues::default(),
+            attended: attend::Attended::default(),
         }))
     }
 
@@ -200,7 +205,10 @@ impl Mounts {
     /// A call of a mount's plugin that is run until it is stored. `place` is what it is about:
     /// calls that conflict over one place line up.
     pub fn call(&self, mount: &Mount, facts: Facts, place: &str) -> Result<Attempts, Error> {
-        let live = mount.live()?;
+        self.attempts(mount, mount.live()?, facts, place)
+    }
+
+    fn attempts(&self, mount: &Mount, live: &Arc<Live>, facts: Facts, place: &str) -> Result<Attempts, Error> {
         if let Some(barred) = prove::barred(&self.0.security.rules(), live.digest(), live.publisher) {
             return Err(Error::Broken(format!("the plugin {}", barred.why)));
         }

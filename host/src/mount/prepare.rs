@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Error, Kind, Mounts, Previous, Record, Refusal, Spec, grant,
+    Error, Kind, Mounts, Previous, Record, Refusal, Spec, attend, grant,
     prove::{Trial, Valid},
     removed,
 };
@@ -98,6 +98,7 @@ impl Mounts {
                 let id = record.value.id.clone();
                 view.delete(to, &key);
                 view.put(to, &removed::key(&id), &self.0.clock.now(), None);
+                attend::depart(self, to, (change.kind, &change.name), &record.value);
                 Some(id)
             }
             (None, None) => None,

@@ -86,6 +86,7 @@ impl Mounts {
     pub fn clear(&self) {
         if self.0.table.load().generation.is_some() {
             self.0.table.store(Arc::default());
+            self.0.attended.clear();
         }
     }
 
@@ -181,7 +182,7 @@ impl Mounts {
 
     /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
     /// version that was enabled.
-    async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
+    pub(super) async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
         let valid = self.validate(kind, spec)?;
         if (&record.plugin, record.publisher) != (&spec.plugin, valid.found.publisher()) {
             return Err(Error::Broken("what it holds belongs to another publisher's plugin".to_owned()).into());

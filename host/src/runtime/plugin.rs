@@ -90,6 +90,7 @@ impl Seat {
             passwords: inner.passwords.clone(),
             makers: inner.makers.clone(),
             egress: inner.egress.clone(),
+            journal: inner.journal.clone(),
             sending: Semaphore::new(limits::EGRESS_AT_ONCE / 4),
             tally: Tally::default(),
         };

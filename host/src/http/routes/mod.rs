@@ -4,6 +4,8 @@ mod auth_calls;
 mod auth_inputs;
 mod browser;
 mod credentials;
+mod lease_inputs;
+mod leases;
 mod openapi;
 mod plugin_inputs;
 mod plugins;
@@ -62,6 +64,11 @@ pub fn routes() -> Router<App> {
             &["/secrets", "/secrets/{*rest}"],
             get(secrets::get).put(secrets::put).patch(secrets::patch).delete(secrets::delete).post(secrets::verb),
         ),
+        (&["/leases"], get(leases::list)),
+        (&["/leases/revoke"], post(leases::revoke_many)),
+        (&["/leases/{lease_id}"], get(leases::show)),
+        (&["/leases/{lease_id}/renew"], post(leases::renew)),
+        (&["/leases/{lease_id}/revoke"], post(leases::revoke)),
         (&["/sys/settings", "/settings"], get(settings::list)),
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),

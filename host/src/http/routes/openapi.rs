@@ -9,7 +9,11 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
+<<<<<<< HEAD
     auth_calls, browser, credentials, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+=======
+    credentials, leases, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+>>>>>>> main
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -44,6 +48,11 @@ use crate::http::{error::ApiResult, openapi as shared};
         secrets::put,
         secrets::patch,
         secrets::delete,
+        leases::list,
+        leases::show,
+        leases::renew,
+        leases::revoke,
+        leases::revoke_many,
         settings::list,
         settings::set,
         settings::show,
@@ -82,6 +91,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         (name = "users", description = "Who may log in."),
         (name = "policies", description = "Who may do what."),
         (name = "secrets", description = "Secrets, and the verbs of their engines."),
+        (name = "leases", description = "What engines have lent, and until when."),
         (name = "settings", description = "What rules the server, its plugins among it."),
         (name = "plugins", description = "What can be mounted: shipped, and uploaded."),
         (name = "system", description = "The server itself."),
