@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Folders below `plugins`. One more line here ships one more plugin.
-const SHIPPED: &[&str] = &["authenticator", "clients", "kv", "password", "totp", "transit"];
+const SHIPPED: &[&str] = &["authenticator", "clients", "github", "kv", "password", "totp", "transit"];
 
 const TARGET: &str = "wasm32-wasip2";
 

@@ -312,6 +312,13 @@ impl Answer {
         if *method == Method::HEAD || ["/docs", "/metrics"].contains(&path) {
             return;
         }
+        // Pages for people, whatever they say; a click leads elsewhere.
+        let page = path.split('?').next().unwrap_or_default();
+        if ["/browser", "/callback"].iter().any(|end| page.ends_with(end)) && page.contains("/auth/") {
+            let is_page = self.headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8");
+            assert!(is_page || self.status == StatusCode::SEE_OTHER || self.body.is_object(), "{say}");
+            return;
+        }
         assert!(self.body.is_object(), "always an object: {say}");
         // Health tells in its own words, whatever it is.
         if self.status.as_u16() >= 400 && !path.ends_with("/sys/health") {

@@ -10,6 +10,7 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+pub mod github;
 mod guest;
 mod leaks;
 mod nodes;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
+pub use github::GitHub;
 pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
 pub use nodes::Nodes;

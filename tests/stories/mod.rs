@@ -59,6 +59,7 @@ mod docs;
 mod docs_pages;
 mod doctor;
 mod fixtures;
+mod github;
 mod grid;
 mod kv_verbs;
 mod limits_and_bad_input;

@@ -76,6 +76,7 @@ impl App {
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
+            public_url: config.listener.public_url.clone(),
         });
         let users = Users::new(users::Parts {
             audit: audit.clone(),
@@ -94,6 +95,7 @@ impl App {
         let settings = Settings::new(settings::Parts {
             barrier: barrier.clone(),
             clock: clock.clone(),
+            directory: directory.clone(),
             documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),

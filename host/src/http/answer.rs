@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::error::{ApiError, Kind};
+use super::{
+    error::{ApiError, Kind},
+    page::Page,
+};
 use crate::ids::RequestId;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,7 +35,11 @@ pub fn finish(mut response: Response, id: &RequestId) -> Response {
             head.get(&name).map(|value| told.headers_mut().insert(name, value.clone()));
         }
         told.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        told.extensions_mut().extend(std::mem::take(response.extensions_mut()));
         response = told;
+    }
+    if let Some(page) = response.extensions().get::<Page>().cloned() {
+        page.write(&mut response);
     }
     let headers = response.headers_mut();
     without_head(headers);

@@ -23,6 +23,7 @@ pub mod json;
 pub mod layers;
 pub mod listen;
 pub mod openapi;
+mod page;
 pub mod path;
 mod permitted;
 pub mod query;

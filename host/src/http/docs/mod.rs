@@ -35,7 +35,8 @@ const STYLE: &str = "style.css";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// Nothing but text and our own style: no script, no picture, no frame, nowhere to send a form.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static SITE: LazyLock<Site> = LazyLock::new(Site::new);
 
@@ -62,10 +63,8 @@ impl File {
 impl Site {
     fn new() -> Self {
         let pages = rendered();
-        let entries: Vec<shell::Entry<'_>> = pages
-            .iter()
-            .map(|(name, page)| shell::Entry { name, title: &page.title, lead: &page.lead })
-            .collect();
+        let entries: Vec<shell::Entry<'_>> =
+            pages.iter().map(|(name, page)| shell::Entry { name, title: &page.title, lead: &page.lead }).collect();
         let mut files = BTreeMap::new();
         for (name, page) in &pages {
             files.insert((*name).to_owned(), File::new(HTML, shell::page(name, page, &entries)));

@@ -84,7 +84,8 @@ fn parameters(html: &mut String, parameters: &Value) {
     for parameter in list(parameters) {
         let name = marked(text(&parameter["name"]), parameter["required"] == true);
         let (place, kind) = (escaped(text(&parameter["in"])), kind(&parameter["schema"]));
-        let _ = write!(html, "<tr><td>{name}</td><td>{place}</td><td>{kind}</td><td>{}</td></tr>", described(parameter));
+        let _ =
+            write!(html, "<tr><td>{name}</td><td>{place}</td><td>{kind}</td><td>{}</td></tr>", described(parameter));
     }
     html.push_str("</tbody></table>");
 }

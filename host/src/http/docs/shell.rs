@@ -28,7 +28,8 @@ pub fn page(name: &str, page: &Rendered, entries: &[Entry<'_>]) -> String {
 }
 
 pub fn contents(entries: &[Entry<'_>]) -> String {
-    let mut list = String::from("<h1>Coffer</h1><p>A secrets server. These pages are about the server that shows them.</p>");
+    let mut list =
+        String::from("<h1>Coffer</h1><p>A secrets server. These pages are about the server that shows them.</p>");
     for (heading, of) in GROUPS {
         let _ = write!(list, "<h2>{heading}</h2><dl>");
         for Entry { name, title, lead } in entries.iter().filter(|entry| of(entry.name)) {

@@ -1,5 +1,8 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
+mod auth_calls;
+mod auth_inputs;
+mod browser;
 mod credentials;
 mod lease_inputs;
 mod leases;
@@ -42,6 +45,9 @@ pub fn routes() -> Router<App> {
     let table: Vec<(&[&str], MethodRouter<App>)> = vec![
         (&["/auth/token/create", "/token/create"], post(token::create)),
         (&["/auth/token/resume", "/token/resume"], post(token::resume)),
+        (&["/auth/{mount}/browser"], get(browser::show).post(browser::click)),
+        (&["/auth/{mount}/callback"], get(browser::back)),
+        (&["/auth/{mount}/{*path}"], get(auth_calls::get).post(auth_calls::post)),
         (&["/token/renew", "/auth/token/renew"], post(token::renew)),
         (&["/token/revoke", "/auth/token/revoke"], post(token::revoke)),
         (&["/token/introspect"], post(token::introspect)),
