@@ -58,6 +58,8 @@ mod credentials;
 mod doctor;
 mod fixtures;
 mod kv_verbs;
+mod leases;
+mod leases_ends;
 mod limits_and_bad_input;
 mod listing;
 mod mounts;
