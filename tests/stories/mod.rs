@@ -62,6 +62,8 @@ mod fixtures;
 mod github;
 mod grid;
 mod kv_verbs;
+mod leases;
+mod leases_ends;
 mod limits_and_bad_input;
 mod listing;
 mod mounts;
