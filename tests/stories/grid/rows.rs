@@ -235,8 +235,8 @@ fn people() -> Vec<Row> {
 }
 
 fn secrets() -> Vec<Row> {
-    let put = || json!({ "value": "$canary" });
-    let create = |id: &str| json!({ "secret_id": id, "value": "$canary" });
+    let put = || json!({ "data": { "pass": "$canary" } });
+    let create = |id: &str| json!({ "secret_id": id, "data": { "pass": "$canary" } });
     // Both ways to write each call, and the same on what is not there.
     let both = |id, path, second, missing, answer: &'static str| {
         move |body: Value| row(Secrets, id, path).body(body).cells(OWNERS).also(second).missing(missing, answer)
