@@ -10,10 +10,12 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+pub mod github;
 mod guest;
 mod leaks;
 mod lender;
 mod nodes;
+pub mod page;
 mod proxy;
 pub mod raw;
 #[allow(dead_code, reason = "the unit tests use other parts of it")]
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
+pub use github::GitHub;
 pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
 pub use lender::{Lender, Outside};

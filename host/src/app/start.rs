@@ -23,6 +23,7 @@ use crate::{
     settings::{self, Settings},
     shared::{self, Link},
     storage,
+    telemetry::{self, Telemetry},
     throttle::Throttle,
     users::{self, Users},
 };
@@ -75,6 +76,7 @@ impl App {
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
+            public_url: config.listener.public_url.clone(),
         });
         let users = Users::new(users::Parts {
             audit: audit.clone(),
@@ -93,6 +95,7 @@ impl App {
         let settings = Settings::new(settings::Parts {
             barrier: barrier.clone(),
             clock: clock.clone(),
+            directory: directory.clone(),
             documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),
@@ -110,6 +113,14 @@ impl App {
             policies: policies.clone(),
         });
         let secrets = Secrets::new(barrier.clone(), leases.clone(), mounts.clone(), policies.clone());
+        let telemetry = Telemetry::new(telemetry::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+            sessions: sessions.clone(),
+        });
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
             true => None,
@@ -146,6 +157,7 @@ impl App {
             sessions,
             settings,
             storage,
+            telemetry,
             users,
         })
     }

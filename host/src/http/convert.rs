@@ -162,6 +162,8 @@ impl From<login::Error> for ApiError {
                     login::Refusal::Pending => Kind::AuthorizationPending,
                     login::Refusal::SlowDown => Kind::SlowDown,
                     login::Refusal::Expired => Kind::ExpiredToken,
+                    login::Refusal::NoCall => Kind::NotFound,
+                    login::Refusal::OnlyBy(method) => return Self::only(method),
                 };
                 Self::new(kind).caused_by(E::Refused(refusal))
             }

@@ -4,10 +4,7 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{
-    Error, Leases, Of,
-    record::Record,
-};
+use super::{Error, Leases, Of, record::Record};
 use crate::{
     barrier::{self, Writes},
     ids::LeaseId,

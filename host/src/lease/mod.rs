@@ -31,8 +31,8 @@ pub use list::{Filter, Of, Page, Place, Scope};
 pub use record::{Lease, State};
 
 use crate::{
-    audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId,
-    mount::Mounts, session::Sessions,
+    audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId, mount::Mounts,
+    session::Sessions,
 };
 
 use store::Store;

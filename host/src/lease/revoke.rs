@@ -6,8 +6,7 @@ use super::{Error, Leases, record::Record};
 use crate::{
     barrier::{self, Stored, Writes},
     ids::{self, LeaseId, RequestId},
-    limits,
-    mount,
+    limits, mount,
     runtime::{Facts, Fault, RevokeLease},
 };
 

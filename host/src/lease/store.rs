@@ -51,7 +51,13 @@ impl Store {
     }
 
     /// In the place of what was read; its mount, path, user and session stay.
-    pub(super) fn replace(&self, to: &mut Writes, id: &LeaseId, was: &Stored<Record>, record: Record) -> Stored<Record> {
+    pub(super) fn replace(
+        &self,
+        to: &mut Writes,
+        id: &LeaseId,
+        was: &Stored<Record>,
+        record: Record,
+    ) -> Stored<Record> {
         self.leases.expect_as_read(to, id.as_str(), Some(was));
         let (before, after) = (self.places(id, &was.value), self.places(id, &record));
         let keys = |places: &[(&View, String)]| places.iter().map(|(_, key)| key.clone()).collect::<HashSet<_>>();

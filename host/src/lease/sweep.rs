@@ -9,8 +9,7 @@ use crate::{
     audit::{self, Phase, Who},
     barrier::Stored,
     ids::{self, LeaseId, MountId, RequestId},
-    limits,
-    mount,
+    limits, mount,
 };
 
 impl Leases {

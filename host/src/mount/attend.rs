@@ -74,7 +74,9 @@ impl Mounts {
                 State::Broken(why) => return Err(Error::Broken(why.clone())),
                 State::Disabled => {
                     let record = self.record(mount.kind, &mount.name).await?.filter(|record| record.value.id == *id);
-                    record.map(|stored| (stored.version, Departed { kind: mount.kind, name: mount.name.clone(), record: stored.value }))
+                    record.map(|stored| {
+                        (stored.version, Departed { kind: mount.kind, name: mount.name.clone(), record: stored.value })
+                    })
                 }
             },
             None => {

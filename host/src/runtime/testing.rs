@@ -13,7 +13,6 @@ use crate::{
         Bounds, Call, Egress, Facts, Fault, Grant, Handle, Journal, Options, Outcome, Plugin, Runtime,
         imports::Passwords,
         sandbox::{Sandbox, Shared},
-        stats::Tally,
         types::{Request, Response},
         workers::Workers,
     },
@@ -188,7 +187,8 @@ impl Bench {
             egress: self.egress.clone(),
             journal: self.journal.clone(),
             sending: tokio::sync::Semaphore::new(2),
-            tally: Tally::default(),
+            tally: Arc::default(),
+            version: "".into(),
         };
         Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
     }

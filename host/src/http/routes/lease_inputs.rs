@@ -216,9 +216,11 @@ fn increment(raw: Raw) -> Result<Option<Span>, ApiError> {
     let RenewBody { increment } = raw.body.decode()?;
     let seconds = 1..=limits::PLUGIN_LEASE_SECONDS;
     match increment {
-        Some(span) if !seconds.contains(&span.duration().as_secs()) => {
-            Err(ApiError::because(Kind::OutOfRange, ["body", "increment"], "must be at least 1 second and at most 10 years"))
-        }
+        Some(span) if !seconds.contains(&span.duration().as_secs()) => Err(ApiError::because(
+            Kind::OutOfRange,
+            ["body", "increment"],
+            "must be at least 1 second and at most 10 years",
+        )),
         increment => Ok(increment),
     }
 }

@@ -9,7 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    credentials, leases, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+    auth_calls, browser, credentials, leases, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions,
+    settings, shares, token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -18,6 +19,9 @@ use crate::http::{error::ApiResult, openapi as shared};
     paths(
         token::create,
         token::resume,
+        browser::show,
+        browser::click,
+        browser::back,
         token::renew,
         token::revoke,
         token::introspect,
@@ -58,6 +62,11 @@ use crate::http::{error::ApiResult, openapi as shared};
         plugins::get,
         plugins::put,
         plugins::delete,
+        mounts::list,
+        mounts::get,
+        mounts::log,
+        mounts::failures,
+        mounts::metrics,
         roles::list,
         roles::get,
         roles::put,
@@ -105,10 +114,11 @@ impl Modify for Routes {
     }
 }
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+/// Whole, as JSON.
+pub static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     let document = shared::document(Routes::openapi());
     let mut document = serde_json::to_value(document).expect("our own document serialises");
-    for (path, item) in secret_verbs::paths() {
+    for (path, item) in secret_verbs::paths().into_iter().chain(auth_calls::paths()) {
         document["paths"][path] = item;
     }
     document.to_string().into()
