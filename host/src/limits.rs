@@ -127,8 +127,8 @@ pub const LEASE_MOUNTS_AT_ONCE: usize = 8;
 pub const LEASES_AT_ONCE: usize = 4;
 /// How often it is asked whether the sessions that leases were given to are still there.
 pub const LEASE_SESSIONS_EVERY: Duration = Duration::from_secs(3);
-/// A node that revokes a lease has this long, or another takes over: longer than any call of a plugin.
-pub const LEASE_CLAIM: Duration = Duration::from_secs(70);
+/// A node that revokes a lease has as long as its plugin and this much more, or another takes over.
+pub const LEASE_CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// After a revocation that failed.
 pub const LEASE_RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const LEASE_RETRY_LONGEST: Duration = Duration::from_secs(600);

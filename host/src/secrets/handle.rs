@@ -77,7 +77,7 @@ impl Secrets {
         let lends = mount.live()?.plugin.exports().leases && !operation.read_only;
         if lends {
             // Before it makes anything that would have to be unmade.
-            self.leases.room(mount, &asker.user).await?;
+            self.leases.room(&mount.id, &asker.user).await?;
         }
         let mut attempts = self.attempts(mount, path.path(), operation, asker)?;
         let mut attempt = async |request: Handle| {
@@ -86,7 +86,7 @@ impl Secrets {
             if spec.is_some() && !lends {
                 return Err(Error::Contract("a lease from a call or an engine that can make none"));
             }
-            let lease = spec.map(|spec| self.leases.issue(&mut writes, (mount, path), &asker.borrower(), spec));
+            let lease = spec.map(|spec| self.leases.issue(&mut writes, (&mount.id, path), &asker.borrower(), spec));
             let stored = attempts.commit(writes, outcome.may_rerun).await?;
             Ok::<_, Error>(stored.then_some((outcome.value, lease)))
         };
