@@ -9,11 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-<<<<<<< HEAD
-    auth_calls, browser, credentials, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
-=======
-    credentials, leases, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
->>>>>>> main
+    auth_calls, browser, credentials, leases, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings,
+    shares, token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
