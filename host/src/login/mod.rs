@@ -12,6 +12,7 @@ mod bounds;
 mod challenge;
 mod child;
 mod error;
+mod introspect;
 mod program;
 mod renew;
 mod request;
@@ -21,6 +22,7 @@ pub use admit::Admitted;
 pub use authenticate::Authenticated;
 pub use challenge::{Asked, Begun};
 pub use error::{Error, Refusal};
+pub use introspect::Introspected;
 pub use program::CLIENTS;
 pub use request::{Attempt, Bind, Client, Credentials, Program, SessionWish, Wish};
 

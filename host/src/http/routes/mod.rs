@@ -1,6 +1,7 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
 mod credentials;
+mod introspect;
 mod mount_inputs;
 mod mounts;
 mod openapi;
@@ -38,7 +39,7 @@ pub fn routes() -> Router<App> {
         (&["/auth/token/resume", "/token/resume"], post(token::resume)),
         (&["/token/renew", "/auth/token/renew"], post(token::renew)),
         (&["/token/revoke", "/auth/token/revoke"], post(token::revoke)),
-        (&["/token/introspect"], post(token::introspect)),
+        (&["/token/introspect"], post(introspect::introspect)),
         (&["/sessions"], get(sessions::list)),
         (&["/sessions/current"], get(sessions::current)),
         (&["/sessions/revoke"], post(sessions::revoke_many)),

@@ -9,8 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    credentials, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token,
-    users,
+    credentials, introspect, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares,
+    token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -21,7 +21,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         token::resume,
         token::renew,
         token::revoke,
-        token::introspect,
+        introspect::introspect,
         sessions::list,
         sessions::current,
         sessions::revoke,
