@@ -46,9 +46,19 @@ impl Secrets {
         operation: Operation,
         asker: &Asker,
     ) -> Result<Map<String, Value>, Error> {
+        let mount = self.mount(permit.resource().mount())?;
+        self.handle_at(&mount, permit, operation, asker).await
+    }
+
+    pub(super) async fn handle_at<A: Action>(
+        &self,
+        mount: &Mount,
+        permit: &Permit<A, SecretPath>,
+        operation: Operation,
+        asker: &Asker,
+    ) -> Result<Map<String, Value>, Error> {
         let path = permit.resource();
-        let mount = self.mount(path.mount())?;
-        let (response, lease) = self.ask_for(&mount, path, &operation, asker).await?;
+        let (response, lease) = self.ask_for(mount, path, &operation, asker).await?;
         let mut answer = response.object();
         if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
             return Err(Error::Contract("a reserved name in the answer"));

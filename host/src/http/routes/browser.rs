@@ -176,7 +176,10 @@ async fn asked(parts: Parts, operation: &'static str) -> ApiResult<Asked> {
 
 /// A browser says so; anything else is told of refusals in their one shape.
 fn wants_page(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// To people, a refusal is a page as well.

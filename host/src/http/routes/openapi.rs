@@ -9,8 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    auth_calls, browser, credentials, leases, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions,
-    settings, shares, token, users,
+    auth_calls, browser, credentials, introspect, leases, mounts, plugins, policies, roles, seal, secret_verbs,
+    secrets, sessions, settings, shares, token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -24,7 +24,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         browser::back,
         token::renew,
         token::revoke,
-        token::introspect,
+        introspect::introspect,
         sessions::list,
         sessions::current,
         sessions::revoke,
