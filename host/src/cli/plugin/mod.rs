@@ -1,6 +1,7 @@
-//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount.
+//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount, and what an operator
+//! sees of the mounts.
 //!
-//! Everything but `install` works without a server. One more language is one more folder below
+//! What an author does works without a server, but for `install`. One more language is one more folder below
 //! `templates` and one more line in `new.rs` and `build.rs`.
 
 use std::{
@@ -19,6 +20,8 @@ mod install;
 mod new;
 mod sign;
 mod test;
+mod top;
+mod watch;
 
 #[derive(Args, Debug)]
 pub struct Plugin {
@@ -48,6 +51,12 @@ enum Command {
     Show { name: String, version: String },
     /// Delete an uploaded one that no mount uses
     Delete { name: String, version: String },
+    /// What the mounts of a server are doing: calls, where their time goes, failures
+    Top(top::Top),
+    /// What the plugin of a mount logged
+    Logs(watch::Logs),
+    /// How the plugin of a mount failed, with a backtrace
+    Failures(watch::Mount),
 }
 
 pub async fn run(group: Plugin) -> Result<(), Failure> {
@@ -64,6 +73,9 @@ pub async fn run(group: Plugin) -> Result<(), Failure> {
             let all = with.client()?.all(PATH, &[], &["plugins"]).await?;
             return with.list(&all, "plugins", &["name", "version", "kind", "publisher", "used_by"]);
         }
+        Command::Top(arguments) => return top::top(&with, &arguments).await,
+        Command::Logs(arguments) => return watch::logs(&with, &arguments).await,
+        Command::Failures(mount) => return watch::failures(&with, &mount).await,
         Command::Show { name, version } => with.client()?.get(&path(&name, &version)?).await?,
         Command::Delete { name, version } => with.client()?.delete(&path(&name, &version)?, &[]).await?,
     };
@@ -72,6 +84,7 @@ pub async fn run(group: Plugin) -> Result<(), Failure> {
 
 /// Below `/api/v1`.
 const PATH: &str = "sys/plugins";
+const MOUNTS: &str = "sys/mounts";
 
 /// The component in a file, and what it says of itself.
 fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {
