@@ -47,6 +47,7 @@ macro_rules! not_yet {
 }
 
 mod access;
+mod attacks;
 mod audit;
 mod call_schemas;
 mod cli;

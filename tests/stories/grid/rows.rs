@@ -153,7 +153,6 @@ fn people() -> Vec<Row> {
             .cells([N, "-", "-", L, "-", L, "-", "-", "-"])
             .also("/token/create"),
         row(People, "create_token", "/auth/token/create")
-            .cells(LOGIN)
             .body(json!({ "grant_type": "refresh_token", "refresh_token": "$refresh" })),
         row(People, "resume_token", "/auth/token/resume")
             .body(json!({ "challenge_id": "$canary", "code": "123456" }))

@@ -68,8 +68,8 @@ pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<
     let login = Login::read(&request)?;
     let tokens = match login.grant.as_str() {
         "session" => child(&app, &request, login).await?,
+        // As by `renew`: what proves itself is the token that the body is about.
         "refresh_token" => {
-            one_credential(&request.parts)?;
             let body: RenewBody = decode(login.credentials)?;
             let asked = Asked { token: body.refresh_token, scope: login.wish.scope, program: login.program };
             renewed(&app, &request, asked).await?
