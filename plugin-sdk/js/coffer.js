@@ -78,6 +78,18 @@ export function get(key) {
 /** Keeps a value, if need be only until a moment: Unix time in milliseconds. */
 export const put = (key, value, expiresAtMs = null) => storage.put(key, bytes(JSON.stringify(value)), expiresAtMs);
 
+/** A page of the names below a folder, as the operation `list` answers them. */
+export function page(folder, { recursive = false, after = null, limit = 100 } = {}) {
+  const prefix = folder ? `${folder}/` : "";
+  const all = storage.list(prefix, recursive ? null : "/", after && prefix + after, Math.min(limit, 1000));
+  const names = all.keys.map((key) => key.slice(prefix.length));
+  return {
+    entries: names.filter((name) => !name.endsWith("/")).map((name) => ({ name })),
+    folders: names.filter((name) => name.endsWith("/")),
+    next: all.next && all.next.slice(prefix.length),
+  };
+}
+
 /** What an interface exports, such that a mistake in it is told to the operator with its place. */
 export function guarded(functions) {
   const all = Object.entries(functions).map(([name, work]) => [name, guard(work)]);

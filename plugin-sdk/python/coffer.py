@@ -13,14 +13,35 @@ import time
 
 from componentize_py_types import Err
 from wit_world.imports import clock, config as configuration, context, crypto, log, storage
-from wit_world.imports.types import Error, Response
+from wit_world.imports.types import Error, Field, Response
 
-__all__ = ["answer", "clock", "config", "context", "crypto", "get", "guarded", "log", "parse", "put", "refuse", "storage"]
+try:
+    from wit_world.exports import auth as _auth
+except ImportError:
+    _auth = None
+
+__all__ = [
+    *("answer", "clock", "config", "context", "crypto", "encode", "get", "guarded", "identity", "log", "page"),
+    *("parse", "put", "refuse", "storage"),
+]
+
+
+def encode(value):
+    """JSON, as bytes."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def answer(value=None, warnings=(), lease=None):
     """What an engine answers: an object, and what the caller should be warned of."""
-    return Response(_json({} if value is None else value), list(warnings), lease)
+    return Response(encode({} if value is None else value), list(warnings), lease)
+
+
+def identity(subject, display_name=None, groups=(), metadata=(), limits=None, internal=None):
+    """Whom a login has proved; which roles that gives is for the mount's mapping to say."""
+    limits = limits or _auth.SessionLimits(None, None, None, True)
+    kept = encode({"subject": subject} if internal is None else internal)
+    whole = _auth.Identity(subject, display_name or subject, list(groups), list(metadata), limits, kept)
+    return _auth.Step_Identity(whole)
 
 
 def refuse(code, message="", problems=()):
@@ -49,7 +70,21 @@ def get(key):
 
 def put(key, value, expires_at_ms=None):
     """Keeps a value, if need be only until a moment: Unix time in milliseconds."""
-    storage.put(key, _json(value), expires_at_ms)
+    storage.put(key, encode(value), expires_at_ms)
+
+
+def page(folder, query):
+    """A page of the names below a folder, as the operation `list` answers them."""
+    prefix = f"{folder}/" if folder else ""
+    after = query.get("after")
+    delimiter = None if query.get("recursive") else "/"
+    found = storage.list(prefix, delimiter, after and prefix + after, min(query.get("limit") or 100, 1000))
+    names = [key[len(prefix) :] for key in found.keys]
+    return {
+        "entries": [{"name": name} for name in names if not name.endswith("/")],
+        "folders": [name for name in names if name.endswith("/")],
+        "next": found.next and found.next[len(prefix) :],
+    }
 
 
 def guarded(exported):
@@ -72,20 +107,10 @@ def _guard(work):
             while at is not None:
                 places.append(f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}")
                 at = at.tb_next
-            log.emit(log.Level.ERROR, f"{type(error).__name__}: {error}", [_field("stack", " > ".join(places))])
+            log.emit(log.Level.ERROR, f"{type(error).__name__}: {error}", [Field("stack", " > ".join(places))])
             raise refuse("internal") from None
 
     return watched
-
-
-def _field(name, value):
-    from wit_world.imports.types import Field
-
-    return Field(name, value)
-
-
-def _json(value):
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 # A sandbox has no clock, no randomness and no terminal of its own: all of them are the host's. (Left alone,
