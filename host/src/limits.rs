@@ -77,9 +77,10 @@ pub const PLUGIN_COMPILED_BYTES: usize = 128 * 1024 * 1024;
 pub const PLUGIN_MEMORY: usize = 256 * 1024 * 1024;
 pub const PLUGIN_STACK: usize = 1024 * 1024;
 pub const PLUGIN_TABLE_ELEMENTS: usize = 20_000;
-/// Of one component: a Rust one takes 3 core instances, 1 memory and 2 tables.
-pub const PLUGIN_CORE_INSTANCES: u32 = 16;
-pub const PLUGIN_MEMORIES: u32 = 2;
+/// Of one component: a Rust one takes 3 core instances, 1 memory and 2 tables; a JavaScript one 3 memories,
+/// a Python one 38 core instances.
+pub const PLUGIN_CORE_INSTANCES: u32 = 64;
+pub const PLUGIN_MEMORIES: u32 = 4;
 pub const PLUGIN_TABLES: u32 = 8;
 pub const PLUGIN_HANDLES: usize = 1000;
 /// How often a running guest is looked at, and yields.

@@ -18,6 +18,8 @@ pub struct Manifest {
     pub name: PluginName,
     pub version: Version,
     pub kind: Kind,
+    /// Interfaces that it exports besides those that its kind demands, as far as it names them.
+    pub exports: BTreeSet<String>,
     /// Only of auth methods.
     pub auth: Auth,
     pub requires: Requires,
@@ -156,6 +158,8 @@ struct Head {
     version: Version,
     kind: Kind,
     api: String,
+    #[serde(default)]
+    exports: BTreeSet<String>,
     #[serde(default, rename = "description")]
     _description: Option<String>,
 }
@@ -205,6 +209,7 @@ impl Manifest {
             name: written.plugin.name,
             version: written.plugin.version,
             kind: written.plugin.kind,
+            exports: written.plugin.exports,
             auth: written.auth.unwrap_or_default(),
             requires: written.requires,
             calls: written.calls,
@@ -304,6 +309,9 @@ const CRYPTO: [&str; 10] = [
     "rsa-4096",
 ];
 
+/// What a plugin may export besides what its kind demands.
+const EXPORTS: [&str; 4] = ["credentials", "engine", "leases", "maintenance"];
+
 /// The plain six are the host's, whatever a manifest says.
 const PLAIN: [&str; 6] = ["create", "read", "update", "patch", "delete", "list"];
 
@@ -326,6 +334,9 @@ fn check(written: &Written) -> Vec<Problem> {
     }
     if written.plugin.kind == Kind::Secrets && written.auth.is_some() {
         wrong("/auth".to_owned(), "is for auth methods");
+    }
+    if written.plugin.exports.iter().any(|name| !EXPORTS.contains(&name.as_str())) {
+        wrong("/plugin/exports".to_owned(), "must name engine, leases, credentials or maintenance");
     }
     for name in written.requires.crypto.iter().filter(|name| !CRYPTO.contains(&name.as_str())) {
         let known = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -30,7 +30,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use component::{Component, Import, inspect};
+pub use component::{Component, Import, inspect, with_manifest};
 pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
