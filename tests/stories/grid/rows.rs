@@ -135,7 +135,7 @@ impl Row {
 }
 
 pub fn rows() -> Vec<Row> {
-    [people(), secrets(), engines(), system(), seal()].into_iter().flatten().collect()
+    [people(), secrets(), leases(), engines(), system(), seal()].into_iter().flatten().collect()
 }
 
 fn people() -> Vec<Row> {
@@ -318,6 +318,39 @@ fn secrets() -> Vec<Row> {
             "/secrets/$no_secret:purge",
             "404 not_found",
         )(json!({})),
+    ]
+}
+
+/// A lease is its user's own, but to a session that is narrower only what that has borrowed itself.
+fn leases() -> Vec<Row> {
+    const SEEN: Cells = [N, "-", F, F, F, "-", F, "-", "-"];
+    const HANDLED: Cells = [N, "-", F, F, F, L, F, S, "-"];
+    let none = "404 not_found";
+    vec![
+        row(Secrets, "list_leases", "/leases").cells(OWN),
+        row(Secrets, "list_leases", "/leases?username=$user").cells(ADMINS).missing("/leases?username=$none", none),
+        row(Secrets, "list_leases", "/leases?prefix=db").cells(ADMINS).missing("/leases?prefix=nowhere", "200"),
+        row(Secrets, "read_lease", "/leases/$lease").cells(SEEN),
+        row(Secrets, "read_lease", "/leases/$others_lease").cells(ADMINS).missing("/leases/$no_lease", none),
+        row(Secrets, "renew_lease", "/leases/$lease/renew").body(json!({ "increment": "1m" })).cells(HANDLED),
+        row(Secrets, "renew_lease", "/leases/$others_lease/renew")
+            .body(json!({}))
+            .cells(RULERS)
+            .missing("/leases/$no_lease/renew", none),
+        row(Secrets, "revoke_lease", "/leases/$lease/revoke").cells(HANDLED),
+        row(Secrets, "revoke_lease", "/leases/$others_lease/revoke")
+            .cells(RULERS)
+            .missing("/leases/$no_lease/revoke", none),
+        row(Secrets, "revoke_leases", "/leases/revoke").body(json!({ "username": "$ada" })).cells(HANDLED),
+        row(Secrets, "revoke_leases", "/leases/revoke")
+            .body(json!({ "username": "$user" }))
+            .cells(RULERS)
+            .missing_body(json!({ "username": "$none" }), "422 not_found"),
+        row(Secrets, "revoke_leases", "/leases/revoke").body(json!({ "prefix": "db/nothing" })).cells(RULERS),
+        row(Secrets, "revoke_leases", "/leases/revoke")
+            .body(json!({ "session_id": "$others_session" }))
+            .cells(RULERS)
+            .missing_body(json!({ "session_id": "$no_session" }), "200"),
     ]
 }
 

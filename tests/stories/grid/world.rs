@@ -5,9 +5,11 @@ use std::sync::Mutex;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::document::Document;
-use crate::harness::{Client, Seal, TestServer, canary, eventually, unique};
+use crate::harness::{Client, Lender, Outside, Seal, TestServer, canary, eventually, unique};
+use crate::stories::leases;
 
 /// Who asks. A row has one cell for each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,6 +59,8 @@ pub struct World {
     /// Of a store that shares open.
     shares: Vec<String>,
     code: String,
+    /// Something to lend is there.
+    lends: OnceCell<()>,
 }
 
 const ELSEWHERE: &str = "read:secrets/kv/elsewhere list:secrets/kv/elsewhere";
@@ -99,7 +103,7 @@ impl World {
             server.keep_password(name, &password);
         }
         let (actors, passwords) = (Mutex::default(), Mutex::default());
-        let world = Self { server, document, actors, maker, admin, passwords, shares, code };
+        let world = Self { server, document, actors, maker, admin, passwords, shares, code, lends: OnceCell::new() };
         world.log_in().await;
         world
     }
@@ -267,6 +271,19 @@ impl World {
                 self.maker.post("/secrets/create", body).await.expect(200);
                 id
             }
+            "lease" | "others_lease" => {
+                let borrower = match name {
+                    "lease" => ada,
+                    _ => {
+                        let user = self.thing("user", things).await;
+                        let password = self.passwords.lock().expect("nobody panics here")[&user].clone();
+                        self.server.log_in(&user, &password).await
+                    }
+                };
+                self.lends.get_or_init(|| lend(&self.maker)).await;
+                leases::id(&leases::borrow(&borrower, &unique("lease")).await)
+            }
+            "no_lease" => "0".repeat(24),
             "no_key" => format!("transit/{}", unique("none")),
             "ciphertext" => {
                 let key = self.thing("key", things).await;
@@ -310,6 +327,12 @@ impl World {
             other => panic!("no row can be about ${other}"),
         }
     }
+}
+
+async fn lend(maker: &Client) {
+    let outside = Outside::start().await;
+    leases::mount(maker, "db", &Lender::default(), &outside).await;
+    maker.put("/sys/policies/borrow", json!({ "text": leases::BORROW })).await.expect(200);
 }
 
 fn encoded(text: &str) -> String {
