@@ -58,6 +58,7 @@ mod credentials;
 mod doctor;
 mod fixtures;
 mod github;
+mod github_browser;
 mod grid;
 mod kv_verbs;
 mod limits_and_bad_input;
