@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::github::{CLIENT_ID, Token};
-use crate::harness::{Answer, Builder, Call, Client, GitHub, TestServer, append_section, canary};
+use crate::harness::{Answer, Builder, Call, Client, GitHub, TestServer, canary};
 
 on_every_store!(
     a_token_logs_in_whom_it_belongs_to_and_makes_a_user_once,
@@ -246,9 +246,18 @@ async fn a_person_of_many_teams_is_in_all_of_them() {
         }
     }
     mount(&admin, github.setting(json!({ "roles": { "team:42": { "give": [] }, "team:1249": { "give": ["user"] } } }))).await;
-    by_token(&server, &github.token(&server, 1)).await.expect(200);
+    let token = github.token(&server, 1);
+    by_token(&server, &token).await.expect(200);
     let pages = github.world().asked.iter().filter(|asked| asked.ends_with("/user/teams")).count();
     assert_eq!(pages, 3);
+    // Nor are they too many to be checked again.
+    let org_credential = json!({ "recheck": "org_credential", "org_credential": token });
+    admin.post("/sys/setting", json!({ "key": "auth/github", "value": { "config": org_credential } })).await.expect(200);
+    let (ada, _) = whose(&server, by_token(&server, &token).await).await;
+    let ada = server.anonymous().with_session(renew(&server, &ada).await.expect(200));
+    ada.get("/secrets?prefix=kv/~/").await.expect(200);
+    github.world().in_teams.remove(&(1249, 1));
+    renew(&server, &ada).await.expect_oauth(400, "invalid_grant");
 }
 
 #[tokio::test]
@@ -342,44 +351,26 @@ async fn a_secret_of_the_configuration_goes_to_no_other_github() {
 
 /// The shipped component under another name and version: what a publisher would upload.
 fn renamed(version: &str) -> Vec<u8> {
-    let (_, wasm) = coffer::catalog::shipped().into_iter().find(|(name, _)| *name == "github").expect("it is shipped");
-    let (mut out, mut at) = (wasm[..8].to_vec(), 8);
-    let length = |mut at: usize| {
-        let (mut value, mut shift) = (0_usize, 0);
-        loop {
-            let byte = wasm[at];
-            (value, shift, at) = (value | usize::from(byte & 0x7f) << shift, shift + 7, at + 1);
-            if byte & 0x80 == 0 {
-                return (value, at);
-            }
-        }
-    };
-    let mut manifest = String::new();
-    while at < wasm.len() {
-        let (size, content) = length(at + 1);
-        let end = content + size;
-        let (name_length, name) = length(content);
-        if wasm[at] == 0 && &wasm[name..name + name_length] == b"coffer:manifest" {
-            manifest = String::from_utf8(wasm[name + name_length..end].to_vec()).expect("text");
-        } else {
-            out.extend_from_slice(&wasm[at..end]);
-        }
-        at = end;
+    let shipped = coffer::catalog::shipped();
+    let (_, wasm) = shipped.iter().find(|(name, _)| *name == "github").expect("it is shipped");
+    let mut wasm = wasm.to_vec();
+    // Of the same length, so that nothing else moves.
+    for (old, new) in [("name = \"github\"", "name = \"octogh\""), ("version = \"1.0.0\"", &format!("version = \"{version}\""))] {
+        let places: Vec<usize> = (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
+        assert!(!places.is_empty(), "{old} is in the manifest");
+        places.into_iter().for_each(|at| wasm[at..at + old.len()].copy_from_slice(new.as_bytes()));
     }
-    let manifest = manifest.replace("name = \"github\"", "name = \"octo\"");
-    let manifest = manifest.replacen("version = \"1.0.0\"", &format!("version = \"{version}\""), 1);
-    append_section(&mut out, "coffer:manifest", manifest.as_bytes());
-    out
+    wasm
 }
 
 #[tokio::test]
 async fn an_upgrade_of_the_plugin_keeps_whom_it_knows() {
     let (server, github, admin) = with_github(TestServer::builder()).await;
     for version in ["1.0.0", "1.1.0"] {
-        let call = admin.call(reqwest::Method::PUT, &format!("/sys/plugins/octo/{version}"));
+        let call = admin.call(reqwest::Method::PUT, &format!("/sys/plugins/octogh/{version}"));
         call.header("content-type", "application/wasm").body(renamed(version)).await.expect(200);
     }
-    mount(&admin, github.setting(json!({ "plugin": "octo", "version": "1.0.0" }))).await;
+    mount(&admin, github.setting(json!({ "plugin": "octogh", "version": "1.0.0" }))).await;
     let token = github.token(&server, 1);
     let (before, me) = whose(&server, by_token(&server, &token).await).await;
     let upgrade = json!({ "key": "auth/github", "value": { "version": "1.1.0" } });
