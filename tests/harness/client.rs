@@ -144,6 +144,8 @@ impl Client {
         let base = self.link.url();
         let url = match path.starts_with("https://") || path.starts_with("http://") {
             true => path.to_owned(),
+            // Where everybody who scrapes looks for it.
+            false if path.starts_with("/metrics") => format!("{base}{path}"),
             false => format!("{base}/api/v1{path}"),
         };
         let http = self.http.clone().unwrap_or_else(|| self.link.http());

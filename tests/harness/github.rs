@@ -219,10 +219,14 @@ async fn answer(
 ) -> Response {
     let mut world = world.lock().expect("nobody panics here");
     world.asked.push(format!("{method} {}", uri.path()));
-    let asked = Asked { method, path: uri.path().to_owned(), query: pairs(uri.query().unwrap_or_default()), headers, body };
+    let asked =
+        Asked { method, path: uri.path().to_owned(), query: pairs(uri.query().unwrap_or_default()), headers, body };
     let (status, body, more) = match (world.trouble.clone(), asked.header("user-agent")) {
         (Some((status, headers)), _) => (status, json!({ "message": "Service unavailable." }), headers),
-        (None, "") => refusal(403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."),
+        (None, "") => refusal(
+            403,
+            "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
+        ),
         (None, _) if asked.path.starts_with("/login/") => world.oauth(&asked),
         (None, _) if asked.path == "/api/graphql" => world.graphql(&asked),
         (None, _) => world.rest(&asked),
@@ -306,9 +310,10 @@ impl World {
             }
             ["user", "teams"] if !reads_orgs => not_found(),
             ["user", "teams"] => {
-                let own = self.in_teams.iter().filter(|((team, user), _)| {
-                    *user == token.user && self.is_open(self.teams[team].1, token)
-                });
+                let own = self
+                    .in_teams
+                    .iter()
+                    .filter(|((team, user), _)| *user == token.user && self.is_open(self.teams[team].1, token));
                 self.partial(asked, token, own.map(|((team, _), _)| self.team(*team)).collect())
             }
             ["orgs", name, "teams"] => match self.orgs.iter().find(|(_, login)| login == name) {
@@ -490,8 +495,14 @@ impl World {
 
     fn sso(&self, org: u64) -> Told {
         let login = self.orgs.get(&org).cloned().unwrap_or_default();
-        let url = format!("{}/orgs/{login}/sso?authorization_request=AZSCKtL4U8yX1H3sCQIVnVgmjmon5fWxks5YrqhJgah0b2tlbl9pZM4EuMz4", self.base);
-        let mut told = refusal(403, "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.");
+        let url = format!(
+            "{}/orgs/{login}/sso?authorization_request=AZSCKtL4U8yX1H3sCQIVnVgmjmon5fWxks5YrqhJgah0b2tlbl9pZM4EuMz4",
+            self.base
+        );
+        let mut told = refusal(
+            403,
+            "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.",
+        );
         told.2.push(("x-github-sso", format!("required; url={url}")));
         told
     }
@@ -504,9 +515,12 @@ fn paged(asked: &Asked, base: &str, all: Vec<Value>) -> Told {
     let last = all.len().div_ceil(size).max(1);
     let some: Vec<Value> = all.into_iter().skip((page - 1) * size).take(size).collect();
     let mut others = Vec::new();
-    for (rel, number, is_there) in
-        [("prev", page.wrapping_sub(1), page > 1), ("next", page + 1, page < last), ("last", last, page < last), ("first", 1, page > 1)]
-    {
+    for (rel, number, is_there) in [
+        ("prev", page.wrapping_sub(1), page > 1),
+        ("next", page + 1, page < last),
+        ("last", last, page < last),
+        ("first", 1, page > 1),
+    ] {
         if is_there {
             let mut query = asked.query.clone();
             query.insert("page".to_owned(), number.to_string());

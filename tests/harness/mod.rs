@@ -13,7 +13,9 @@ mod config;
 pub mod github;
 mod guest;
 mod leaks;
+mod lender;
 mod nodes;
+pub mod page;
 mod proxy;
 pub mod raw;
 #[allow(dead_code, reason = "the unit tests use other parts of it")]
@@ -29,6 +31,7 @@ pub use client::{Answer, Call, Client};
 pub use github::GitHub;
 pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
+pub use lender::{Lender, Outside};
 pub use nodes::Nodes;
 pub use proxy::Way;
 pub use server::{Builder, Seal, Sessions, Shared, Storage, TestServer};

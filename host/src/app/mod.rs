@@ -13,9 +13,9 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, lease::Leases, login::Login, operate::Operate, plugins::Plugins,
-    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage,
-    users::Users,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, lease::Leases, login::Login, operate::Operate,
+    plugins::Plugins, policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link,
+    storage::Storage, telemetry::Telemetry, users::Users,
 };
 
 /// Every service by value, each a cheap handle.
@@ -36,5 +36,6 @@ pub struct App {
     pub sessions: Sessions,
     pub settings: Settings,
     pub storage: Storage,
+    pub telemetry: Telemetry,
     pub users: Users,
 }

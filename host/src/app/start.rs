@@ -23,6 +23,7 @@ use crate::{
     settings::{self, Settings},
     shared::{self, Link},
     storage,
+    telemetry::{self, Telemetry},
     throttle::Throttle,
     users::{self, Users},
 };
@@ -107,10 +108,19 @@ impl App {
             catalog,
             clock: clock.clone(),
             fence: fence.clone(),
+            leases: leases.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
         });
         let secrets = Secrets::new(barrier.clone(), leases.clone(), mounts.clone(), policies.clone());
+        let telemetry = Telemetry::new(telemetry::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+            sessions: sessions.clone(),
+        });
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
             true => None,
@@ -147,6 +157,7 @@ impl App {
             sessions,
             settings,
             storage,
+            telemetry,
             users,
         })
     }

@@ -17,9 +17,15 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
+/// Stands in the extensions of a page for people, the same for everybody: also where there is none, it has a body of
+/// its own, and it says itself how long it may be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Documentation;
+
 /// Writes the body of a refusal and the headers of everything.
 pub fn finish(mut response: Response, id: &RequestId) -> Response {
-    if let Some(error) = refusal(&response) {
+    let is_documentation = response.extensions().get::<Documentation>().is_some();
+    if let Some(error) = refusal(&response).filter(|_| !is_documentation) {
         let head = response.headers().clone();
         let body = Body::from(error.body(id.as_str()));
         let mut told = error.into_response();
@@ -40,7 +46,9 @@ pub fn finish(mut response: Response, id: &RequestId) -> Response {
     if let Ok(id) = HeaderValue::try_from(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if !is_documentation {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     response
 }

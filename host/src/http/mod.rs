@@ -15,6 +15,7 @@ mod connection;
 mod convert;
 mod cursor;
 pub mod dev_certificate;
+mod docs;
 pub mod error;
 pub mod form;
 mod intake;

@@ -15,11 +15,13 @@ use axum::{
 use super::{
     client_address::ClientAddress,
     error::{ApiError, Kind},
+    query,
 };
 use crate::{
     audit::{Audit, Phase, Record, Who},
     ids::RequestId,
     session::Session,
+    telemetry::Requests,
 };
 
 /// Stands in the extensions of every request.
@@ -88,6 +90,12 @@ impl Trail {
         self.lock().about.resource = Some(resource);
     }
 
+    /// For metrics: a word of ours, whatever was asked for.
+    fn operation(&self) -> &'static str {
+        let so_far = self.lock();
+        so_far.operation.unwrap_or(if so_far.public { "public" } else { "unknown" })
+    }
+
     pub fn audit(&self) -> &Audit {
         &self.0.audit
     }
@@ -130,7 +138,7 @@ impl Trail {
         record.address = self.0.address;
         record.who = so_far.who.clone();
         let about = so_far.about.clone();
-        record.resource = about.resource.map(|resource| self.without_name(resource));
+        record.resource = about.resource.map(|resource| query::without_tokens(&self.without_name(resource)));
         record.action = about.action;
         record.decision = about.decision;
         record.values = about.values;
@@ -151,13 +159,16 @@ impl Trail {
 }
 
 /// The layer. It stands outside of everything that can refuse, so that all refusals are recorded.
-pub async fn layer(audit: Audit, mut request: Request, next: Next) -> Response {
+pub async fn layer(audit: Audit, requests: &Requests, mut request: Request, next: Next) -> Response {
+    let serving = requests.begin();
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
     let address = request.extensions().get::<ClientAddress>().and_then(|client| client.address);
     let trail = Trail::new(audit, id, address);
     request.extensions_mut().insert(trail.clone());
     let response = next.run(request).await;
-    trail.answered(response).await
+    let response = trail.answered(response).await;
+    serving.answered(trail.operation(), response.status().as_u16());
+    response
 }
 
 /// Everything that is known of why, in our words and those of the modules below.

@@ -4,10 +4,7 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{
-    Error, Leases, Of,
-    record::Record,
-};
+use super::{Error, Leases, Of, record::Record};
 use crate::{
     barrier::{self, Writes},
     ids::LeaseId,
@@ -21,7 +18,8 @@ impl Leases {
     /// One node at a time looks.
     pub(super) async fn sweep_ended(&self) -> Result<(), Error> {
         let until = self.clock.now().after(limits::LEASE_SESSIONS_EVERY);
-        if !self.store().turn("ended", until).await? {
+        // Where nothing is lent nothing is written.
+        if self.store().is_empty().await? || !self.store().turn("ended", until).await? {
             return Ok(());
         }
         self.end_of_sessions().await?;

@@ -76,10 +76,12 @@ impl Leases {
 
     pub async fn user(&self, name: &Username) -> Result<Option<UserId>, Error> {
         let found = self.directory.by_name(name).await;
-        Ok(found.map_err(|error| match error {
-            crate::directory::Error::Store(error) => Error::Store(error),
-            _ => Error::NotFound,
-        })?.map(|user| user.id))
+        Ok(found
+            .map_err(|error| match error {
+                crate::directory::Error::Store(error) => Error::Store(error),
+                _ => Error::NotFound,
+            })?
+            .map(|user| user.id))
     }
 
     /// In the order of their index: by path and id, or by id.

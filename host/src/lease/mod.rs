@@ -12,11 +12,15 @@ mod error;
 mod issue;
 mod journal;
 mod list;
+#[cfg(test)]
+mod model;
 mod record;
 mod renew;
 mod revoke;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -27,8 +31,8 @@ pub use list::{Filter, Of, Page, Place, Scope};
 pub use record::{Lease, State};
 
 use crate::{
-    audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId,
-    mount::Mounts, session::Sessions,
+    audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId, mount::Mounts,
+    session::Sessions,
 };
 
 use store::Store;

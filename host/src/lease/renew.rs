@@ -25,15 +25,9 @@ impl Leases {
             let record = &stored.value;
             let left = record.max_expires_at.since(self.clock.now());
             let wanted = increment.unwrap_or(Duration::from_secs(record.span)).min(left);
-            let input = RenewLease {
-                internal: record.internal.0.clone(),
-                increment_seconds: wanted.as_secs().max(1),
-            };
-            let facts = Facts {
-                request_id: request.to_string(),
-                principal: Some(asker.to_string()),
-                ..Facts::default()
-            };
+            let input = RenewLease { internal: record.internal.0.clone(), increment_seconds: wanted.as_secs().max(1) };
+            let facts =
+                Facts { request_id: request.to_string(), principal: Some(asker.to_string()), ..Facts::default() };
             let mut attempts = self.mounts.attend(&record.mount, facts, record.place()).await?;
             let outcome = attempts.run(input).await?;
             let (now, spec, mut writes) = (self.clock.now(), outcome.value, outcome.writes);

@@ -51,7 +51,13 @@ impl Store {
     }
 
     /// In the place of what was read; its mount, path, user and session stay.
-    pub(super) fn replace(&self, to: &mut Writes, id: &LeaseId, was: &Stored<Record>, record: Record) -> Stored<Record> {
+    pub(super) fn replace(
+        &self,
+        to: &mut Writes,
+        id: &LeaseId,
+        was: &Stored<Record>,
+        record: Record,
+    ) -> Stored<Record> {
         self.leases.expect_as_read(to, id.as_str(), Some(was));
         let (before, after) = (self.places(id, &was.value), self.places(id, &record));
         let keys = |places: &[(&View, String)]| places.iter().map(|(_, key)| key.clone()).collect::<HashSet<_>>();
@@ -155,6 +161,10 @@ impl Store {
             Some((key, id))
         };
         Ok((page.keys.into_iter().filter_map(id).collect(), page.more))
+    }
+
+    pub(super) async fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.mounts.list("", None, None, 1).await?.keys.is_empty())
     }
 
     pub(super) async fn lenders(&self) -> Result<HashSet<MountId>, Error> {

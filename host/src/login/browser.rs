@@ -266,8 +266,9 @@ impl Login {
 
     fn is_of(&self, cookie: &str, browser: &Browser) -> bool {
         let mac = self.row_of(b"cookie", cookie).ok();
-        mac.zip(browser.cookie.as_ref())
-            .is_some_and(|(one, other)| aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok())
+        mac.zip(browser.cookie.as_ref()).is_some_and(|(one, other)| {
+            aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+        })
     }
 
     /// Where something stands that is itself written nowhere.

@@ -4,7 +4,10 @@
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Client, Error, Login, Refusal, begin::{facts, fault}};
+use super::{
+    Client, Error, Login, Refusal,
+    begin::{facts, fault},
+};
 use crate::{
     catalog::{Manifest, Method},
     directory::User,

@@ -42,7 +42,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName},
-    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, egress::Credentials},
+    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
     security::{self, Security},
     storage::Version,
 };
@@ -87,6 +87,7 @@ pub struct Mount {
     previous: Option<Previous>,
     rolled_back: Option<RolledBack>,
     state: State,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -151,7 +152,8 @@ impl Mount {
     /// One that is in no table.
     fn trial(id: MountId, kind: Kind, name: MountName, spec: Spec, state: State) -> Self {
         let (pending, previous, rolled_back) = (None, None, None);
-        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state }
+        let tally = Arc::default();
+        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state, tally }
     }
 
     /// The plugin that answers here, or why none does.
@@ -161,6 +163,16 @@ impl Mount {
             State::Disabled => Err(Error::Disabled),
             State::Broken(why) => Err(Error::Broken(why.clone())),
         }
+    }
+
+    /// How its calls went on this node, whichever plugin answered them.
+    pub fn stats(&self) -> Stats {
+        self.live().map_or_else(|_| self.tally.read(), |live| live.plugin.stats())
+    }
+
+    /// What its plugin logged and how it failed on this node, as far as it is kept.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 }
 

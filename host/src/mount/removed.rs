@@ -26,11 +26,7 @@ impl Mounts {
     }
 }
 
-async fn sweep(
-    barrier: &Barrier,
-    now: Timestamp,
-    (keep, held): (Duration, &HashSet<MountId>),
-) -> Result<usize, Error> {
+async fn sweep(barrier: &Barrier, now: Timestamp, (keep, held): (Duration, &HashSet<MountId>)) -> Result<usize, Error> {
     let mounts = barrier.view(Prefix::Mount);
     let mut gone = 0;
     for key in mounts.list(REMOVED, None, None, limits::LIST_MOST).await?.keys {

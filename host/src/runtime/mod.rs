@@ -48,4 +48,4 @@ pub use input::{
 pub use journal::{Intent, Journal, Unnoted};
 pub use plugin::{Exports, Failure, Plugin};
 pub use start::{Options, Runtime};
-pub use stats::{Failed, Line, Stats, Times};
+pub use stats::{Failed, Line, Stats, Tally, Times};

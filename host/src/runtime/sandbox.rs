@@ -55,7 +55,9 @@ pub(super) struct Shared {
     pub(super) journal: Option<Arc<dyn Journal>>,
     /// Requests of this mount's at a time: a host that is slow for one mount is not for all.
     pub(super) sending: Semaphore,
-    pub(super) tally: Tally,
+    pub(super) tally: Arc<Tally>,
+    /// Of the plugin, as the operator is told.
+    pub(super) version: Arc<str>,
 }
 
 impl Sandbox {

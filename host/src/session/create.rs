@@ -28,6 +28,7 @@ impl Sessions {
                 None => None,
             };
             if let Some(tokens) = self.attempt(&new, parent.as_ref()).await? {
+                self.counts.created.add();
                 return Ok(tokens);
             }
             if !new.epochs.hold(&super::epochs::view(&self.barrier)).await? {

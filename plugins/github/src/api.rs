@@ -82,11 +82,7 @@ pub fn all<T: DeserializeOwned>(github: &GitHub, path: &str, by: By<'_>) -> Resu
 }
 
 /// The same, and which organisations were left out of it.
-pub fn all_open<T: DeserializeOwned>(
-    github: &GitHub,
-    path: &str,
-    by: By<'_>,
-) -> Result<(Vec<T>, Vec<u64>), Refused> {
+pub fn all_open<T: DeserializeOwned>(github: &GitHub, path: &str, by: By<'_>) -> Result<(Vec<T>, Vec<u64>), Refused> {
     let first = github.api(path);
     let (mut found, mut left_out, mut next) = (Vec::new(), Vec::new(), Some(first.clone()));
     for _ in 0..PAGES {

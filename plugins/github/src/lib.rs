@@ -77,7 +77,9 @@ enum Waiting {
     Browser(browser::Waiting),
     Device(device::Waiting),
     /// For an organisation that wants to be logged in to first; then the same way is gone again.
-    Sso { by: By },
+    Sso {
+        by: By,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,8 +205,10 @@ impl GitHub {
                 };
                 details["url"] = json!(url);
                 details["message"] = json!(match by {
-                    By::Token => "An organisation wants this token authorised first: open the URL, then send the token again.",
-                    By::Browser | By::Device => "An organisation wants you logged in there first: open the URL, then go on.",
+                    By::Token =>
+                        "An organisation wants this token authorised first: open the URL, then send the token again.",
+                    By::Browser | By::Device =>
+                        "An organisation wants you logged in there first: open the URL, then go on.",
                 });
                 challenge("redirect", &details, 600, None, &Waiting::Sso { by })
             }

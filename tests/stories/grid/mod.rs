@@ -88,6 +88,12 @@ impl World {
     async fn fill_row(&self, row: &Row, actors: &[Option<Actor>], wrong: &mut Vec<String>) {
         let operation = self.document.operation(row.id);
         let mut things: Vec<Things> = vec![Things::new(); row.calls.len()];
+        if let Some(media) = operation.says["requestBody"]["content"].get("application/json") {
+            let body = self.body(&row.calls[0].body, &mut things[0]).await;
+            let errors = self.document.validator(&media["schema"]);
+            let errors = errors.iter_errors(&body).map(|error| format!("{}: {error}", row.id));
+            wrong.extend(errors);
+        }
         for actor in actors.iter().flatten() {
             let mut refusals: Vec<(u16, Value)> = Vec::new();
             for (call, things) in row.calls.iter().zip(&mut things) {

@@ -153,7 +153,6 @@ fn people() -> Vec<Row> {
             .cells([N, "-", "-", L, "-", L, "-", "-", "-"])
             .also("/token/create"),
         row(People, "create_token", "/auth/token/create")
-            .cells(LOGIN)
             .body(json!({ "grant_type": "refresh_token", "refresh_token": "$refresh" })),
         row(People, "resume_token", "/auth/token/resume")
             .body(json!({ "challenge_id": "$canary", "code": "123456" }))
@@ -244,8 +243,8 @@ fn people() -> Vec<Row> {
 }
 
 fn secrets() -> Vec<Row> {
-    let put = || json!({ "value": "$canary" });
-    let create = |id: &str| json!({ "secret_id": id, "value": "$canary" });
+    let put = || json!({ "data": { "pass": "$canary" } });
+    let create = |id: &str| json!({ "secret_id": id, "data": { "pass": "$canary" } });
     // Both ways to write each call, and the same on what is not there.
     let both = |id, path, second, missing, answer: &'static str| {
         move |body: Value| row(Secrets, id, path).body(body).cells(OWNERS).also(second).missing(missing, answer)

@@ -1,24 +1,29 @@
-//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount.
+//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount, and what an operator
+//! sees of the mounts.
 //!
-//! Everything but `install` works without a server. One more language is one more folder below
-//! `templates` and one more line in `new.rs` and `build.rs`.
+//! What an author does works without a server, but for `install`. One more language is one more folder below
+//! `templates`, one more list in `templates.rs` and one more file in `build`.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, With, client::segment};
 use crate::{catalog, limits};
 
 mod build;
+mod contract;
 mod inspect;
 mod install;
 mod new;
 mod sign;
+mod templates;
 mod test;
+mod top;
+mod watch;
 
 #[derive(Args, Debug)]
 pub struct Plugin {
@@ -48,6 +53,12 @@ enum Command {
     Show { name: String, version: String },
     /// Delete an uploaded one that no mount uses
     Delete { name: String, version: String },
+    /// What the mounts of a server are doing: calls, where their time goes, failures
+    Top(top::Top),
+    /// What the plugin of a mount logged
+    Logs(watch::Logs),
+    /// How the plugin of a mount failed, with a backtrace
+    Failures(watch::Mount),
 }
 
 pub async fn run(group: Plugin) -> Result<(), Failure> {
@@ -64,14 +75,41 @@ pub async fn run(group: Plugin) -> Result<(), Failure> {
             let all = with.client()?.all(PATH, &[], &["plugins"]).await?;
             return with.list(&all, "plugins", &["name", "version", "kind", "publisher", "used_by"]);
         }
+        Command::Top(arguments) => return top::top(&with, &arguments).await,
+        Command::Logs(arguments) => return watch::logs(&with, &arguments).await,
+        Command::Failures(mount) => return watch::failures(&with, &mount).await,
         Command::Show { name, version } => with.client()?.get(&path(&name, &version)?).await?,
         Command::Delete { name, version } => with.client()?.delete(&path(&name, &version)?, &[]).await?,
     };
     with.show(&answer)
 }
 
+/// What a plugin is written in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+enum Lang {
+    #[default]
+    Rust,
+    /// JavaScript
+    Js,
+    Python,
+    C,
+}
+
+impl Lang {
+    /// The file by which a project is known.
+    const KNOWN: [(&'static str, Self); 4] =
+        [("Cargo.toml", Self::Rust), ("package.json", Self::Js), ("plugin.py", Self::Python), ("plugin.c", Self::C)];
+
+    fn of(folder: &Path) -> Result<Self, Failure> {
+        let found = Self::KNOWN.into_iter().find(|(file, _)| folder.join(file).is_file());
+        let none = "has no Cargo.toml, package.json, plugin.py or plugin.c: is it the folder of a plugin?";
+        found.map(|(_, lang)| lang).ok_or_else(|| wrong(folder, none))
+    }
+}
+
 /// Below `/api/v1`.
 const PATH: &str = "sys/plugins";
+const MOUNTS: &str = "sys/mounts";
 
 /// The component in a file, and what it says of itself.
 fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {
@@ -80,14 +118,19 @@ fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {
         return Err(wrong(path, "is larger than 32 MiB"));
     }
     let wasm = std::fs::read(path).map_err(unreadable)?;
-    let component = catalog::inspect(&wasm).map_err(|error| match error {
+    let component = catalog::inspect(&wasm).map_err(|error| wrong(path, &reason(&error)))?;
+    Ok((wasm, component))
+}
+
+/// For an author, who can mend it.
+fn reason(error: &catalog::Error) -> String {
+    match error {
         catalog::Error::Invalid(problems) => {
             let lines = problems.iter().map(|p| format!("{}: {}", p.at, p.message)).collect::<Vec<_>>();
-            wrong(path, &format!("the manifest is not valid: {}", lines.join("; ")))
+            format!("the manifest is not valid: {}", lines.join("; "))
         }
-        other => wrong(path, &other.to_string()),
-    })?;
-    Ok((wasm, component))
+        other => other.to_string(),
+    }
 }
 
 /// A file that is not what it should be.

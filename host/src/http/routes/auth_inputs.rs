@@ -79,7 +79,10 @@ fn named(parts: &Parts) -> Result<OwnPath, ApiError> {
         segment.bytes().all(plain) && !matches!(segment, "" | "." | "..") && segment.len() <= limits::SEGMENT_BYTES
     };
     let segments: Vec<&str> = text.split('/').collect();
-    if segments.len() > limits::PATH_SEGMENTS || text.len() > limits::PATH_BYTES || !segments.iter().all(|s| is_plain(s)) {
+    if segments.len() > limits::PATH_SEGMENTS
+        || text.len() > limits::PATH_BYTES
+        || !segments.iter().all(|s| is_plain(s))
+    {
         return Err(invalid("path", "must be segments of letters, digits and . _ @ + -"));
     }
     let (path, operation) = text.rsplit_once('/').unwrap_or(("", &text));
@@ -111,7 +114,9 @@ mod tests {
         let told = |a: &str, b: &str, c: &str| Some((a.to_owned(), b.to_owned(), c.to_owned()));
         assert_eq!(read("github/groups"), told("github", "", "groups"));
         assert_eq!(read("ldap/a%2Fb/sync"), told("ldap", "a/b", "sync"));
-        for bad in ["github/", "github//x", "github/../x", "github/a%2F..%2Fx", "github/%ff", "GITHUB/x", "me/x", "x/a%20b"] {
+        for bad in
+            ["github/", "github//x", "github/../x", "github/a%2F..%2Fx", "github/%ff", "GITHUB/x", "me/x", "x/a%20b"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -191,11 +191,8 @@ async fn asked(parts: Parts, operation: &'static str) -> ApiResult<Asked> {
     one_credential(&parts)?;
     let mount = mount(&parts)?;
     let trail = permitted::trail(&parts)?;
-    let about = About {
-        resource: Some(format!("auth/{mount}")),
-        decision: Some("tried".to_owned()),
-        ..About::default()
-    };
+    let about =
+        About { resource: Some(format!("auth/{mount}")), decision: Some("tried".to_owned()), ..About::default() };
     trail.decided(operation, Default::default(), about).await?;
     let client = permitted::client(&parts)?;
     Ok(Asked { parts, mount, client })
@@ -203,7 +200,10 @@ async fn asked(parts: Parts, operation: &'static str) -> ApiResult<Asked> {
 
 /// A browser says so; anything else is told of refusals in their one shape.
 fn wants_page(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// To people, a refusal is a page as well.
