@@ -62,6 +62,7 @@ mod docs_pages;
 mod doctor;
 mod fixtures;
 mod github;
+mod github_browser;
 mod grid;
 mod kv_model;
 mod kv_verbs;
