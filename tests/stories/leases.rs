@@ -203,10 +203,8 @@ async fn a_call_that_ends_badly_leaves_nothing_behind() {
     ada.post("/secrets/create", json!({ "name": "refused", "mount": "db", "data": {} })).await.expect(503);
     outside.set_down(false);
     eventually("it is looked after", || async { (outside.count("DELETE", "refused") > 0).then_some(()) }).await;
-    eventually("nothing is left", || async {
-        listed(&ada.get("/leases").await.expect(200)).is_empty().then_some(())
-    })
-    .await;
+    eventually("nothing is left", || async { listed(&ada.get("/leases").await.expect(200)).is_empty().then_some(()) })
+        .await;
 }
 
 #[tokio::test]
@@ -223,7 +221,8 @@ async fn nothing_is_lent_by_get_nor_by_an_engine_that_could_not_take_it_back() {
     mount(&admin, "careless", &lender, &outside).await;
     for method in [reqwest::Method::POST, reqwest::Method::PATCH] {
         let path = if method == "POST" { "/secrets/create" } else { "/secrets/careless/x" };
-        let body = if method == "POST" { json!({ "secret_id": "careless/x", "data": {} }) } else { json!({ "data": {} }) };
+        let body =
+            if method == "POST" { json!({ "secret_id": "careless/x", "data": {} }) } else { json!({ "data": {} }) };
         admin.call(method, path).json(body).await.expect(502);
     }
     assert!(outside.roles().is_empty());
@@ -248,10 +247,7 @@ async fn others_leases_are_like_those_that_are_not_there() {
     for query in ["?username=ada", "?prefix=db", "?prefix=", "?prefix=db&username=ada", "?prefix=db/nothing"] {
         bob.get(&format!("/leases{query}")).await.expect_forbidden();
     }
-    assert_eq!(
-        bob.get("/leases?username=ada").await.likeness(),
-        bob.get("/leases?username=nobody").await.likeness()
-    );
+    assert_eq!(bob.get("/leases?username=ada").await.likeness(), bob.get("/leases?username=nobody").await.likeness());
     for body in [json!({ "prefix": "db" }), json!({ "username": "ada" }), json!({ "session_id": ada.session_id() })] {
         bob.post("/leases/revoke", body).await.expect_forbidden();
     }

@@ -114,10 +114,8 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     let (one, two) = (borrow(&ada, "one").await, borrow(&ada, "two").await);
     outside.set_down(true);
     admin.delete("/sys/setting/secrets/db").await.expect(200);
-    eventually("it is tried", || async {
-        (shown(&ada, &one).await.expect(200)["state"] == "failing").then_some(())
-    })
-    .await;
+    eventually("it is tried", || async { (shown(&ada, &one).await.expect(200)["state"] == "failing").then_some(()) })
+        .await;
     // What is mounted there now has no part in it.
     admin.put("/sys/setting/secrets/db", json!({ "value": { "plugin": "kv" } })).await.expect(200);
     server.restart().await;

@@ -6,13 +6,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::Value;
 
 mod audit;
 mod client;
 mod complete;
 mod doctor;
+mod examples;
 mod exit;
 mod inject;
 mod input;
@@ -42,9 +43,9 @@ pub use exit::Failure;
 /// Flattened once into a group of commands; it holds for all of them.
 #[derive(Args, Clone, Debug, Default)]
 pub struct With {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Server and output")]
     target: client::Target,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Server and output")]
     shape: output::Shape,
 }
 
@@ -136,7 +137,8 @@ pub fn main() -> ExitCode {
     if complete::answered() {
         return ExitCode::SUCCESS;
     }
-    let Arguments { command } = Arguments::parse();
+    let matches = examples::shown(Arguments::command()).get_matches();
+    let Arguments { command } = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = process::harden().map_err(Failure::from).and_then(|()| match command {
         Command::Server(arguments) => server::run(arguments),
         Command::Init(arguments) => block_on(seal::init(arguments)),
@@ -180,8 +182,6 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
