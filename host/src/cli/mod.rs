@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::Value;
 
 mod audit;
+mod challenge;
 mod client;
 mod complete;
 mod doctor;

@@ -105,7 +105,7 @@ mod tests {
     fn every_way_to_prove_who_asks_is_described() {
         let document = document();
         let schemes = document["components"]["securitySchemes"].as_object().unwrap();
-        assert_eq!(schemes.keys().collect::<Vec<_>>(), ["basic", "bearer"]);
+        assert_eq!(schemes.keys().collect::<Vec<_>>(), ["bearer", "client"]);
         for (name, operation) in operations(&document) {
             let asked = operation.get("security").unwrap_or(&document["security"]).as_array().unwrap();
             assert!(!asked.is_empty(), "{name}");
