@@ -9,8 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    auth_calls, browser, credentials, examples, introspect, leases, mounts, plugins, policies, roles, seal, secret_verbs,
-    secrets, sessions, settings, shares, token,
+    auth_calls, browser, credentials, examples, introspect, leases, mounts, plugins, policies, roles, seal,
+    secret_verbs, secrets, sessions, settings, shares, token,
     types::{self, Types},
     users,
 };
