@@ -28,7 +28,7 @@ impl Login {
         let user = self.proven(program, client).await?;
         let method = MountName::parse(CLIENTS).expect("a constant");
         let rules = self.security.rules();
-        let roles = std::iter::once(&user.role).filter(|role| rules.may_give(CLIENTS, role.as_str())).cloned();
+        let roles = user.role.iter().filter(|role| rules.may_give(CLIENTS, role.as_str())).cloned();
         let caller = Caller {
             // Of none: nothing is listed or ended by it.
             session: SessionId::new(),
