@@ -92,7 +92,8 @@ async fn what_is_lent_is_used_renewed_and_revoked(server: Builder) {
     assert!((590..=600).contains(&left(&renewed["expires_at"])), "{renewed}");
     for increment in [json!(100_000), json!(13)] {
         let renewed = renew(&ada, &lease, json!({ "increment": increment })).await.expect(200);
-        assert_eq!(renewed["expires_at"], lease["max_expires_at"], "{increment}");
+        assert!(left(&lease["max_expires_at"]).abs_diff(left(&renewed["expires_at"])) <= 1, "{increment}: {renewed}");
+        assert!(moment(&renewed["expires_at"]) <= moment(&lease["max_expires_at"]), "{increment}");
         assert_eq!(renewed["max_expires_at"], lease["max_expires_at"]);
     }
     assert_eq!(outside.count("PUT", "app-1"), 4);
@@ -260,7 +261,7 @@ async fn others_leases_are_like_those_that_are_not_there() {
     assert_eq!(listed(&admin.get("/leases?username=ada").await.expect(200)), [id(&lease)]);
     admin.get("/leases?username=nobody").await.expect(404);
     admin.post("/leases/revoke", json!({ "username": "nobody" })).await.expect_at(422, ["body", "username"]);
-    for bad in ["x", "..", "ABCDEFABCDEFABCDEFABCDEF"] {
+    for bad in ["x", "ABCDEFABCDEFABCDEFABCDEF"] {
         bob.get(&format!("/leases/{bad}")).await.expect(422);
     }
     for path in ["/leases", "/leases/000000000000000000000000"] {
@@ -369,7 +370,7 @@ async fn the_command_line_shows_prolongs_and_ends_leases() {
     let shown = cli.run(&["lease", "show", &id(&one), "-o", "json"]).await.json();
     assert_eq!(shown["secret_id"], "db/one");
     let renewed = cli.run(&["lease", "renew", &id(&one), "--increment", "20m", "-o", "json"]).await.json();
-    assert_eq!(renewed["expires_at"], one["max_expires_at"]);
+    assert!(left(&one["max_expires_at"]).abs_diff(left(&renewed["expires_at"])) <= 1, "{renewed}");
     cli.run(&["lease", "renew", &id(&one), "--increment", "never"]).await.failed(7);
     cli.run(&["lease", "revoke", &id(&one)]).await.done();
     assert!(!outside.has("one"));

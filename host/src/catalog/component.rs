@@ -52,6 +52,28 @@ pub fn inspect(wasm: &[u8]) -> Result<Component, Error> {
     Ok(Component { manifest, text, digest: Digest::of(wasm), signer: parts.signer, imports, exports })
 }
 
+/// A component with the text of its manifest, for tools that know nothing of one.
+pub fn with_manifest(wasm: &[u8], text: &str) -> Vec<u8> {
+    let mut section = Vec::new();
+    length(SECTION.len(), &mut section);
+    section.extend(SECTION.as_bytes());
+    section.extend(text.as_bytes());
+    let mut whole = wasm.to_vec();
+    whole.push(0);
+    length(section.len(), &mut whole);
+    whole.extend(section);
+    whole
+}
+
+/// LEB128.
+fn length(mut number: usize, to: &mut Vec<u8>) {
+    while number >= 0x80 {
+        to.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
 struct Parts {
     manifest: Option<String>,
     signer: Option<PublisherKey>,
@@ -185,6 +207,9 @@ fn check_exports(manifest: &Manifest, exports: &BTreeSet<String>) -> Result<(), 
         Kind::Auth if !exports("auth") => Err(Error::Component("it does not export `auth`, as its kind demands")),
         Kind::Secrets if !exports("engine") => {
             Err(Error::Component("it does not export `engine`, as its kind demands"))
+        }
+        _ if !manifest.exports.iter().all(|name| exports(name)) => {
+            Err(Error::Component("it does not export all that its manifest names"))
         }
         Kind::Auth | Kind::Secrets => Ok(()),
     }

@@ -2,9 +2,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use semver::Version;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{CredentialSpec, Error, Schema, credential, size::Size};
+use super::{CredentialSpec, Error, RequestSchema, Schema, credential, size::Size};
 use crate::{
     ids::{Action, PluginName},
     limits,
@@ -18,6 +18,8 @@ pub struct Manifest {
     pub name: PluginName,
     pub version: Version,
     pub kind: Kind,
+    /// Interfaces that it exports besides those that its kind demands, as far as it names them.
+    pub exports: BTreeSet<String>,
     /// Only of auth methods.
     pub auth: Auth,
     pub requires: Requires,
@@ -107,7 +109,7 @@ struct Limits {
 }
 
 /// A verb beyond the plain six.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallSpec {
     /// `{key}`: any path; "": the mount itself.
@@ -120,6 +122,8 @@ pub struct CallSpec {
     pub request: Option<Value>,
     #[serde(default)]
     pub response: Option<Value>,
+    #[serde(skip)]
+    checked: Option<RequestSchema>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
@@ -154,6 +158,8 @@ struct Head {
     version: Version,
     kind: Kind,
     api: String,
+    #[serde(default)]
+    exports: BTreeSet<String>,
     #[serde(default, rename = "description")]
     _description: Option<String>,
 }
@@ -188,8 +194,9 @@ impl Manifest {
             let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             Error::Manifest(format!("is not TOML at line {line}"))
         })?;
-        let written: Written = problem::decode(&table).map_err(Error::Invalid)?;
-        let problems = check(&written);
+        let mut written: Written = problem::decode(&table).map_err(Error::Invalid)?;
+        let mut problems = check(&written);
+        problems.extend(compile(&mut written.calls));
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -202,6 +209,7 @@ impl Manifest {
             name: written.plugin.name,
             version: written.plugin.version,
             kind: written.plugin.kind,
+            exports: written.plugin.exports,
             auth: written.auth.unwrap_or_default(),
             requires: written.requires,
             calls: written.calls,
@@ -252,6 +260,29 @@ impl Manifest {
     }
 }
 
+impl CallSpec {
+    /// Before the plugin is asked: against what its manifest says that it takes.
+    pub fn check(&self, body: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        match (&self.checked, self.method) {
+            (None, _) => Ok(()),
+            (Some(schema), Method::Get) => schema.check_query(body),
+            (Some(schema), Method::Post) => schema.check(&Value::Object(body.clone())),
+        }
+    }
+}
+
+/// Gets what the calls take ready to be checked.
+fn compile(calls: &mut [CallSpec]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (at, call) in calls.iter_mut().enumerate() {
+        match call.request.clone().map(RequestSchema::new).transpose() {
+            Ok(schema) => call.checked = schema,
+            Err(why) => found.push(Problem::new(format!("/calls/{at}/request"), "invalid_value", why)),
+        }
+    }
+    found
+}
+
 /// Host and port of `https://host[:port]/…`; anything else is nobody's host.
 pub(super) fn host_of(url: &str) -> Option<HostGrant> {
     let rest = url.strip_prefix("https://")?;
@@ -278,6 +309,9 @@ const CRYPTO: [&str; 10] = [
     "rsa-4096",
 ];
 
+/// What a plugin may export besides what its kind demands.
+const EXPORTS: [&str; 4] = ["credentials", "engine", "leases", "maintenance"];
+
 /// The plain six are the host's, whatever a manifest says.
 const PLAIN: [&str; 6] = ["create", "read", "update", "patch", "delete", "list"];
 
@@ -300,6 +334,9 @@ fn check(written: &Written) -> Vec<Problem> {
     }
     if written.plugin.kind == Kind::Secrets && written.auth.is_some() {
         wrong("/auth".to_owned(), "is for auth methods");
+    }
+    if written.plugin.exports.iter().any(|name| !EXPORTS.contains(&name.as_str())) {
+        wrong("/plugin/exports".to_owned(), "must name engine, leases, credentials or maintenance");
     }
     for name in written.requires.crypto.iter().filter(|name| !CRYPTO.contains(&name.as_str())) {
         let known = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

@@ -22,6 +22,7 @@ mod digest;
 mod error;
 mod manifest;
 mod publisher;
+mod request;
 mod schema;
 mod shelf;
 mod signature;
@@ -29,12 +30,13 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use component::{Component, Import, inspect};
+pub use component::{Component, Import, inspect, with_manifest};
 pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
 pub use manifest::{Auth, CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Subjects, Target};
 pub use publisher::Publisher;
+pub use request::RequestSchema;
 pub use schema::Schema;
 pub use shelf::Uploaded;
 pub use signature::sign;

@@ -20,7 +20,7 @@ fn config(options: &Options, pagemap: Enabled, kept: usize) -> Config {
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_shared_everything_threads(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_gc(false)
         .wasm_stack_switching(false)

@@ -2,23 +2,25 @@
 //! sees of the mounts.
 //!
 //! What an author does works without a server, but for `install`. One more language is one more folder below
-//! `templates` and one more line in `new.rs` and `build.rs`.
+//! `templates`, one more list in `templates.rs` and one more file in `build`.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, With, client::segment};
 use crate::{catalog, limits};
 
 mod build;
+mod contract;
 mod inspect;
 mod install;
 mod new;
 mod sign;
+mod templates;
 mod test;
 mod top;
 mod watch;
@@ -82,6 +84,29 @@ pub async fn run(group: Plugin) -> Result<(), Failure> {
     with.show(&answer)
 }
 
+/// What a plugin is written in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+enum Lang {
+    #[default]
+    Rust,
+    /// JavaScript
+    Js,
+    Python,
+    C,
+}
+
+impl Lang {
+    /// The file by which a project is known.
+    const KNOWN: [(&'static str, Self); 4] =
+        [("Cargo.toml", Self::Rust), ("package.json", Self::Js), ("plugin.py", Self::Python), ("plugin.c", Self::C)];
+
+    fn of(folder: &Path) -> Result<Self, Failure> {
+        let found = Self::KNOWN.into_iter().find(|(file, _)| folder.join(file).is_file());
+        let none = "has no Cargo.toml, package.json, plugin.py or plugin.c: is it the folder of a plugin?";
+        found.map(|(_, lang)| lang).ok_or_else(|| wrong(folder, none))
+    }
+}
+
 /// Below `/api/v1`.
 const PATH: &str = "sys/plugins";
 const MOUNTS: &str = "sys/mounts";
@@ -93,14 +118,19 @@ fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {
         return Err(wrong(path, "is larger than 32 MiB"));
     }
     let wasm = std::fs::read(path).map_err(unreadable)?;
-    let component = catalog::inspect(&wasm).map_err(|error| match error {
+    let component = catalog::inspect(&wasm).map_err(|error| wrong(path, &reason(&error)))?;
+    Ok((wasm, component))
+}
+
+/// For an author, who can mend it.
+fn reason(error: &catalog::Error) -> String {
+    match error {
         catalog::Error::Invalid(problems) => {
             let lines = problems.iter().map(|p| format!("{}: {}", p.at, p.message)).collect::<Vec<_>>();
-            wrong(path, &format!("the manifest is not valid: {}", lines.join("; ")))
+            format!("the manifest is not valid: {}", lines.join("; "))
         }
-        other => wrong(path, &other.to_string()),
-    })?;
-    Ok((wasm, component))
+        other => other.to_string(),
+    }
 }
 
 /// A file that is not what it should be.

@@ -1,38 +1,14 @@
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use clap::Args;
 use serde_json::Value;
 
-use super::{Failure, failed, inspect::told, named, read, wrong};
-
-#[derive(Args, Debug)]
-pub struct Arguments {
-    /// Folder of the plugin
-    #[arg(default_value = ".")]
-    folder: PathBuf,
-    /// Build without a network
-    #[arg(long)]
-    offline: bool,
-}
-
-pub fn build(arguments: &Arguments) -> Result<Value, Failure> {
-    let Arguments { folder, offline } = arguments;
-    if !folder.join("Cargo.toml").is_file() {
-        return Err(wrong(folder, "has no Cargo.toml: is it the folder of a plugin?"));
-    }
-    let made = cargo(folder, *offline)?;
-    let (_, component) = read(&made)?;
-    let to = named(folder, &component);
-    let size = fs::copy(&made, &to)?;
-    Ok(told(&to, size, &component))
-}
+use super::super::{Failure, failed};
 
 /// The component that cargo says it made. What else it says goes to standard error.
-fn cargo(folder: &Path, offline: bool) -> Result<PathBuf, Failure> {
+pub(super) fn component(folder: &Path, offline: bool) -> Result<PathBuf, Failure> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(folder).args(["build", "--lib", "--release", "--target", "wasm32-wasip2"]);
     cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
