@@ -184,6 +184,7 @@ fn people() -> Vec<Row> {
             .body(json!({ "token": "$token" }))
             .cells(OWN)
             .missing_body(json!({ "token": "$canary" }), "200"),
+        row(People, "get_auth_groups", "/auth/github/groups").cells(ADMINS).answers("404 not_found"),
         // Pages for people, of logins that nobody has begun; `github` has the stories of those that somebody has.
         row(People, "browser_page", "/auth/none/browser?code=ABCD-EFGH").cells(LOGIN).answers("404"),
         row(People, "browser_click", "/auth/none/browser").file(FORM, b"code=ABCD-EFGH").cells(LOGIN).answers("404"),
@@ -390,7 +391,7 @@ fn leases() -> Vec<Row> {
             .body(json!({}))
             .cells(RULERS)
             .missing("/leases/$no_lease/revoke", "404 not_found"),
-        row(Leases, "revoke_leases", "/leases/revoke").body(json!({ "prefix": "db" })).cells(ADMINS),
+        row(Leases, "revoke_leases", "/leases/revoke").body(json!({ "prefix": "db" })).cells(RULERS),
         row(Leases, "revoke_leases", "/leases/revoke")
             .body(json!({ "username": "$user" }))
             .cells(RULERS)
