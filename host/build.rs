@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Folders below `plugins`. One more line here ships one more plugin.
-const SHIPPED: &[&str] = &["authenticator", "clients", "kv", "password", "totp", "transit"];
+const SHIPPED: &[&str] = &["authenticator", "clients", "github", "kv", "password", "totp", "transit"];
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -32,7 +32,7 @@ const NOT_FOR_PLUGINS: &[&str] = &[
 ];
 
 fn main() {
-    if let Err(reason) = ship().and_then(|()| embed_sdk()) {
+    if let Err(reason) = ship().and_then(|()| embed_sdk()).and_then(|()| embed_pages()) {
         println!("cargo::error={reason}");
         process::exit(1);
     }
@@ -90,6 +90,43 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>>
         if path.is_dir() { collect(&path, into)? } else { into.push(path) }
     }
     Ok(())
+}
+
+/// What is served at `/docs`: the pages of `docs`, in the order of their numbers, and the one of each
+/// shipped plugin. Name, source and text of each; a page more is a file more.
+fn embed_pages() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    println!("cargo::rerun-if-changed={}", root.join("host/docs").display());
+    let mut sources: Vec<String> = Vec::new();
+    for entry in fs::read_dir(root.join("host/docs"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".md") {
+            sources.push(format!("host/docs/{name}"));
+        }
+    }
+    sources.sort();
+    sources.extend(SHIPPED.iter().map(|name| format!("plugins/{name}/README.md")));
+    let mut table = String::from("pub static PAGES: &[(&str, &str, &str)] = &[\n");
+    for source in sources {
+        let file = root.join(&source).display().to_string();
+        println!("cargo::rerun-if-changed={file}");
+        writeln!(table, "    ({:?}, {source:?}, include_str!({file:?})),", page_name(&source))?;
+    }
+    writeln!(table, "];")?;
+    fs::write(out_dir()?.join("pages.rs"), table)?;
+    Ok(())
+}
+
+/// `host/docs/3-api.md` is `api`, `plugins/kv/README.md` is `plugin-kv`.
+fn page_name(source: &str) -> String {
+    let parts: Vec<&str> = source.split('/').collect();
+    match parts.as_slice() {
+        ["plugins", name, ..] => format!("plugin-{name}"),
+        _ => {
+            let file = parts.last().unwrap_or(&source).trim_end_matches(".md");
+            file.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned()
+        }
+    }
 }
 
 /// A manifest that inherits nothing: `x.workspace = true` becomes what the workspace says of `x`.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by rank: each may use those of a lower rank, and none of its own but itself.
 const RANKS: &[&[&str]] = &[
-    &["clock", "finding", "ids", "limits", "problem", "sensitive", "span"],
+    &["clock", "finding", "ids", "limits", "metrics", "problem", "sensitive", "span"],
     &["config"],
     &["storage", "shared"],
     &["barrier"],
@@ -17,7 +17,7 @@ const RANKS: &[&[&str]] = &[
     &["session"],
     &["policy"],
     &["lease"],
-    &["login", "users", "secrets", "settings", "plugins", "operate"],
+    &["login", "users", "secrets", "settings", "plugins", "operate", "telemetry"],
     &["app"],
     &["http"],
     &["cli"],

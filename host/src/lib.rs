@@ -5,6 +5,7 @@ pub mod clock;
 pub mod finding;
 pub mod ids;
 pub mod limits;
+pub mod metrics;
 pub mod problem;
 pub mod sensitive;
 pub mod span;
@@ -32,11 +33,14 @@ pub mod session;
 
 pub mod policy;
 
+pub mod lease;
+
 pub mod login;
 pub mod operate;
 pub mod plugins;
 pub mod secrets;
 pub mod settings;
+pub mod telemetry;
 pub mod users;
 
 pub mod app;

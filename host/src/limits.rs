@@ -106,7 +106,35 @@ pub const PLUGIN_TEXT_BYTES: usize = 1024;
 pub const PLUGIN_GROUPS: usize = 1000;
 pub const PLUGIN_INTERNAL_BYTES: usize = 64 * 1024;
 pub const PLUGIN_CHALLENGE_WAIT: Duration = Duration::from_secs(3600);
+/// Logins that wait for their next step: of one mount, and of one address block there; how many places are looked at for a
+/// free one, and when to come back if there is none.
+pub const CHALLENGES_PER_MOUNT: u64 = 10_000;
+pub const CHALLENGES_PER_BLOCK: u64 = 64;
+pub const CHALLENGE_SEATS_TRIED: u64 = 64;
+pub const CHALLENGES_FULL: Duration = Duration::from_secs(60);
+/// How often a client may ask whether a browser has come back.
+pub const BROWSER_POLL: Duration = Duration::from_secs(2);
 pub const PLUGIN_LEASE_SECONDS: u64 = 10 * 366 * 24 * 3600;
+/// Deeds outside that one call announces.
+pub const PLUGIN_INTENTS: usize = 16;
+/// Leases that one user may hold; what is to be undone counts.
+pub const LEASES_PER_USER: usize = if cfg!(test) { 20 } else { 5_000 };
+/// How often what is due is looked for, how much of it at a time, and how long one mount may keep the others waiting.
+pub const LEASE_SWEEP_EVERY: Duration = Duration::from_secs(1);
+pub const LEASES_DUE: usize = 10_000;
+pub const LEASE_SWEEP_WAIT: Duration = Duration::from_secs(10);
+/// Mounts that are asked side by side, and revocations of one mount.
+pub const LEASE_MOUNTS_AT_ONCE: usize = 8;
+pub const LEASES_AT_ONCE: usize = 4;
+/// How often it is asked whether the sessions that leases were given to are still there.
+pub const LEASE_SESSIONS_EVERY: Duration = Duration::from_secs(3);
+/// A node that revokes a lease has this long, or another takes over: longer than any call of a plugin.
+pub const LEASE_CLAIM: Duration = Duration::from_secs(70);
+/// After a revocation that failed.
+pub const LEASE_RETRY_FIRST: Duration = Duration::from_secs(1);
+pub const LEASE_RETRY_LONGEST: Duration = Duration::from_secs(600);
+/// How long after its call's deadline an intent is undone: what was sent may arrive a little later.
+pub const LEASE_INTENT_GRACE: Duration = Duration::from_secs(2);
 pub const PASSWORD_BYTES: usize = 4096;
 /// What a stored hash may cost at most: it came from a plugin, not from the operator.
 pub const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
@@ -125,7 +153,8 @@ pub const PLUGIN_BREAK_FIRST: Duration = Duration::from_secs(1);
 pub const PLUGIN_BREAK_LONGEST: Duration = Duration::from_secs(30);
 /// Of each mount's plugin: failures and lines of its log that the operator is shown.
 pub const PLUGIN_FAILURES_KEPT: usize = 16;
-pub const PLUGIN_LINES_KEPT: usize = 64;
+pub const PLUGIN_LINES_KEPT: usize = 256;
+pub const PLUGIN_LINES_KEPT_BYTES: usize = 256 * 1024;
 /// Requests of plugins to other hosts: of one call, of one call at a time, and of all at a time.
 pub const EGRESS_REQUESTS: u32 = 32;
 pub const EGRESS_SIDE_BY_SIDE: usize = 8;

@@ -144,6 +144,8 @@ impl Client {
         let base = self.link.url();
         let url = match path.starts_with("https://") || path.starts_with("http://") {
             true => path.to_owned(),
+            // Where everybody who scrapes looks for it.
+            false if path.starts_with("/metrics") => format!("{base}{path}"),
             false => format!("{base}/api/v1{path}"),
         };
         let http = self.http.clone().unwrap_or_else(|| self.link.http());
@@ -308,6 +310,13 @@ impl Answer {
         assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "a request id: {id:?} {say}");
         assert_eq!(self.headers.get("cache-control").map(|v| v.as_bytes()), Some(b"no-store".as_slice()), "{say}");
         if *method == Method::HEAD || ["/docs", "/metrics"].contains(&path) {
+            return;
+        }
+        // Pages for people, whatever they say; a click leads elsewhere.
+        let page = path.split('?').next().unwrap_or_default();
+        if ["/browser", "/callback"].iter().any(|end| page.ends_with(end)) && page.contains("/auth/") {
+            let is_page = self.headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8");
+            assert!(is_page || self.status == StatusCode::SEE_OTHER || self.body.is_object(), "{say}");
             return;
         }
         assert!(self.body.is_object(), "always an object: {say}");

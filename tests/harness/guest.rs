@@ -15,6 +15,7 @@ pub struct Guest {
     handle: String,
     check: &'static str,
     migrate: Option<String>,
+    functions: &'static str,
 }
 
 /// The allocator, and the answers of `check`: an empty success at 2048, an error with the code `denied` at 1088.
@@ -45,6 +46,7 @@ impl Guest {
             handle: "(call $ok)".to_owned(),
             check: "(i32.const 2048)",
             migrate: None,
+            functions: "",
         }
     }
 
@@ -75,6 +77,18 @@ impl Guest {
         self
     }
 
+    /// Logs what it is given, as a warning; `delete` traps in a function called `boom`.
+    pub fn that_talks_and_fails(mut self) -> Self {
+        self.imports = r#"(import "coffer:plugin/log@1.0.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))"#;
+        self.functions = "(func $boom (unreachable)) (func $outer (call $boom))";
+        // "delete" alone begins with these four letters.
+        self.handle = r#"(call $emit (i32.const 2) (local.get 4) (local.get 5) (i32.const 0) (i32.const 0))
+            (if (i32.eq (i32.load (local.get $op)) (i32.const 0x656c6564)) (then (call $outer)))
+            (call $ok)"#
+            .to_owned();
+        self
+    }
+
     /// `check` refuses every configuration.
     pub fn that_refuses_its_configuration(mut self) -> Self {
         self.check = "(call $refuse)";
@@ -82,7 +96,7 @@ impl Guest {
     }
 
     pub fn build(&self) -> Vec<u8> {
-        let Self { name, version, manifest, imports, handle, check, migrate } = self;
+        let Self { name, version, manifest, imports, handle, check, migrate, functions } = self;
         let answer = format!("{{\"version\":\"{version}\"}}");
         let migrate = migrate.clone().unwrap_or_default();
         let text = format!(
@@ -96,7 +110,7 @@ impl Guest {
                 (func (export "coffer:plugin/plugin@1.0.0#check") (result i32) {check})
                 (func (export "coffer:plugin/engine@1.0.0#handle")
                     (param $op i32) (param i32 i32 i32 i32 i32) (result i32) {handle})
-                {migrate})"#,
+                {functions} {migrate})"#,
             answer.escape_default(),
             answer.len(),
         );

@@ -10,9 +10,12 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+pub mod github;
 mod guest;
 mod leaks;
+mod lender;
 mod nodes;
+pub mod page;
 mod proxy;
 pub mod raw;
 #[allow(dead_code, reason = "the unit tests use other parts of it")]
@@ -25,8 +28,10 @@ use std::time::Duration;
 
 pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
+pub use github::GitHub;
 pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
+pub use lender::{Lender, Outside};
 pub use nodes::Nodes;
 pub use proxy::Way;
 pub use server::{Builder, Seal, Sessions, Shared, Storage, TestServer};

@@ -312,6 +312,11 @@ impl TestServer {
         password
     }
 
+    /// A user that was made by somebody else, to be logged in by name.
+    pub fn keep_password(&self, name: &str, password: &str) {
+        self.users.lock().expect("nobody panics here").insert(name.to_owned(), password.to_owned());
+    }
+
     pub async fn log_in(&self, username: &str, password: &str) -> Client {
         let body = json!({ "grant_type": "password", "username": username, "password": password });
         let session = self.anonymous().post("/token/create", body).await.expect(200);

@@ -13,9 +13,9 @@ pub use dev::DevAccess;
 pub use error::Error;
 
 use crate::{
-    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, login::Login, operate::Operate, plugins::Plugins,
-    policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link, storage::Storage,
-    users::Users,
+    audit::Audit, barrier::Barrier, clock::Clock, fence::Fence, lease::Leases, login::Login, operate::Operate,
+    plugins::Plugins, policy::Policies, secrets::Secrets, session::Sessions, settings::Settings, shared::Link,
+    storage::Storage, telemetry::Telemetry, users::Users,
 };
 
 /// Every service by value, each a cheap handle.
@@ -25,6 +25,7 @@ pub struct App {
     pub barrier: Barrier,
     pub clock: Clock,
     pub fence: Fence,
+    pub leases: Leases,
     /// To Redis, where sessions are kept there.
     link: Option<Link>,
     pub login: Login,
@@ -35,5 +36,6 @@ pub struct App {
     pub sessions: Sessions,
     pub settings: Settings,
     pub storage: Storage,
+    pub telemetry: Telemetry,
     pub users: Users,
 }

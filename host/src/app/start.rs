@@ -10,6 +10,7 @@ use crate::{
     directory::Directory,
     document::Documents,
     fence::{Company, Fence},
+    lease::{self, Leases},
     login::{self, Login},
     mount::Mounts,
     operate::{self, Operate},
@@ -22,6 +23,7 @@ use crate::{
     settings::{self, Settings},
     shared::{self, Link},
     storage,
+    telemetry::{self, Telemetry},
     throttle::Throttle,
     users::{self, Users},
 };
@@ -48,6 +50,7 @@ impl App {
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
         let egress = super::egress::open(config, &audit)?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
+        let runtime = runtime.noting(lease::journal(&barrier, &clock));
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
@@ -55,6 +58,14 @@ impl App {
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
         let throttle = Throttle::new(link.clone(), barrier.clone(), security.clone(), clock.clone());
         let policies = Policies::open(&barrier, fence.clone(), clock.clone());
+        let leases = Leases::new(lease::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            clock: clock.clone(),
+            directory: directory.clone(),
+            mounts: mounts.clone(),
+            sessions: sessions.clone(),
+        });
         let login = Login::new(login::Parts {
             barrier: barrier.clone(),
             mounts: mounts.clone(),
@@ -65,6 +76,7 @@ impl App {
             policies: policies.clone(),
             fence: fence.clone(),
             clock: clock.clone(),
+            public_url: config.listener.public_url.clone(),
         });
         let users = Users::new(users::Parts {
             audit: audit.clone(),
@@ -83,6 +95,7 @@ impl App {
         let settings = Settings::new(settings::Parts {
             barrier: barrier.clone(),
             clock: clock.clone(),
+            directory: directory.clone(),
             documents: documents.clone(),
             fence: fence.clone(),
             mounts: mounts.clone(),
@@ -98,7 +111,15 @@ impl App {
             mounts: mounts.clone(),
             policies: policies.clone(),
         });
-        let secrets = Secrets::new(barrier.clone(), mounts.clone(), policies.clone());
+        let secrets = Secrets::new(barrier.clone(), leases.clone(), mounts.clone(), policies.clone());
+        let telemetry = Telemetry::new(telemetry::Parts {
+            audit: audit.clone(),
+            barrier: barrier.clone(),
+            fence: fence.clone(),
+            mounts: mounts.clone(),
+            policies: policies.clone(),
+            sessions: sessions.clone(),
+        });
         let initialised = barrier.status().await?.initialized;
         let code = match initialised || config.dev.is_some() {
             true => None,
@@ -113,6 +134,7 @@ impl App {
             directory,
             documents,
             fence: fence.clone(),
+            leases: leases.clone(),
             mounts,
             seal: config.seal.clone(),
             security,
@@ -124,6 +146,7 @@ impl App {
             barrier,
             clock,
             fence,
+            leases,
             link,
             login,
             operate,
@@ -133,6 +156,7 @@ impl App {
             sessions,
             settings,
             storage,
+            telemetry,
             users,
         })
     }

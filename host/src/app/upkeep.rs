@@ -9,7 +9,7 @@ impl App {
     /// What goes on beside the requests, for as long as this is awaited: keeping up with what
     /// other nodes have changed, the head of the trail, and what has expired.
     pub async fn upkeep(&self) {
-        tokio::join!(self.keep_up(), self.news(), self.seal_heads(), self.sweep());
+        tokio::join!(self.keep_up(), self.news(), self.seal_heads(), self.sweep(), self.sweep_leases());
     }
 
     async fn keep_up(&self) {
@@ -50,6 +50,16 @@ impl App {
             }
             if let Err(error) = self.users.sweep_leavings().await {
                 tracing::warn!(%error, "what deleted users have left is not swept");
+            }
+        }
+    }
+
+    async fn sweep_leases(&self) {
+        let mut ticks = every(limits::LEASE_SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.leases.sweep().await {
+                tracing::warn!(%error, "leases that are due are not revoked");
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     barrier::{Barrier, Purpose, View, Writes, layout::Prefix},
     clock::Clock,
     limits,
+    metrics::Counter,
 };
 
 mod anonymous;
@@ -53,11 +54,25 @@ struct Inner {
     anonymous: Mutex<Anonymous>,
     /// What is with the sink, as the writer tells.
     head: Arc<Mutex<Head>>,
+    counts: Counts,
     /// Which sequence number was sealed last.
     sealed: tokio::sync::Mutex<u64>,
 }
 
+/// Records, as counted by one node.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub written: Counter,
+    /// Each of them an answer that was withheld or a thing that was not done.
+    pub failed: Counter,
+}
+
 impl Audit {
+    /// What this node has done so far.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
     /// Begins a chain: its first line is with the sink when this returns.
     pub async fn open(sink: Sink, clock: Clock, barrier: Barrier) -> Result<Self, Error> {
         Self::begin(move || sink.open(), clock, barrier).await
@@ -89,6 +104,7 @@ impl Audit {
             clock,
             anonymous: Mutex::default(),
             head,
+            counts: Counts::default(),
             sealed: tokio::sync::Mutex::new(0),
         })))
     }
@@ -144,7 +160,14 @@ impl Audit {
     }
 
     async fn write(&self, record: Record) -> Result<(), Error> {
-        self.command(|answer| Command::Record(Box::new(record), answer)).await
+        let written = self.command(|answer| Command::Record(Box::new(record), answer)).await;
+        let counts = &self.0.counts;
+        if written.is_ok() {
+            counts.written.add()
+        } else {
+            counts.failed.add()
+        }
+        written
     }
 
     async fn command(&self, make: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Command) -> Result<(), Error> {

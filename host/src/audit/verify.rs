@@ -7,7 +7,7 @@ use super::{
     Audit, Error,
     line::{GENESIS, Head, LinkKind, Parsed, START, TORN},
 };
-use crate::{barrier, clock::Timestamp, limits};
+use crate::{barrier, limits};
 
 /// Where a verification stands: after this line. Carried from chunk to chunk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -66,8 +66,8 @@ pub struct Ending {
 pub struct Elsewhere {
     pub chain: String,
     pub seq: u64,
-    #[schema(value_type = String, format = DateTime)]
-    pub time: Timestamp,
+    #[schema(format = DateTime)]
+    pub time: String,
 }
 
 impl Audit {
@@ -110,7 +110,8 @@ impl Audit {
         let cut = last.and_then(missing);
         let broken = cut.map(|why| Broken { index: 0, seq: last.map(|last| last.seq), why });
         let elsewhere = heads.into_iter().filter(|head| !seen.contains(&head.chain));
-        let elsewhere = elsewhere.map(|Head { chain, seq, time, .. }| Elsewhere { chain, seq, time }).collect();
+        let elsewhere =
+            elsewhere.map(|Head { chain, seq, time, .. }| Elsewhere { chain, seq, time: time.to_string() }).collect();
         Ok(Ending { broken, elsewhere })
     }
 

@@ -45,8 +45,20 @@ pub enum Prefix {
     Epoch,
     /// `policy/<name>`.
     Policy,
-    /// `lease/<id>`.
+    /// `lease/<id>`: what a plugin has lent, or has announced and not done.
     Lease,
+    /// The same by when there is something to do: `lease-due/<millis>/<mount id>/<id>`.
+    LeaseDue,
+    /// By where it came from: `lease-path/secrets/<mount>/<path>/<id>`, …
+    LeasePath,
+    /// … from which mount: `lease-mount/<mount id>/<id>`, …
+    LeaseMount,
+    /// … to whom: `lease-user/<user id>/<id>`, …
+    LeaseUser,
+    /// … and to which session: `lease-session/<session id>/<id>`.
+    LeaseSession,
+    /// `lease-sweep/<what>`: one node at a time does it.
+    LeaseSweep,
     /// `challenge/<id>`: logins under way.
     Challenge,
     /// `setting/<key>`, and its past below `setting-history/<key>/`.
@@ -79,6 +91,12 @@ impl fmt::Display for Prefix {
             Self::Epoch => "epoch",
             Self::Policy => "policy",
             Self::Lease => "lease",
+            Self::LeaseDue => "lease-due",
+            Self::LeasePath => "lease-path",
+            Self::LeaseMount => "lease-mount",
+            Self::LeaseUser => "lease-user",
+            Self::LeaseSession => "lease-session",
+            Self::LeaseSweep => "lease-sweep",
             Self::Challenge => "challenge",
             Self::Setting => "setting",
             Self::SettingHistory => "setting-history",

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::{
     clock::{Clock, Timestamp},
+    metrics::{Counter, Histogram},
     storage::{self, Batch, Storage},
 };
 
@@ -47,6 +48,7 @@ pub struct Barrier(Arc<Inner>);
 struct Inner {
     storage: Storage,
     clock: Clock,
+    counts: Counts,
     /// None while sealed.
     keyring: ArcSwapOption<Keyring>,
     /// The shares given to this node so far; held while anything about the seal changes.
@@ -55,12 +57,24 @@ struct Inner {
     attempts: tokio::sync::Mutex<Vec<Attempt>>,
 }
 
+/// Commits, as counted by one node.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub committed: Counter,
+    /// What they rested on had changed: most are run again.
+    pub conflicts: Counter,
+    /// The store was away, or refused.
+    pub failed: Counter,
+    pub took: Histogram,
+}
+
 impl Barrier {
     /// Sealed until somebody unseals it.
     pub fn new(storage: Storage, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             storage,
             clock,
+            counts: Counts::default(),
             keyring: ArcSwapOption::empty(),
             progress: tokio::sync::Mutex::default(),
             attempts: tokio::sync::Mutex::default(),
@@ -78,7 +92,21 @@ impl Barrier {
             return Ok(());
         }
         let witness = writes.witness();
-        self.apply(writes.seal(&*self.keyring()?)?, witness).await
+        let (batch, counts) = (writes.seal(&*self.keyring()?)?, &self.0.counts);
+        let begun = Clock::system().monotonic();
+        let outcome = self.apply(batch, witness).await;
+        counts.took.observe(Clock::system().monotonic().saturating_sub(begun));
+        match &outcome {
+            Ok(()) => counts.committed.add(),
+            Err(Error::Conflict) => counts.conflicts.add(),
+            Err(_) => counts.failed.add(),
+        }
+        outcome
+    }
+
+    /// What this node has done so far.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     async fn apply(&self, batch: Batch, witness: Option<(storage::Key, storage::Version)>) -> Result<(), Error> {

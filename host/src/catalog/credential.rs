@@ -15,8 +15,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialSpec {
-    /// JSON Pointer to the member. Without the first slash it is the name that the plugin knows.
+    /// JSON Pointer to the member. Without the first slash it is the name that the plugin knows, unless `name` is another:
+    /// one secret may go to several places.
     pub from: String,
+    #[serde(default)]
+    pub name: Option<String>,
     /// `host:port`, exactly, or a JSON Pointer to a URL in the configuration.
     pub hosts: Vec<String>,
     /// `bearer`, `basic`, `header:X`, `form:field`.
@@ -28,9 +31,12 @@ pub struct CredentialSpec {
 
 impl CredentialSpec {
     pub(super) fn check(&self, write_only: &[String]) -> Option<&'static str> {
+        let is_name = |name: &String| (1..=limits::MOUNT_BYTES).contains(&name.len());
         let is_host = |text: &String| text.starts_with('/') || host_and_port(text).is_some();
         if !write_only.contains(&self.from) {
             Some("must be from a member that is writeOnly")
+        } else if !self.name.as_ref().is_none_or(is_name) {
+            Some("must have a name of 1 to 63 bytes")
         } else if self.hosts.is_empty() || self.hosts.len() > limits::MANIFEST_ASKS || !self.hosts.iter().all(is_host) {
             Some("must have hosts, each host:port or a pointer into the configuration")
         } else {
@@ -67,11 +73,20 @@ impl CredentialSpec {
             false => host_and_port(host),
         });
         let credential = Credential { hosts: hosts.collect(), place: self.place()?, value: Secret::new(value) };
-        Some((self.from.trim_start_matches('/').to_owned(), credential))
+        Some((self.name().to_owned(), credential))
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.from.trim_start_matches('/'))
     }
 }
 
 impl Manifest {
+    /// The names under which a member of the configuration is sent.
+    pub fn credentials_from<'a>(&'a self, member: &'a str) -> impl Iterator<Item = &'a str> {
+        self.credentials.iter().filter(move |spec| spec.from == member).map(CredentialSpec::name)
+    }
+
     /// Those that this configuration has.
     pub fn credentials(&self, config: &Value) -> Credentials {
         Credentials(self.credentials.iter().filter_map(|spec| spec.of(config)).collect())
@@ -84,8 +99,8 @@ pub(super) fn check(specs: &[CredentialSpec], write_only: &[String]) -> Vec<Prob
     let mut found: Vec<Problem> =
         specs.iter().enumerate().filter_map(|(at, spec)| Some(wrong(at, spec.check(write_only)?))).collect();
     for (at, spec) in specs.iter().enumerate() {
-        if specs[..at].iter().any(|other| other.from == spec.from) {
-            found.push(wrong(at, "is from a member that another is from"));
+        if specs[..at].iter().any(|other| other.name() == spec.name()) {
+            found.push(wrong(at, "has the name of another"));
         }
     }
     found
@@ -137,6 +152,18 @@ writeOnly = true
         let header = manifest("from = '/secret'\nplace = 'header:X-Key'\nhosts = ['api.example:443']").unwrap();
         assert_eq!(header.credentials(&config).0["secret"].place, Place::Header("X-Key".to_owned()));
         assert!(header.credentials(&json!({})).0.is_empty(), "none, where the configuration has none");
+    }
+
+    #[test]
+    fn one_secret_may_go_to_several_places_under_several_names() {
+        let bearer = "from = '/secret'\nplace = 'bearer'\nhosts = ['api.example:443']";
+        let other = "from = '/secret'\nplace = 'form:key'\nhosts = ['api.example:443']";
+        let both = manifest(&format!("{bearer}\n[[credentials]]\nname = 'key'\n{other}")).unwrap();
+        let credentials = both.credentials(&json!({"secret": "hunter22"}));
+        assert_eq!(credentials.0["secret"].place, Place::Bearer);
+        assert_eq!(credentials.0["key"].place, Place::Form("key".to_owned()));
+        assert_eq!(both.credentials_from("/secret").collect::<Vec<_>>(), ["secret", "key"]);
+        assert!(manifest(&format!("{bearer}\n[[credentials]]\n{other}")).is_err(), "two of one name");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod exit;
 mod inject;
 mod input;
 mod keys;
+mod lease;
 mod login;
 mod output;
 mod pin;
@@ -119,6 +120,8 @@ enum Command {
     Session(session::Session),
     /// Tokens
     Token(session::Token),
+    /// What engines have lent, until when
+    Lease(lease::Lease),
     /// Plugins: write, try, sign and install them
     Plugin(plugin::Plugin),
     /// The audit trail
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Policy(group) => block_on(policy::run(group)),
         Command::Setting(group) => block_on(setting::run(group)),
         Command::Session(group) => block_on(session::session(group)),
+        Command::Lease(group) => block_on(lease::lease(group)),
         Command::Token(group) => block_on(session::token(group)),
         Command::Plugin(group) => block_on(plugin::run(group)),
         Command::Run(arguments) => block_on(run::run(arguments)),

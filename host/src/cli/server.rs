@@ -52,6 +52,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let app = App::start(&config).await.map_err(|error| failed(&error))?;
     let server = Server::bind(&config, app.clone()).await.map_err(|error| failed(&error))?;
     if let Some(dev) = &config.dev {
+        if let Some(address) = server.addresses().first() {
+            app.login.reached_at(format!("https://{address}"));
+        }
         let access = app.dev_access().await.map_err(|error| failed(&error))?;
         ready::tell(dev, &server, &access)?;
     }

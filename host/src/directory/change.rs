@@ -43,7 +43,7 @@ impl Directory {
         }
         if let Some(role) = change.role {
             self.demand_role(to, &role).await?;
-            after.role = role;
+            after.role = Some(role);
         }
         if let Some(disabled) = change.disabled {
             after.disabled = disabled;
@@ -67,7 +67,9 @@ impl Directory {
     }
 
     async fn create_any(&self, to: &mut Writes, new: NewUser) -> Result<User, Error> {
-        self.demand_role(to, &new.role).await?;
+        if let Some(role) = &new.role {
+            self.demand_role(to, role).await?;
+        }
         let NewUser { username, email, role, kind } = new;
         let created_at = self.clock.now();
         let user = User { id: UserId::new(), username, email, role, kind, disabled: false, created_at, links: vec![] };

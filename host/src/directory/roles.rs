@@ -82,7 +82,7 @@ impl Directory {
         let mut from = None;
         loop {
             let (users, next) = self.list(from.as_ref(), limits::LIST_MOST).await?;
-            if users.iter().any(|user| user.role == *role) {
+            if users.iter().any(|user| user.role.as_ref() == Some(role)) {
                 return Ok(true);
             }
             match next {

@@ -26,7 +26,7 @@ fn name(text: &str) -> Username {
 
 fn new(username: &str, role: &str) -> NewUser {
     let email = Email::parse("ada@example.com").ok();
-    NewUser { username: name(username), email, role: RoleName::parse(role).unwrap(), kind: Kind::Person }
+    NewUser { username: name(username), email, role: Some(RoleName::parse(role).unwrap()), kind: Kind::Person }
 }
 
 impl Town {

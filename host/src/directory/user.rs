@@ -14,7 +14,9 @@ pub struct User {
     pub username: Username,
     /// Several users may have the same one.
     pub email: Option<Email>,
-    pub role: RoleName,
+    /// None: what the user may do is for the mappings of the auth mounts to say.
+    #[serde(default)]
+    pub role: Option<RoleName>,
     pub kind: Kind,
     pub disabled: bool,
     pub created_at: Timestamp,
@@ -43,7 +45,7 @@ pub struct Link {
 pub struct NewUser {
     pub username: Username,
     pub email: Option<Email>,
-    pub role: RoleName,
+    pub role: Option<RoleName>,
     pub kind: Kind,
 }
 
@@ -51,6 +53,6 @@ impl User {
     /// Is this somebody who can put things right? A machine is not: by default its way to log
     /// in gives no admin.
     pub fn holds_the_keys(&self) -> bool {
-        self.role.as_str() == ADMIN && self.kind == Kind::Person && !self.disabled
+        self.role.as_ref().is_some_and(|role| role.as_str() == ADMIN) && self.kind == Kind::Person && !self.disabled
     }
 }

@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::error::{ApiError, Kind};
+use super::{
+    error::{ApiError, Kind},
+    page::Page,
+};
 use crate::ids::RequestId;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -14,9 +17,15 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
+/// Stands in the extensions of a page for people, the same for everybody: also where there is none, it has a body of
+/// its own, and it says itself how long it may be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Page;
+
 /// Writes the body of a refusal and the headers of everything.
 pub fn finish(mut response: Response, id: &RequestId) -> Response {
-    if let Some(error) = refusal(&response) {
+    let is_page = response.extensions().get::<Page>().is_some();
+    if let Some(error) = refusal(&response).filter(|_| !is_page) {
         let head = response.headers().clone();
         let body = Body::from(error.body(id.as_str()));
         let mut told = error.into_response();
@@ -26,14 +35,20 @@ pub fn finish(mut response: Response, id: &RequestId) -> Response {
             head.get(&name).map(|value| told.headers_mut().insert(name, value.clone()));
         }
         told.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        told.extensions_mut().extend(std::mem::take(response.extensions_mut()));
         response = told;
+    }
+    if let Some(page) = response.extensions().get::<Page>().cloned() {
+        page.write(&mut response);
     }
     let headers = response.headers_mut();
     without_head(headers);
     if let Ok(id) = HeaderValue::try_from(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if !is_page {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
     response
 }

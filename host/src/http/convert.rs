@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::error::{ApiError, Detail, Kind, Step};
 use crate::{
-    barrier, catalog, directory, login, mount, operate, plugins, policy,
+    barrier, catalog, directory, lease, login, mount, operate, plugins, policy,
     problem::Problem,
     runtime::{Fault, types::GuestError},
     secrets, session, settings, throttle, users,
@@ -162,6 +162,8 @@ impl From<login::Error> for ApiError {
                     login::Refusal::Pending => Kind::AuthorizationPending,
                     login::Refusal::SlowDown => Kind::SlowDown,
                     login::Refusal::Expired => Kind::ExpiredToken,
+                    login::Refusal::NoCall => Kind::NotFound,
+                    login::Refusal::OnlyBy(method) => return Self::only(method),
                 };
                 Self::new(kind).caused_by(E::Refused(refusal))
             }
@@ -231,7 +233,25 @@ impl From<secrets::Error> for ApiError {
             E::Cursor => Self::at(Kind::InvalidValue, ["query", "cursor"]),
             E::Contract(_) => Self::new(Kind::PluginFailed).caused_by(error),
             E::Refused(refusal) => refused(refusal),
+            E::Lease(error) => error.into(),
             E::Mount(error) => error.into(),
+            E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<lease::Error> for ApiError {
+    fn from(error: lease::Error) -> Self {
+        use lease::Error as E;
+        let place = ["path", "lease_id"];
+        match error {
+            E::NotFound => Self::new(Kind::NotFound),
+            E::NotRenewable => Self::because(Kind::InvalidValue, place, "cannot be renewed"),
+            E::Over => Self::because(Kind::InvalidValue, place, "has ended, or is about to"),
+            E::Busy => Self::new(Kind::Unavailable).caused_by(error),
+            E::TooMany => Self::new(Kind::TooManyRequests).caused_by(error),
+            E::Mount(error) => error.into(),
+            E::Session(error) => error.into(),
             E::Store(error) => error.into(),
         }
     }

@@ -18,7 +18,7 @@ use super::{
     error::{ApiError, Kind},
     json, path, query, trail,
 };
-use crate::{audit::Audit, clock::Clock, ids::RequestId, limits};
+use crate::{audit::Audit, clock::Clock, ids::RequestId, limits, telemetry::Requests};
 
 /// The one path that answers HEAD: load balancers ask so.
 const HEALTH: &str = "/api/v1/sys/health";
@@ -29,11 +29,12 @@ pub struct Bounds {
     pub clock: Clock,
     pub request: Duration,
     pub audit: Option<Audit>,
+    pub requests: Requests,
 }
 
 impl Bounds {
     pub fn new(clock: Clock, audit: Option<Audit>) -> Self {
-        Self { clock, request: limits::REQUEST_WAIT, audit }
+        Self { clock, request: limits::REQUEST_WAIT, audit, requests: Requests::default() }
     }
 }
 
@@ -85,7 +86,7 @@ async fn identify(State(bounds): State<Bounds>, mut request: Request, next: Next
 /// The audit trail: no record, no answer.
 async fn record(State(bounds): State<Bounds>, request: Request, next: Next) -> Response {
     match bounds.audit {
-        Some(audit) => trail::layer(audit, request, next).await,
+        Some(audit) => trail::layer(audit, &bounds.requests, request, next).await,
         None => next.run(request).await,
     }
 }

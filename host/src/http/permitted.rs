@@ -46,6 +46,8 @@ impl Caller {
             name: self.authenticated.user.username.clone(),
             address: self.client.address,
             request: self.client.request.clone(),
+            session: self.authenticated.session.id.clone(),
+            ends_at: self.authenticated.session.absolute_end,
         }
     }
 }

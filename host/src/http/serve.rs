@@ -57,7 +57,8 @@ impl Server {
 
     /// Answers until `stop`, then finishes what is in flight.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let bounds = Bounds::new(self.app.clock.clone(), Some(self.app.audit.clone()));
+        let requests = self.app.telemetry.requests().clone();
+        let bounds = Bounds { requests, ..Bounds::new(self.app.clock.clone(), Some(self.app.audit.clone())) };
         let (clock, addresses) = (self.app.clock.clone(), self.listener.addresses().to_vec());
         let routes = routes::routes().with_state(self.app);
         let router = layers::around(routes, bounds);

@@ -4,7 +4,7 @@ use axum::extract::FromRef;
 
 use crate::{
     app::App, login::Login, operate::Operate, plugins::Plugins, policy::Policies, secrets::Secrets, settings::Settings,
-    users::Users,
+    telemetry::Telemetry, users::Users,
 };
 
 macro_rules! handed {
@@ -18,5 +18,6 @@ macro_rules! handed {
 }
 
 handed!(
-    Login login, Operate operate, Plugins plugins, Policies policies, Secrets secrets, Settings settings, Users users
+    Login login, Operate operate, Plugins plugins, Policies policies, Secrets secrets, Settings settings, Telemetry telemetry,
+    Users users
 );

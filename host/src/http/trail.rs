@@ -20,6 +20,7 @@ use crate::{
     audit::{Audit, Phase, Record, Who},
     ids::RequestId,
     session::Session,
+    telemetry::Requests,
 };
 
 /// Stands in the extensions of every request.
@@ -88,6 +89,12 @@ impl Trail {
         self.lock().about.resource = Some(resource);
     }
 
+    /// For metrics: a word of ours, whatever was asked for.
+    fn operation(&self) -> &'static str {
+        let so_far = self.lock();
+        so_far.operation.unwrap_or(if so_far.public { "public" } else { "unknown" })
+    }
+
     pub fn audit(&self) -> &Audit {
         &self.0.audit
     }
@@ -151,13 +158,16 @@ impl Trail {
 }
 
 /// The layer. It stands outside of everything that can refuse, so that all refusals are recorded.
-pub async fn layer(audit: Audit, mut request: Request, next: Next) -> Response {
+pub async fn layer(audit: Audit, requests: &Requests, mut request: Request, next: Next) -> Response {
+    let serving = requests.begin();
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
     let address = request.extensions().get::<ClientAddress>().and_then(|client| client.address);
     let trail = Trail::new(audit, id, address);
     request.extensions_mut().insert(trail.clone());
     let response = next.run(request).await;
-    trail.answered(response).await
+    let response = trail.answered(response).await;
+    serving.answered(trail.operation(), response.status().as_u16());
+    response
 }
 
 /// Everything that is known of why, in our words and those of the modules below.

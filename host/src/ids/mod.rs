@@ -12,7 +12,7 @@ mod scope;
 pub use name::{Email, MountName, PluginName, PolicyName, RoleName, Username};
 pub use path::{Folder, SecretPath};
 pub use publisher::PublisherKey;
-pub use random::{MountId, ROOT_MOUNT, RequestId, SessionId, UserId, random, random_base62};
+pub use random::{LeaseId, MountId, ROOT_MOUNT, RequestId, SessionId, UserId, random, random_base62};
 pub use scope::{Action, Scope};
 
 /// Why a name is refused, in words for the client. Never quotes the name.

@@ -23,6 +23,9 @@ pub struct Folder {
     path: String,
 }
 
+/// Of `users/<id>`, which a `~` stands for.
+const OWN_BYTES: usize = "users/".len() + 24;
+
 impl SecretPath {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (mount, path) = text.split_once('/').ok_or(Error("must be a mount and a path, as in kv/apps/db"))?;
@@ -103,17 +106,24 @@ impl Folder {
 }
 
 fn own(path: String, user: &UserId) -> String {
-    match path.strip_prefix('~') {
+    match below_own(&path) {
         Some(rest) => format!("users/{user}{rest}"),
         None => path,
     }
 }
 
+/// What follows a `~` that is the whole of the first segment.
+fn below_own(path: &str) -> Option<&str> {
+    path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn segments(before: usize, path: &str) -> Result<(), Error> {
-    if before + path.len() > limits::PATH_BYTES {
+    // What it stands for must be a path as well: it is what the caller is told.
+    let (bytes, more) = below_own(path).map_or((path.len(), 0), |rest| (OWN_BYTES + rest.len(), 1));
+    if before + bytes > limits::PATH_BYTES {
         return Err(Error("must be at most 1024 bytes long"));
     }
-    if path.split('/').count() >= limits::PATH_SEGMENTS {
+    if path.split('/').count() + more >= limits::PATH_SEGMENTS {
         return Err(Error("must have at most 32 segments"));
     }
     path.split('/').enumerate().try_for_each(|(place, segment)| match segment {
@@ -189,7 +199,43 @@ impl From<SecretPath> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Paths as people have them, and as they should not.
+    fn paths() -> impl Strategy<Value = String> {
+        let segment = prop_oneof![
+            4 => "[a-zA-Z0-9_.@~ -]{1,12}",
+            2 => "[а-яёé€字🔑]{1,8}",
+            1 => "[~.]{1,3}",
+            1 => any::<String>(),
+            1 => "[a-z]{200,260}",
+        ];
+        prop::collection::vec(segment, 1..36).prop_map(|segments| segments.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        #[test]
+        fn a_path_is_itself_or_refused_and_only_a_lone_tilde_is_somebodys_folder(path in paths()) {
+            let (text, user) = (format!("kv/{path}"), UserId::new());
+            if let Ok(parsed) = SecretPath::parse(&text) {
+                prop_assert_eq!(parsed.to_string(), text.as_str());
+                let resolved = parsed.resolve(&user);
+                let expected = match path.strip_prefix("~/") {
+                    Some(rest) => format!("kv/users/{user}/{rest}"),
+                    None => text,
+                };
+                prop_assert_eq!(resolved.to_string(), expected.as_str());
+                prop_assert_eq!(SecretPath::parse(&expected), Ok(resolved.clone()));
+                prop_assert_eq!(Folder::parse(&expected).unwrap().to_string(), format!("{expected}/"));
+                let name = expected.rsplit_once('/').unwrap().1;
+                prop_assert_eq!(resolved.folder().join(name), Ok(resolved));
+            }
+        }
+    }
 
     #[test]
     fn canonical_paths_are_taken_as_they_are() {
@@ -250,6 +296,32 @@ mod tests {
             Folder::of_user(MountName::parse("kv").unwrap(), &user)
         );
         assert_eq!(path.folder().to_string(), format!("kv/users/{user}/"));
+    }
+
+    #[test]
+    fn a_tilde_that_is_part_of_a_name_is_that_name() {
+        let user = UserId::new();
+        for text in ["kv/~x/y", "kv/~~/x", "kv/~0", "kv/~.bak/~x"] {
+            assert_eq!(SecretPath::parse(text).unwrap().resolve(&user).to_string(), text);
+            assert_eq!(Folder::parse(text).unwrap().resolve(&user).to_string(), format!("{text}/"));
+        }
+    }
+
+    #[test]
+    fn what_is_resolved_is_a_path_again() {
+        let user = UserId::new();
+        let long = "a".repeat(255);
+        let texts = [
+            format!("kv/~/{long}/{long}/{long}/{}", "a".repeat(222)),
+            format!("kv/~/{long}/{long}/{long}/{}", "a".repeat(223)),
+            format!("kv/~{}", "/a".repeat(29)),
+            format!("kv/~{}", "/a".repeat(30)),
+        ];
+        let taken: Vec<_> = texts.iter().map(|text| SecretPath::parse(text).map(|path| path.resolve(&user))).collect();
+        assert!(taken[0].is_ok() && taken[1].is_err() && taken[2].is_ok() && taken[3].is_err(), "{taken:?}");
+        for path in taken.into_iter().flatten() {
+            assert_eq!(SecretPath::parse(&path.to_string()), Ok(path));
+        }
     }
 
     #[test]

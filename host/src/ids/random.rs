@@ -84,6 +84,10 @@ random_id!(
     MountId, hex::encode(random::<12>()), |text| is_hex(text, 24)
 );
 random_id!(
+    /// Something lent. Says nothing of what, and gives no right. 24 hex digits.
+    LeaseId, hex::encode(random::<12>()), |text| is_hex(text, 24)
+);
+random_id!(
     /// Ours, told in `X-Request-Id` and in the audit trail. 32 hex digits.
     RequestId, hex::encode(random::<16>()), |text| is_hex(text, 32)
 );

@@ -1,6 +1,6 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Error, Login};
+use super::{Error, Login, given::Told};
 use crate::{
     directory::{ADMIN, User},
     ids::{ROOT_MOUNT, RoleName},
@@ -58,15 +58,14 @@ impl Login {
         if is_root(&authenticated.session) || proven { Ok(()) } else { Err(max_age) }
     }
 
-    /// The roles of a request: the user's own, where the mount that the login went by may give it.
+    /// The roles of a request, by the mapping and the rules of this moment.
     fn roles(&self, session: &Session, user: &User) -> Vec<RoleName> {
         if is_root(session) {
             return vec![RoleName::parse(ADMIN).expect("a constant")];
         }
         let Some(mount) = self.mounts.by_id(&session.mount) else { return Vec::new() };
-        let rules = self.security.rules();
-        let may = |role: &&RoleName| rules.may_give(mount.name.as_str(), role.as_str());
-        std::iter::once(&user.role).filter(may).cloned().collect()
+        let told = Told { groups: &session.groups, unseen: session.unseen };
+        self.roles_given(&mount, user.role.as_ref(), told)
     }
 }
 

@@ -6,10 +6,12 @@ use zeroize::Zeroizing;
 
 use super::{
     Admitted, Asked, Attempt, Begun, Client, Error, Login, Refusal, Wish, bounds::tightest, challenge::Waiting,
+    given::Told,
 };
 use crate::{
     barrier::Writes,
     directory::User,
+    fence::Counter,
     ids::{MountId, UserId, Username},
     mount::{Live, Mount},
     runtime::{
@@ -31,6 +33,9 @@ pub(super) struct Proven {
     pub(super) epochs: Epochs,
     /// The program that asked.
     pub(super) program: Option<UserId>,
+    /// Nobody could see who asked.
+    #[serde(default)]
+    pub(super) unseen: bool,
 }
 
 /// What of an identity becomes part of the session.
@@ -98,13 +103,14 @@ impl Login {
 
     /// The session, as narrow as the tightest of all who have a say would have it.
     pub(super) async fn open(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Tokens, Error> {
-        let Proven { mount, plugin, user, vouched, epochs, program } = proven;
+        let Proven { mount, plugin, user, vouched, epochs, program, unseen } = proven;
         let mount = self.mounts.by_id(&mount).ok_or(Error::Mount(crate::mount::Error::Disabled))?;
         // Whom an identity leads to is only known now: that user's epoch is read before the user is.
         let of = EpochsOf { user: Some(user.clone()), ..EpochsOf::default() };
         let epochs = epochs.and(self.sessions.epochs(&of).await?);
         let user = self.directory.user(&user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
+        self.demand_role(&mount, Some(&user), Told { groups: &vouched.groups, unseen })?;
         let bounds = tightest(&self.security.rules(), &vouched.limits(), &wish, client)?;
         let now = self.clock.now();
         let scope = wish.scope.map(|scope| scope.of(&user.id));
@@ -127,6 +133,7 @@ impl Login {
             address: client.address,
             device: client.device.clone(),
             login_at: now,
+            unseen,
             per_user: Some(self.per_user()),
         };
         match self.sessions.create(new).await {
@@ -162,47 +169,61 @@ impl Login {
     ) -> Result<Turn, Error> {
         let Admitted { mount, live, guess, .. } = admitted;
         let place = named.map_or("", |user| user.id.as_str());
-        let mut attempts = self.mounts.call(mount, facts(mount, &attempt.client, named), place)?;
+        let callback = self.callback(mount, live);
+        let facts = Facts { callback: callback.clone(), ..facts(mount, &attempt.client, named) };
+        let mut attempts = self.mounts.call(mount, facts, place)?;
         let credentials = Zeroizing::new(serde_json::to_vec(&attempt.credentials.0).expect("JSON serialises"));
         loop {
             let login = runtime::Login { credentials: credentials.clone().into() };
             let outcome = attempts.run(login).await.map_err(refused)?;
-            let mut writes = Writes::default();
+            let (mut writes, mut is_new) = (Writes::default(), false);
             let turn = match outcome.value {
                 // Whatever the plugin says: it may know subjects of its own by that name.
                 _ if guess.is_slowed() => return Err(slowed()),
                 Step::Identity(identity) => {
-                    let user = self.user_of(mount, live, &identity, named).await?;
+                    let user;
+                    (user, is_new) = self.user_of(&mut writes, (mount, live), (&identity, false), named).await?;
                     Turn::Proven(proven((mount, live), user, &identity, (epochs.clone(), program.clone())))
                 }
                 Step::Challenge(challenge) => {
                     let mut waiting = Waiting::new(mount, named, attempt, self.clock.now());
                     (waiting.epochs, waiting.program) = (epochs.clone(), program.clone());
-                    Turn::Asked(self.ask(&mut writes, None, &waiting, challenge)?)
+                    Turn::Asked(self.ask(&mut writes, None, &mut waiting, (challenge, callback.as_ref())).await?)
                 }
             };
             writes.merge(outcome.writes);
             if attempts.commit(writes, outcome.may_rerun).await? {
+                self.announce(is_new).await;
                 return Ok(turn);
             }
         }
     }
 
     /// An identity is (mount id, subject), never a name. A method that proves the host's own users
-    /// may answer the one who was named, and nobody else.
+    /// may answer the one who was named, and nobody else. Another may make a new user: true.
     pub(super) async fn user_of(
         &self,
-        mount: &Mount,
-        live: &Live,
-        identity: &Identity,
+        to: &mut Writes,
+        (mount, live): (&Mount, &Live),
+        (identity, unseen): (&Identity, bool),
         named: Option<&User>,
-    ) -> Result<UserId, Error> {
+    ) -> Result<(UserId, bool), Error> {
         if live.proves_users() {
             let user = named.filter(|user| user.id.as_str() == identity.subject);
-            return user.map(|user| user.id.clone()).ok_or_else(|| fault("an identity that was not asked for"));
+            let user = user.map(|user| user.id.clone()).ok_or_else(|| fault("an identity that was not asked for"))?;
+            return Ok((user, false));
         }
-        let linked = self.directory.by_link(&mount.id, &identity.subject).await?;
-        linked.map(|user| user.id).ok_or_else(|| Error::Denied("nobody is linked to this identity".to_owned()))
+        match self.directory.by_link(&mount.id, &identity.subject).await? {
+            Some(user) => Ok((user.id, false)),
+            None => Ok((self.provision(to, mount, identity, unseen).await?, true)),
+        }
+    }
+
+    /// Other nodes hear of a new user before it is used.
+    pub(super) async fn announce(&self, is_new: bool) {
+        if is_new {
+            self.fence.settle(&[Counter::Users]).await;
+        }
     }
 }
 
@@ -222,7 +243,7 @@ pub(super) fn proven(
         renewable,
         internal: Zeroizing::new(BASE64.encode(&*identity.internal)),
     };
-    Proven { mount: mount.id.clone(), plugin: live.digest().to_string(), user, vouched, epochs, program }
+    Proven { mount: mount.id.clone(), plugin: live.digest().to_string(), user, vouched, epochs, program, unseen: false }
 }
 
 impl Vouched {

@@ -2,7 +2,7 @@
 //! reads the store cannot go on with anybody's login. It goes with the step that succeeds, in the same
 //! batch as what the plugin wrote; an error other than "not yet" ends it.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,17 @@ use zeroize::Zeroizing;
 use super::{
     Attempt, Client, Error, Login, Refusal, Wish,
     begin::{Proven, Turn, facts, fault, proven, refused, slowed, wiped},
+    browser::Browser,
 };
 use crate::{
-    barrier::{Purpose, Writes, layout::Prefix},
+    barrier::{self, Purpose, Stored, Writes, layout::Prefix},
     clock::Timestamp,
     directory::User,
     ids::{MountId, UserId, random_base62},
     limits,
     mount::{self, Mount},
     runtime::{
-        self, Fault,
+        self, Callback, Facts, Fault,
         types::{Challenge, Step},
     },
     sensitive::Secret,
@@ -58,7 +59,26 @@ pub(super) struct Waiting {
     pub(super) first: Option<Proven>,
     pub(super) epochs: Epochs,
     pub(super) program: Option<UserId>,
+    /// What a browser has to do meanwhile.
+    #[serde(default)]
+    pub(super) browser: Option<Browser>,
+    /// Nobody can see who asked.
+    #[serde(default)]
+    unseen: bool,
+    /// The least time between two looks whether it can go on, and when the last one was.
+    #[serde(default)]
+    interval: Option<Duration>,
+    #[serde(default)]
+    polled_at: Option<Timestamp>,
+    /// What it takes of the room for challenges.
+    #[serde(default)]
+    pub(super) seats: Vec<String>,
     wish: Wish,
+    /// Of the client that began it, to be shown to whoever goes on with it in a browser.
+    #[serde(default)]
+    pub(super) address: Option<IpAddr>,
+    #[serde(default)]
+    pub(super) device: String,
     /// It goes on from where it began.
     block: String,
     /// However often it is asked again.
@@ -67,12 +87,15 @@ pub(super) struct Waiting {
 
 /// As it is stored. `W` is a `Waiting`, or a reference to one.
 #[derive(Serialize, Deserialize)]
-struct Row<W> {
-    waiting: W,
+pub(super) struct Row<W> {
+    pub(super) waiting: W,
     /// The plugin's, in base64.
     #[serde(with = "wiped")]
-    state: Zeroizing<String>,
+    pub(super) state: Zeroizing<String>,
 }
+
+/// A provider's device flow: whoever shows the code to somebody else cannot be seen there.
+const DEVICE: &str = "device";
 
 /// 95 random bits.
 const ID: usize = 16;
@@ -89,7 +112,14 @@ impl Waiting {
             first: None,
             epochs: Epochs::default(),
             program: None,
+            browser: None,
+            unseen: false,
+            interval: None,
+            polled_at: None,
+            seats: Vec::new(),
             wish,
+            address: client.address,
+            device: client.device.clone(),
             block: block(client.address),
             until: now.after(limits::PLUGIN_CHALLENGE_WAIT),
         }
@@ -98,24 +128,39 @@ impl Waiting {
 
 impl Login {
     /// Adds the row to a batch: a new one, or the next state of the one of that id.
-    pub(super) fn ask(
+    pub(super) async fn ask(
         &self,
         to: &mut Writes,
         id: Option<&str>,
-        waiting: &Waiting,
-        challenge: Challenge,
+        waiting: &mut Waiting,
+        (challenge, callback): (Challenge, Option<&Callback>),
     ) -> Result<Asked, Error> {
-        let id = id.map_or_else(|| random_base62(ID), str::to_owned);
-        let now = self.clock.now();
-        let end = now.after(challenge.expires_in).min(waiting.until);
-        let state = Zeroizing::new(BASE64.encode(&*challenge.state));
-        let row = Row { waiting, state };
-        self.barrier.view(Prefix::Challenge).put(to, &self.challenge_key(&id)?, &row, Some(end));
-        let details = match challenge.details.is_empty() {
+        let mut details = match challenge.details.is_empty() {
             true => Map::new(),
             false => serde_json::from_slice(&challenge.details).map_err(|_| fault("details that are no object"))?,
         };
-        let (kind, interval) = (challenge.kind, challenge.poll_interval);
+        let is_new = id.is_none();
+        let id = id.map_or_else(|| random_base62(ID), str::to_owned);
+        let (key, now) = (self.challenge_key(&id)?, self.clock.now());
+        let end = now.after(challenge.expires_in).min(waiting.until);
+        let view = self.barrier.view(Prefix::Challenge);
+        if is_new {
+            waiting.seats = self.seats(to, &waiting.mount, &waiting.block).await?;
+        }
+        for seat in &waiting.seats {
+            view.put(to, seat, &true, Some(end));
+        }
+        self.forget_browser(to, waiting);
+        let mut interval = challenge.poll_interval;
+        if let Some(browser) = callback.and_then(|callback| Browser::sent(callback, &details)) {
+            interval.get_or_insert(limits::BROWSER_POLL);
+            details = self.send_browser(to, waiting, browser, (&key, now, end))?;
+        }
+        (waiting.interval, waiting.polled_at) = (interval, None);
+        waiting.unseen |= challenge.kind == DEVICE;
+        let row = Row { waiting: &*waiting, state: Zeroizing::new(BASE64.encode(&*challenge.state)) };
+        view.put(to, &key, &row, Some(end));
+        let kind = challenge.kind;
         Ok(Asked { id: Secret::new(id), kind, details, expires_in: end.since(now), interval })
     }
 
@@ -123,11 +168,13 @@ impl Login {
     pub async fn resume(&self, id: &str, answer: Map<String, Value>, client: &Client) -> Result<Begun, Error> {
         self.fresh().await?;
         let key = self.challenge_key(id)?;
-        let waiting = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?;
-        let waiting = waiting.ok_or(Refusal::Expired)?.value.waiting;
-        if waiting.block != block(client.address) {
+        let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?;
+        let mut stored = stored.ok_or(Refusal::Expired)?;
+        if stored.value.waiting.block != block(client.address) {
             return Err(Error::Denied("another address than the one that began it".to_owned()));
         }
+        self.poll(&key, &mut stored).await?;
+        let waiting = stored.value.waiting;
         let mount = self.mounts.by_id(&waiting.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
         self.takes_logins(&mount.id).await?;
         let name = waiting.about.as_ref().map(UserId::as_str);
@@ -168,22 +215,29 @@ impl Login {
             let stored = view.get::<Row<Waiting>>(key).await?.ok_or(Refusal::Expired)?;
             let mut writes = Writes::default();
             view.expect_as_read(&mut writes, key, Some(&stored));
-            let Row { waiting, state } = stored.value;
+            let Row { mut waiting, state } = stored.value;
+            // What a browser has brought is what counts: whoever only asks cannot say it.
+            let answer = match &waiting.browser {
+                Some(browser) => browser.answer()?,
+                None => answer.clone(),
+            };
             let about = match &waiting.about {
                 Some(id) => self.directory.user(id).await?.filter(|user| !user.disabled),
                 None => None,
             };
             let place = about.as_ref().map_or("", |user| user.id.as_str());
-            let mut attempts = self.mounts.call(mount, facts(mount, client, about.as_ref()), place)?;
+            let callback = self.callback(mount, &live);
+            let facts = Facts { callback: callback.clone(), ..facts(mount, client, about.as_ref()) };
+            let mut attempts = self.mounts.call(mount, facts, place)?;
             let state = BASE64.decode(state.as_bytes()).unwrap_or_default();
-            let resume = runtime::Resume { state: state.into(), answer: answer.clone().into() };
+            let resume = runtime::Resume { state: state.into(), answer: answer.into() };
             let outcome = match attempts.run(resume).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     let is_answer = matches!(error, mount::Error::Fault(Fault::Refused(_)));
                     let error = refused(error);
                     if is_answer && !matches!(error, Error::Refused(_)) {
-                        view.delete(&mut writes, key);
+                        self.forget(&mut writes, key, &mut waiting);
                         // Somebody was faster: then it has ended or gone on already.
                         let _ = self.barrier.commit(writes).await;
                     }
@@ -191,22 +245,72 @@ impl Login {
                 }
             };
             let (wish, is_second) = (waiting.wish.clone(), waiting.first.is_some());
+            let mut is_new = false;
             let turn = match outcome.value {
-                Step::Challenge(challenge) => Turn::Asked(self.ask(&mut writes, Some(id), &waiting, challenge)?),
+                Step::Challenge(challenge) => {
+                    Turn::Asked(self.ask(&mut writes, Some(id), &mut waiting, (challenge, callback.as_ref())).await?)
+                }
                 Step::Identity(identity) => {
-                    view.delete(&mut writes, key);
-                    let user = self.user_of(mount, &live, &identity, about.as_ref()).await?;
+                    self.forget(&mut writes, key, &mut waiting);
+                    let unseen = waiting.unseen;
+                    let found = self.user_of(&mut writes, (mount, &live), (&identity, unseen), about.as_ref()).await;
+                    let user;
+                    (user, is_new) = match found {
+                        Ok(found) => found,
+                        // Proven to be nobody here: it is not asked for again.
+                        Err(error) => {
+                            let _ = self.barrier.commit(writes).await;
+                            return Err(error);
+                        }
+                    };
                     Turn::Proven(match waiting.first {
                         Some(first) => first,
-                        None => proven((mount, &live), user, &identity, (waiting.epochs, waiting.program)),
+                        None => Proven {
+                            unseen,
+                            ..proven((mount, &live), user, &identity, (waiting.epochs, waiting.program))
+                        },
                     })
                 }
             };
             writes.merge(outcome.writes);
             if attempts.commit(writes, outcome.may_rerun).await? {
+                self.announce(is_new).await;
                 return Ok((turn, wish, is_second));
             }
         }
+    }
+
+    /// One that waits for something elsewhere is not looked at too often, and not at all while it is known to wait.
+    async fn poll(&self, key: &str, stored: &mut Stored<Row<Waiting>>) -> Result<(), Error> {
+        let waiting = &mut stored.value.waiting;
+        let (Some(interval), now) = (waiting.interval, self.clock.now()) else { return Ok(()) };
+        let waits = waiting.browser.as_ref().map(|browser| !browser.is_back());
+        if waits == Some(false) {
+            return Ok(());
+        }
+        if waiting.polled_at.is_some_and(|at| now.since(at) < interval) {
+            return Err(Refusal::SlowDown.into());
+        }
+        waiting.polled_at = Some(now);
+        let view = self.barrier.view(Prefix::Challenge);
+        let mut writes = Writes::default();
+        view.expect_as_read(&mut writes, key, Some(stored));
+        view.put(&mut writes, key, &stored.value, stored.expires_at);
+        match self.barrier.commit(writes).await {
+            // Somebody else has just looked, or a browser has just come back.
+            Err(barrier::Error::Conflict) => Err(Refusal::SlowDown.into()),
+            Err(error) => Err(error.into()),
+            Ok(()) if waits.is_some() => Err(Refusal::Pending.into()),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// All that a challenge has left in the store goes with it.
+    fn forget(&self, to: &mut Writes, key: &str, waiting: &mut Waiting) {
+        let view = self.barrier.view(Prefix::Challenge);
+        view.delete(to, key);
+        self.forget_browser(to, waiting);
+        waiting.seats.iter().for_each(|seat| view.delete(to, seat));
     }
 
     /// Where the row of a challenge is: the id itself stands nowhere.

@@ -46,6 +46,7 @@ impl Login {
             address: client.address,
             device: client.device,
             login_at: session.login_at,
+            unseen: session.unseen,
             per_user: Some(self.per_user()),
         };
         Ok(self.sessions.create(new).await?)

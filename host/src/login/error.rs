@@ -36,6 +36,10 @@ pub enum Refusal {
     SlowDown,
     /// There is no such challenge, or no longer.
     Expired,
+    /// The mount has no call of that name, or there is no such mount.
+    NoCall,
+    /// It goes by this method only.
+    OnlyBy(&'static str),
 }
 
 impl From<Refusal> for Error {

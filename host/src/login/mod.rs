@@ -9,20 +9,29 @@ mod admit;
 mod authenticate;
 mod begin;
 mod bounds;
+mod browser;
 mod challenge;
 mod child;
 mod error;
+mod given;
+mod own;
 mod program;
+mod provision;
 mod renew;
 mod request;
+mod seats;
 mod second;
 
 pub use admit::Admitted;
 pub use authenticate::Authenticated;
+pub use browser::{Clicked, Cookie, Page};
 pub use challenge::{Asked, Begun};
 pub use error::{Error, Refusal};
+pub use own::OwnPath;
 pub use program::CLIENTS;
 pub use request::{Attempt, Bind, Client, Credentials, Program, SessionWish, Wish};
+
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     barrier::{self, Barrier},
@@ -49,6 +58,8 @@ pub struct Login {
     policies: Policies,
     fence: Fence,
     clock: Clock,
+    /// How browsers reach us, without a `/` at the end.
+    public_url: Arc<OnceLock<String>>,
 }
 
 /// What the use case is made of.
@@ -63,12 +74,14 @@ pub struct Parts {
     pub policies: Policies,
     pub fence: Fence,
     pub clock: Clock,
+    pub public_url: Option<String>,
 }
 
 impl Login {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock } = parts;
-        Self { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock }
+        let Parts { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock, .. } = parts;
+        let public_url = Arc::new(parts.public_url.map(OnceLock::from).unwrap_or_default());
+        Self { barrier, mounts, directory, sessions, security, throttle, policies, fence, clock, public_url }
     }
 
     /// Whoever has not heard of changes for too long uses nothing that it remembers: it asks, or it

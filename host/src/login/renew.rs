@@ -1,6 +1,7 @@
 use super::{
     Authenticated, Client, Error, Login, Program,
     begin::{facts, refused},
+    given,
 };
 use crate::{
     directory::User,
@@ -49,6 +50,12 @@ impl Login {
             }
             Err(error) => return Err(error),
         };
+        // Out of all groups that give something here is out.
+        let given = given::Told { groups: &identity.groups, unseen: session.unseen };
+        if let Err(error @ Error::Denied(_)) = self.demand_role(&mount, Some(&user), given) {
+            self.sessions.fail_renewal(pending).await?;
+            return Err(error);
+        }
         let told = Told {
             subject: identity.subject,
             groups: identity.groups,

@@ -67,8 +67,10 @@ impl Login {
             let outcome = attempts.run(login).await.map_err(refused)?;
             match outcome.value {
                 Step::Identity(identity) => {
-                    self.user_of(second, second.live()?, &identity, Some(user)).await?;
-                    if attempts.commit(outcome.writes, outcome.may_rerun).await? {
+                    let mut writes = Writes::default();
+                    self.user_of(&mut writes, (second, second.live()?), (&identity, false), Some(user)).await?;
+                    writes.merge(outcome.writes);
+                    if attempts.commit(writes, outcome.may_rerun).await? {
                         let Some(first) = first.take() else { return Err(fault("a login that went on twice")) };
                         return Ok(Begun::Session(Box::new(self.open(wish, client, first).await?)));
                     }
@@ -77,7 +79,7 @@ impl Login {
                     let mut writes = Writes::default();
                     let mut waiting = Waiting::of(second, Some(user), (wish.clone(), client), self.clock.now());
                     waiting.first = first.take();
-                    let asked = self.ask(&mut writes, None, &waiting, challenge)?;
+                    let asked = self.ask(&mut writes, None, &mut waiting, (challenge, None)).await?;
                     first = waiting.first.take();
                     writes.merge(outcome.writes);
                     if attempts.commit(writes, outcome.may_rerun).await? {

@@ -6,12 +6,12 @@ use std::{
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::{Error, Live, Mount};
+use super::{Error, Kind, Live, Mount};
 use crate::{
     barrier::{self, Barrier, Writes, layout::Prefix},
     clock::Clock,
     limits,
-    runtime::{Bounds, Call, Facts, Fault, Input, Outcome, PasswordCosts},
+    runtime::{Bounds, Call, Facts, Fault, Input, Origin, Outcome, PasswordCosts},
 };
 
 /// Fair queues for what conflicts: a call that has lost once waits for its turn, so that a hot
@@ -34,6 +34,15 @@ impl Queues {
         let at = self.hasher.hash_one(place) as usize % self.queues.len();
         self.queues[at].clone()
     }
+}
+
+/// What a login is about names a user, and stands in no path.
+fn origin(mount: &Mount, place: &str) -> Origin {
+    let path = match mount.kind {
+        Kind::Secrets if !place.is_empty() => format!("secrets/{}/{place}", mount.name),
+        kind => format!("{}/{}", kind.as_str(), mount.name),
+    };
+    Origin { mount: mount.id.clone(), path }
 }
 
 /// A plugin call that goes on until its writes are stored: run it, add what belongs with them,
@@ -67,6 +76,7 @@ impl Attempts {
             bounds,
             passwords,
             read_only: false,
+            origin: Some(origin(mount, place)),
         };
         let (barrier, clock, live) = (barrier.clone(), clock.clone(), live.clone());
         Self { live, began: clock.monotonic(), barrier, clock, call, queue, turn: None }

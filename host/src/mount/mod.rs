@@ -5,6 +5,7 @@
 //! one more `Kind`.
 
 mod attempts;
+mod attend;
 mod error;
 mod grant;
 mod migrate;
@@ -23,6 +24,7 @@ mod watch;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 
 pub use attempts::Attempts;
 pub use error::{Error, Refusal};
@@ -40,12 +42,13 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName},
-    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, egress::Credentials},
+    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
     security::{self, Security},
     storage::Version,
 };
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     Auth,
     Secrets,
@@ -84,6 +87,7 @@ pub struct Mount {
     previous: Option<Previous>,
     rolled_back: Option<RolledBack>,
     state: State,
+    tally: Arc<Tally>,
 }
 
 #[derive(Debug)]
@@ -126,6 +130,7 @@ struct Inner {
     refreshing: tokio::sync::Mutex<()>,
     compiled: table::Compiled,
     queues: attempts::Queues,
+    attended: attend::Attended,
 }
 
 impl Live {
@@ -147,7 +152,8 @@ impl Mount {
     /// One that is in no table.
     fn trial(id: MountId, kind: Kind, name: MountName, spec: Spec, state: State) -> Self {
         let (pending, previous, rolled_back) = (None, None, None);
-        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state }
+        let tally = Arc::default();
+        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state, tally }
     }
 
     /// The plugin that answers here, or why none does.
@@ -157,6 +163,16 @@ impl Mount {
             State::Disabled => Err(Error::Disabled),
             State::Broken(why) => Err(Error::Broken(why.clone())),
         }
+    }
+
+    /// How its calls went on this node, whichever plugin answered them.
+    pub fn stats(&self) -> Stats {
+        self.live().map_or_else(|_| self.tally.read(), |live| live.plugin.stats())
+    }
+
+    /// What its plugin logged and how it failed on this node, as far as it is kept.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 }
 
@@ -181,6 +197,7 @@ impl Mounts {
             refreshing: tokio::sync::Mutex::default(),
             compiled: table::Compiled::default(),
             queues: attempts::Queues::default(),
+            attended: attend::Attended::default(),
         }))
     }
 
@@ -200,7 +217,10 @@ impl Mounts {
     /// A call of a mount's plugin that is run until it is stored. `place` is what it is about:
     /// calls that conflict over one place line up.
     pub fn call(&self, mount: &Mount, facts: Facts, place: &str) -> Result<Attempts, Error> {
-        let live = mount.live()?;
+        self.attempts(mount, mount.live()?, facts, place)
+    }
+
+    fn attempts(&self, mount: &Mount, live: &Arc<Live>, facts: Facts, place: &str) -> Result<Attempts, Error> {
         if let Some(barred) = prove::barred(&self.0.security.rules(), live.digest(), live.publisher) {
             return Err(Error::Broken(format!("the plugin {}", barred.why)));
         }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Error, Kind, Mounts, Previous, Record, Refusal, Spec, grant,
+    Error, Kind, Mounts, Previous, Record, Refusal, Spec, attend, grant,
     prove::{Trial, Valid},
     removed,
 };
@@ -98,6 +98,7 @@ impl Mounts {
                 let id = record.value.id.clone();
                 view.delete(to, &key);
                 view.put(to, &removed::key(&id), &self.0.clock.now(), None);
+                attend::depart(self, to, (change.kind, &change.name), &record.value);
                 Some(id)
             }
             (None, None) => None,
@@ -113,21 +114,23 @@ impl Mounts {
             let manifest = &found.component.manifest;
             let config = manifest.config.with_defaults(Value::Object(spec.config.clone()));
             let given = grant::given(&spec, &manifest.asked(&config)).http;
-            let (bound, secrets) = (manifest.credentials(&config), manifest.config.write_only().to_vec());
-            Some((config, given, bound, secrets))
+            let bound = manifest.credentials(&config);
+            Some((config, given, bound, found))
         };
-        let (Some(before), Some((config, given, bound, secrets))) = (read(old), read(new)) else { return Vec::new() };
+        let (Some(before), Some((config, given, bound, found))) = (read(old), read(new)) else { return Vec::new() };
         let (_, given_before, bound_before, _) = before;
         let elsewhere = !given.iter().all(|host| given_before.contains(host));
-        let rebound = |place: &str| {
-            let name = place.trim_start_matches('/');
+        let manifest = &found.component.manifest;
+        let bound_otherwise = |name: &str| {
             let (was, is) = (bound_before.0.get(name), bound.0.get(name));
             is.is_some_and(|is| {
                 was.is_none_or(|was| was.place != is.place || !is.hosts.iter().all(|host| was.hosts.contains(host)))
             })
         };
+        let rebound = |place: &str| manifest.credentials_from(place).any(bound_otherwise);
         let is_there = |place: &String| config.pointer(place).is_some_and(|value| !value.is_null());
-        secrets.into_iter().filter(is_there).filter(|place| elsewhere || rebound(place)).collect()
+        let secrets = manifest.config.write_only().iter().filter(|place| is_there(place));
+        secrets.filter(|place| elsewhere || rebound(place)).cloned().collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a removed mount leaves: kept sealed for a while, in case it was a mistake, and then gone.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use super::Mounts;
+use super::{Mounts, attend};
 use crate::{
     barrier::{Barrier, Error, Writes, layout::Prefix},
     clock::Timestamp,
@@ -18,28 +18,29 @@ pub(super) fn key(id: &MountId) -> String {
 const REMOVED: &str = "removed/";
 
 impl Mounts {
-    /// Deletes what mounts have left that were removed longer ago than the rules keep it. Says how
-    /// many mounts are gone for good.
-    pub async fn sweep_removed(&self) -> Result<usize, Error> {
+    /// Deletes what mounts have left that were removed longer ago than the rules keep it, but for
+    /// those that are `held`: something is still to be undone with it. Says how many mounts are gone for good.
+    pub async fn sweep_removed(&self, held: &HashSet<MountId>) -> Result<usize, Error> {
         let keep = self.0.security.rules().mounts.keep_removed.duration();
-        sweep(&self.0.barrier, self.0.clock.now(), keep).await
+        sweep(&self.0.barrier, self.0.clock.now(), (keep, held)).await
     }
 }
 
-async fn sweep(barrier: &Barrier, now: Timestamp, keep: Duration) -> Result<usize, Error> {
+async fn sweep(barrier: &Barrier, now: Timestamp, (keep, held): (Duration, &HashSet<MountId>)) -> Result<usize, Error> {
     let mounts = barrier.view(Prefix::Mount);
     let mut gone = 0;
     for key in mounts.list(REMOVED, None, None, limits::LIST_MOST).await?.keys {
         let Some(removed_at) = mounts.get::<Timestamp>(&key).await? else { continue };
         let Ok(id) = MountId::parse(&key[REMOVED.len()..]) else { continue };
-        if now.since(removed_at.value) < keep {
+        if now.since(removed_at.value) < keep || held.contains(&id) {
             continue;
         }
         empty(barrier, Prefix::Data(id.clone())).await?;
-        empty(barrier, Prefix::Key(id)).await?;
+        empty(barrier, Prefix::Key(id.clone())).await?;
         // Last: a kill in between leaves the note, and it is done again.
         let mut writes = Writes::default();
         mounts.delete(&mut writes, &key);
+        attend::forget(&mounts, &mut writes, &id);
         barrier.commit(writes).await?;
         gone += 1;
     }
@@ -83,12 +84,15 @@ mod tests {
 
         let keep = Duration::from_secs(60);
         hand.advance(Duration::from_secs(59));
-        assert_eq!(sweep(&barrier, clock.now(), keep).await.unwrap(), 0);
+        let none = HashSet::new();
+        assert_eq!(sweep(&barrier, clock.now(), (keep, &none)).await.unwrap(), 0);
         assert!(data.get::<i32>("k7").await.unwrap().is_some());
         hand.advance(Duration::from_secs(2));
-        assert_eq!(sweep(&barrier, clock.now(), keep).await.unwrap(), 1);
+        let held = HashSet::from([removed.clone()]);
+        assert_eq!(sweep(&barrier, clock.now(), (keep, &held)).await.unwrap(), 0, "something is still to be undone");
+        assert_eq!(sweep(&barrier, clock.now(), (keep, &none)).await.unwrap(), 1);
         assert!(data.list("", None, None, 1).await.unwrap().keys.is_empty());
         assert!(others.get::<i32>("k").await.unwrap().is_some());
-        assert_eq!(sweep(&barrier, clock.now(), keep).await.unwrap(), 0);
+        assert_eq!(sweep(&barrier, clock.now(), (keep, &none)).await.unwrap(), 0);
     }
 }

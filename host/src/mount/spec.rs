@@ -88,6 +88,11 @@ impl Spec {
         problem::decode(value)
     }
 
+    /// Every role that its mapping gives to somebody.
+    pub fn given(&self) -> impl Iterator<Item = &RoleName> {
+        self.roles.values().flat_map(|mapping| &mapping.give)
+    }
+
     /// A shipped plugin with nothing configured.
     pub fn shipped(plugin: PluginName) -> Self {
         Self {

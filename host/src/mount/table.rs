@@ -11,7 +11,7 @@ use crate::{
     fence::Counter,
     ids::{MountId, MountName},
     limits,
-    runtime::{Exports, Plugin},
+    runtime::{Exports, Plugin, Tally},
 };
 
 /// The mounts as of one moment.
@@ -86,6 +86,7 @@ impl Mounts {
     pub fn clear(&self) {
         if self.0.table.load().generation.is_some() {
             self.0.table.store(Arc::default());
+            self.0.attended.clear();
         }
     }
 
@@ -108,7 +109,11 @@ impl Mounts {
                 let Some((document, record)) = self.both((kind, &name), document).await? else { continue };
                 let mount = match old.get(kind, &name) {
                     Some(mount) if mount.is_as(&document, &record) => mount,
-                    _ => Arc::new(self.build(kind, name.clone(), &document, record).await),
+                    before => {
+                        let same = before.filter(|before| before.id == record.value.id);
+                        let tally = same.map(|before| before.tally.clone()).unwrap_or_default();
+                        Arc::new(self.build((kind, name.clone()), &document, record, tally).await)
+                    }
                 };
                 mounts.insert((kind, name), mount);
             }
@@ -154,7 +159,13 @@ impl Mounts {
     }
 
     /// A stored mount comes up whatever is wrong with it: a bad plugin never keeps the server down.
-    async fn build(&self, kind: Kind, name: MountName, document: &Document, stored: Stored<Record>) -> Mount {
+    async fn build(
+        &self,
+        (kind, name): (Kind, MountName),
+        document: &Document,
+        stored: Stored<Record>,
+        tally: Arc<Tally>,
+    ) -> Mount {
         let record = stored.value;
         let said = Spec::parse(&document.value);
         let mut spec = said.as_ref().map_or_else(|_| Spec::shipped(record.plugin.clone()), Spec::clone);
@@ -167,7 +178,10 @@ impl Mounts {
             Err(_) => State::Broken("its setting cannot be read".to_owned()),
             Ok(_) if !spec.enabled => State::Disabled,
             Ok(_) => match self.revive(kind, &spec, &record).await {
-                Ok(live) => State::Live(Arc::new(live)),
+                Ok(live) => {
+                    let plugin = live.plugin.counted(tally.clone(), &live.manifest().version.to_string());
+                    State::Live(Arc::new(Live { plugin, ..live }))
+                }
                 Err(refusal) => State::Broken(told(&refusal)),
             },
         };
@@ -176,12 +190,12 @@ impl Mounts {
         }
         let (id, previous, rolled_back) = (record.id, record.previous, record.rolled_back);
         let (number, revision) = (document.number, Some(stored.version));
-        Mount { id, kind, name, spec, number, revision, pending, previous, rolled_back, state }
+        Mount { id, kind, name, spec, number, revision, pending, previous, rolled_back, state, tally }
     }
 
     /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
     /// version that was enabled.
-    async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
+    pub(super) async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
         let valid = self.validate(kind, spec)?;
         if (&record.plugin, record.publisher) != (&spec.plugin, valid.found.publisher()) {
             return Err(Error::Broken("what it holds belongs to another publisher's plugin".to_owned()).into());

@@ -8,7 +8,7 @@ impl Operate {
         if self.0.barrier.is_sealed() {
             return Ok(());
         }
-        let gone = self.0.mounts.sweep_removed().await?;
+        let gone = self.0.mounts.sweep_removed(&self.0.leases.lenders().await?).await?;
         if gone > 0 {
             let mut record = Record::new(Phase::Work, "mounts.sweep");
             record.values.insert("mounts".to_owned(), gone.to_string());

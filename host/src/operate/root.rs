@@ -49,6 +49,7 @@ impl Operate {
                 address: None,
                 device: "root token".to_owned(),
                 login_at: parts.clock.now(),
+                unseen: false,
                 per_user: None,
             })
             .await?;
@@ -65,7 +66,7 @@ impl Operate {
         }
         let role = RoleName::parse("user").expect("a constant");
         let mut writes = Writes::default();
-        let new = NewUser { username, email: None, role, kind: Kind::Machine };
+        let new = NewUser { username, email: None, role: Some(role), kind: Kind::Machine };
         let user = parts.directory.create_shipped(&mut writes, new).await?;
         parts.barrier.view(Prefix::Boot).put(&mut writes, ROOT, &user.id, None);
         parts.barrier.commit(writes).await?;

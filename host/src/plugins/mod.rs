@@ -11,6 +11,7 @@ pub use error::Error;
 pub use upload::Upload;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     barrier::{self, Barrier, Writes},
@@ -51,7 +52,7 @@ impl Resource for AllPlugins {
 }
 
 /// One version of one: `sys/plugins/<name>/<version>`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct PluginPath {
     pub name: PluginName,
     pub version: Version,
@@ -82,14 +83,15 @@ impl Plugins {
         permit: &Permit<List, AllPlugins>,
         after: Option<&PluginPath>,
         limit: usize,
-    ) -> (Vec<Plugin>, bool) {
+    ) -> (Vec<Plugin>, Option<PluginPath>) {
         let mut all: Vec<(PluginPath, Found)> = self.parts.catalog.all().into_iter().map(|f| (place(&f), f)).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all.retain(|(path, _)| after.is_none_or(|after| path > after));
         all.retain(|(path, _)| self.parts.policies.allows(permit.caller(), Action::Read, &path.path()));
         let more = all.len() > limit;
         all.truncate(limit);
-        (all.into_iter().map(|(_, found)| self.shown(found, permit.caller())).collect(), more)
+        let next = all.last().filter(|_| more).map(|(path, _)| path.clone());
+        (all.into_iter().map(|(_, found)| self.shown(found, permit.caller())).collect(), next)
     }
 
     pub fn get(&self, permit: &Permit<Read, PluginPath>) -> Result<Plugin, Error> {

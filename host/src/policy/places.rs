@@ -5,9 +5,9 @@ use crate::{ids::UserId, limits};
 /// May this be the path of a resource? What is not canonical could pass a check as one thing
 /// and be used as another, and an unresolved `~` is nobody's folder.
 pub fn is_canonical(path: &str) -> bool {
-    // Ahead of a secret's own path stands `secrets/`.
+    // Ahead of a secret's own path stands `secrets/`, or `sys/leases/secrets/`.
     path.len() <= limits::PATH_BYTES + 64
-        && path.split('/').count() <= limits::PATH_SEGMENTS + 2
+        && path.split('/').count() <= limits::PATH_SEGMENTS + 3
         && path.split('/').all(|segment| !matches!(segment, "" | "." | ".." | "~"))
         && !path.contains(char::is_control)
 }

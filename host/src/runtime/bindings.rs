@@ -24,6 +24,7 @@ wasmtime::component::bindgen!({
         "coffer:plugin/crypto.password-verify": async | trappable,
         "coffer:plugin/http.send": async | trappable,
         "coffer:plugin/http.send-many": async | trappable,
+        "coffer:plugin/effects.intend": async | trappable,
         default: trappable,
     },
     exports: { default: async },

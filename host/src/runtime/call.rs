@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     barrier::{self, View, Writes},
+    ids::MountId,
     sensitive::Secret,
 };
 
@@ -26,6 +27,16 @@ pub struct Call {
     pub passwords: PasswordCosts,
     /// The call came by GET: it may neither write nor `intend`.
     pub read_only: bool,
+    /// Whose its intents are. None: it may have none.
+    pub origin: Option<Origin>,
+}
+
+/// Where a call comes from, for what it leaves outside.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub mount: MountId,
+    /// As policy knows it: `secrets/db/creds/app`.
+    pub path: String,
 }
 
 /// What `context` tells the plugin.

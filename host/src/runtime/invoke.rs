@@ -63,6 +63,9 @@ pub trait Invoke: Send + Sized + 'static {
     /// What it writes is proposed; otherwise dropped.
     const WRITES: bool = true;
 
+    /// It may intend deeds outside.
+    const INTENDS: bool = Self::WRITES;
+
     /// What of the input must not stand in a log.
     fn secrets(&self) -> Vec<Bytes>;
 
@@ -242,6 +245,8 @@ impl Invoke for RevokeLease {
     type Answer = ();
 
     const EXPORT: &'static str = "leases.revoke";
+    /// What undoes is done again until it succeeds: if each time left something to undo, it would never end.
+    const INTENDS: bool = false;
 
     fn secrets(&self) -> Vec<Bytes> {
         vec![self.internal.clone()]

@@ -20,6 +20,7 @@ mod gate;
 mod imports;
 mod input;
 mod invoke;
+mod journal;
 mod meter;
 mod plugin;
 mod run;
@@ -36,7 +37,7 @@ pub mod types;
 mod workers;
 
 pub use cache::Cache;
-pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Outcome, PasswordCosts};
+pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Origin, Outcome, PasswordCosts};
 pub use egress::{Egress, HostGrant};
 pub use error::Error;
 pub use imports::is_offered;
@@ -44,6 +45,7 @@ pub use input::{
     Check, Credentials, Enroll, Handle, Input, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
     Verify,
 };
+pub use journal::{Intent, Journal, Unnoted};
 pub use plugin::{Exports, Failure, Plugin};
 pub use start::{Options, Runtime};
-pub use stats::{Failed, Line, Stats, Times};
+pub use stats::{Failed, Line, Stats, Tally, Times};

@@ -15,7 +15,7 @@ use super::{
     sandbox::{Sandbox, Shared},
     shares::Shares,
     start::{Inner, Runtime},
-    stats::{Tally, Timing, Trapped},
+    stats::{Of, Open, Tally, Timing, Trapped},
 };
 use crate::limits;
 
@@ -83,15 +83,17 @@ impl From<Fault> for Failure {
 }
 
 impl Seat {
-    fn new(inner: &Inner, exports: Exports) -> Self {
+    fn new(inner: &Inner, exports: Exports, (tally, version): (Arc<Tally>, Arc<str>)) -> Self {
         let options = &inner.options;
         let shared = Shared {
             clock: inner.clock.clone(),
             passwords: inner.passwords.clone(),
             makers: inner.makers.clone(),
             egress: inner.egress.clone(),
+            journal: inner.journal.clone(),
             sending: Semaphore::new(limits::EGRESS_AT_ONCE / 4),
-            tally: Tally::default(),
+            tally,
+            version,
         };
         Self {
             gate: Gate::new(options.calls_each, options.queue),
@@ -138,7 +140,7 @@ impl Plugin {
     }
 
     fn with(runtime: Arc<Inner>, exports: Exports, (made, wasm): (OnceCell<Made>, Option<Arc<[u8]>>)) -> Self {
-        let seat = Arc::new(Seat::new(&runtime, exports));
+        let seat = Arc::new(Seat::new(&runtime, exports, Default::default()));
         Self { code: Arc::new(Code { exports, runtime, made, wasm }), seat }
     }
 
@@ -163,11 +165,22 @@ impl Plugin {
 
     /// The same code with bounds, a breaker and counters of its own: for another mount.
     pub fn apart(&self) -> Self {
-        Self { code: self.code.clone(), seat: Arc::new(Seat::new(&self.code.runtime, self.code.exports)) }
+        self.counted(Arc::default(), "")
+    }
+
+    /// The same, with counters that somebody keeps; `version` stands beside what it logs.
+    pub fn counted(&self, tally: Arc<Tally>, version: &str) -> Self {
+        let seat = Seat::new(&self.code.runtime, self.code.exports, (tally, version.into()));
+        Self { code: self.code.clone(), seat: Arc::new(seat) }
     }
 
     pub fn stats(&self) -> Stats {
-        self.seat.shared.tally.read(self.seat.breaker.is_open())
+        Stats { resting: self.seat.breaker.is_open(), ..self.seat.shared.tally.read() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn tally(&self) -> &Tally {
+        &self.seat.shared.tally
     }
 
     #[cfg(test)]
@@ -182,6 +195,21 @@ impl Plugin {
 
     /// The same, and tells of a failure whether what it rests on has changed meanwhile.
     pub async fn attempt<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
+        let Shared { tally, version, clock, .. } = &*self.seat.shared;
+        let open = Open::begin(tally);
+        let ended = self.begin(input, call).await;
+        open.ended();
+        match &ended {
+            Ok(_) => tally.succeeded(),
+            Err(failure) => {
+                let (at, request) = (clock.now(), call.facts.request_id.as_str());
+                tally.failed(failure, Of { at, request, version, export: I::EXPORT });
+            }
+        }
+        ended
+    }
+
+    async fn begin<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
         let seat = &self.seat;
         let tally = &seat.shared.tally;
         // Not on the call's own time: it is done once.
@@ -200,15 +228,11 @@ impl Plugin {
             self.run(input, call, (made, pass, &mut timing, meter)).await
         };
         let begun = AssertUnwindSafe(work).catch_unwind();
-        let ended = match tokio::time::timeout(call.bounds.wall, begun).await {
+        match tokio::time::timeout(call.bounds.wall, begun).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_panic)) => Err(Fault::Trap("a function of the host panicked".to_owned()).into()),
             Err(_elapsed) => Err(Fault::Deadline.into()),
-        };
-        if let Err(failure) = &ended {
-            tally.failed(failure, seat.shared.clock.now(), &call.facts.request_id, I::EXPORT);
         }
-        ended
     }
 }
 

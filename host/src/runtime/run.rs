@@ -21,6 +21,7 @@ impl Plugin {
         (made, pass, timing, meter): Watch<'_, '_>,
     ) -> Result<Outcome<I::Answer>, Failure> {
         let mut store = self.store(call, input.secrets(), &meter);
+        store.data_mut().may_intend = I::INTENDS && self.exports().leases;
         let _ticking = self.code.runtime.ticker.run();
         let answer = meter.measure(self.invoke(input, call, &mut store, (made, pass, timing))).await;
         let mut sandbox = store.into_data();
@@ -35,6 +36,7 @@ impl Plugin {
                 if I::WRITES {
                     sandbox.storage.expect_reads(&mut writes);
                     sandbox.keys.expect_reads(&mut writes);
+                    writes.merge(std::mem::take(&mut sandbox.settled));
                 }
                 Ok(Outcome { value, writes, may_rerun })
             }

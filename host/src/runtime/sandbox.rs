@@ -8,6 +8,7 @@ use super::{
     bindings::coffer::plugin::types::{self, Error},
     egress::Egress,
     imports::{Log, Passwords, Shelf},
+    journal::Journal,
     meter::Meter,
     stats::{Tally, Trapped},
     types::Bytes,
@@ -33,6 +34,11 @@ pub(super) struct Sandbox {
     pub(super) usage: Usage,
     /// The call has acted outside: it must not run again.
     pub(super) acted: bool,
+    /// What is asked may intend, and the plugin can be told to undo.
+    pub(super) may_intend: bool,
+    pub(super) intents: usize,
+    /// Drops the intents noted so far.
+    pub(super) settled: Writes,
     /// Keys made that take long to make.
     pub(super) slow_keys: usize,
     pub(super) trapped: Option<Trapped>,
@@ -46,9 +52,12 @@ pub(super) struct Shared {
     pub(super) passwords: Arc<Passwords>,
     pub(super) makers: Arc<Workers>,
     pub(super) egress: Option<Egress>,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     /// Requests of this mount's at a time: a host that is slow for one mount is not for all.
     pub(super) sending: Semaphore,
-    pub(super) tally: Tally,
+    pub(super) tally: Arc<Tally>,
+    /// Of the plugin, as the operator is told.
+    pub(super) version: Arc<str>,
 }
 
 impl Sandbox {
@@ -69,6 +78,9 @@ impl Sandbox {
             table,
             usage: Usage::new(call.bounds.memory),
             acted: false,
+            may_intend: false,
+            intents: 0,
+            settled: Writes::default(),
             slow_keys: 0,
             trapped: None,
             requests: 0,

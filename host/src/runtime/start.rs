@@ -9,6 +9,7 @@ use super::{
     egress::Egress,
     engine,
     imports::{self, Passwords},
+    journal::Journal,
     sandbox::Sandbox,
     ticker::Ticker,
     workers::Workers,
@@ -58,6 +59,8 @@ pub(super) struct Inner {
     pub(super) cache: Option<Cache>,
     /// How requests of plugins leave, if at all.
     pub(super) egress: Option<Egress>,
+    /// Where intents are noted, if at all.
+    pub(super) journal: Option<Arc<dyn Journal>>,
     /// One compilation at a time: it takes all processors anyway.
     pub(super) compiling: Workers,
 }
@@ -85,10 +88,21 @@ impl Runtime {
             compiling: Workers::new(1),
             cache,
             egress,
+            journal: None,
             engine,
             clock,
             options,
         })))
+    }
+
+    /// The same, with somewhere to note intents. To be said before anything is compiled.
+    #[must_use]
+    pub fn noting(mut self, journal: Arc<dyn Journal>) -> Self {
+        match Arc::get_mut(&mut self.0) {
+            Some(inner) => inner.journal = Some(journal),
+            None => tracing::error!("intents cannot be noted: the runtime is in use already"),
+        }
+        self
     }
 
     /// Compiles on a blocking thread, one component at a time; or finds it compiled already.

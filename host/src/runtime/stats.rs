@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -15,28 +16,30 @@ use super::{Failure, Fault, meter::Meter};
 use crate::{
     clock::{Clock, Timestamp},
     limits,
+    metrics::{Counter, Gauge, Histogram, Spread},
 };
 
-/// As of one moment, since the mount came up with its present setting.
+/// As of one moment, since this node knows the mount.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stats {
     /// That have ended, however.
     pub calls: u64,
+    pub succeeded: u64,
+    /// At this moment, those that wait for their turn among them.
+    pub running: i64,
     pub time: Times,
+    /// How long calls took, the queue included.
+    pub spread: Spread,
     /// Bytes that the largest call had at its end.
     pub memory: usize,
     /// Calls that did not succeed, by how they ended: `refused`, `trap`, `limit`, `deadline`,
-    /// `busy`, `resting`, `invalid`, `store`.
+    /// `busy`, `resting`, `invalid`, `store`, and `abandoned` by who asked.
     pub ended: BTreeMap<&'static str, u64>,
     pub traps: BTreeMap<&'static str, u64>,
     /// Bounds that were hit, by name.
     pub limits: BTreeMap<&'static str, u64>,
     /// Instances cannot be made at present.
     pub resting: bool,
-    /// The last ones, oldest first.
-    pub failures: Vec<Failed>,
-    /// The last lines that the plugin logged, oldest first; without the secrets of their calls.
-    pub log: Vec<Line>,
 }
 
 /// Sums over all calls.
@@ -56,6 +59,8 @@ pub struct Times {
 pub struct Failed {
     pub at: Timestamp,
     pub request: String,
+    /// Of the plugin.
+    pub version: Arc<str>,
     /// What was asked: `engine.handle`.
     pub export: &'static str,
     pub why: String,
@@ -65,16 +70,22 @@ pub struct Failed {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// From 1, without a gap.
+    pub number: u64,
     pub at: Timestamp,
     pub request: String,
+    /// Of the plugin.
+    pub version: Arc<str>,
     pub level: &'static str,
     pub text: String,
 }
 
-/// What `Stats` is read from.
+/// What `Stats` is read from. A mount keeps it over changes of its plugin and setting.
 #[derive(Default)]
-pub(super) struct Tally {
-    calls: AtomicU64,
+pub struct Tally {
+    succeeded: Counter,
+    running: Gauge,
+    spread: Histogram,
     queue: AtomicU64,
     instantiate: AtomicU64,
     guest: AtomicU64,
@@ -90,6 +101,14 @@ struct Rare {
     limits: BTreeMap<&'static str, u64>,
     failures: VecDeque<Failed>,
     log: VecDeque<Line>,
+    log_bytes: usize,
+    lines: u64,
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally").field("succeeded", &self.succeeded).finish_non_exhaustive()
+    }
 }
 
 /// What a trap was, beside its text.
@@ -107,7 +126,16 @@ impl Tally {
         }
     }
 
-    pub(super) fn failed(&self, failure: &Failure, at: Timestamp, request: &str, export: &'static str) {
+    pub(super) fn succeeded(&self) {
+        self.succeeded.add();
+    }
+
+    /// Nobody waited for its end.
+    fn abandoned(&self) {
+        *self.rare().ended.entry("abandoned").or_default() += 1;
+    }
+
+    pub(super) fn failed(&self, failure: &Failure, of: Of<'_>) {
         let (mut rare, fault, trapped) = (self.rare(), &failure.fault, &failure.trapped);
         *rare.ended.entry(name(fault)).or_default() += 1;
         match fault {
@@ -121,19 +149,33 @@ impl Tally {
             Fault::Deadline | Fault::Invalid(_) | Fault::Store(_) => {}
         }
         let frames = trapped.as_ref().map(|trapped| trapped.frames.clone()).unwrap_or_default();
-        let failed = Failed { at, request: request.to_owned(), export, why: fault.to_string(), frames };
+        let Of { at, request, version, export } = of;
+        let (request, version) = (request.to_owned(), version.clone());
+        let failed = Failed { at, request, version, export, why: fault.to_string(), frames };
         keep(&mut rare.failures, failed, limits::PLUGIN_FAILURES_KEPT);
     }
 
-    pub(super) fn logged(&self, line: Line) {
-        keep(&mut self.rare().log, line, limits::PLUGIN_LINES_KEPT);
+    /// The line gets its number here.
+    pub(super) fn logged(&self, mut line: Line) {
+        let mut rare = self.rare();
+        rare.lines += 1;
+        line.number = rare.lines;
+        rare.log_bytes += line.text.len();
+        rare.log.push_back(line);
+        while rare.log.len() > limits::PLUGIN_LINES_KEPT || rare.log_bytes > limits::PLUGIN_LINES_KEPT_BYTES {
+            rare.log_bytes -= rare.log.pop_front().map_or(0, |line| line.text.len());
+        }
     }
 
-    pub(super) fn read(&self, resting: bool) -> Stats {
+    pub fn read(&self) -> Stats {
         let nanos = |of: &AtomicU64| Duration::from_nanos(of.load(Relaxed));
         let rare = self.rare();
+        let succeeded = self.succeeded.read();
         Stats {
-            calls: self.calls.load(Relaxed),
+            calls: rare.ended.values().fold(succeeded, |all, some| all + some),
+            succeeded,
+            running: self.running.read(),
+            spread: self.spread.read(),
             time: Times {
                 queue: nanos(&self.queue),
                 instantiate: nanos(&self.instantiate),
@@ -144,10 +186,18 @@ impl Tally {
             ended: rare.ended.clone(),
             traps: rare.traps.clone(),
             limits: rare.limits.clone(),
-            resting,
-            failures: rare.failures.iter().cloned().collect(),
-            log: rare.log.iter().cloned().collect(),
+            resting: false,
         }
+    }
+
+    /// The last ones, oldest first.
+    pub fn failures(&self) -> Vec<Failed> {
+        self.rare().failures.iter().cloned().collect()
+    }
+
+    /// The last lines that the plugin logged, oldest first; without the secrets of their calls.
+    pub fn log(&self) -> Vec<Line> {
+        self.rare().log.iter().cloned().collect()
     }
 
     fn rare(&self) -> std::sync::MutexGuard<'_, Rare> {
@@ -172,6 +222,37 @@ fn name(fault: &Fault) -> &'static str {
         Fault::Resting(_) => "resting",
         Fault::Invalid(_) => "invalid",
         Fault::Store(_) => "store",
+    }
+}
+
+/// Of which call.
+pub(super) struct Of<'a> {
+    pub(super) at: Timestamp,
+    pub(super) request: &'a str,
+    pub(super) version: &'a Arc<str>,
+    pub(super) export: &'static str,
+}
+
+/// A call whose end has not been told. Dropped so, it was given up.
+pub(super) struct Open<'a>(Option<&'a Tally>);
+
+impl<'a> Open<'a> {
+    pub(super) fn begin(tally: &'a Tally) -> Self {
+        tally.running.more();
+        Self(Some(tally))
+    }
+
+    pub(super) fn ended(mut self) {
+        self.0.take().inspect(|tally| tally.running.less());
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(tally) = self.0 {
+            tally.running.less();
+            tally.abandoned();
+        }
     }
 }
 
@@ -207,7 +288,7 @@ impl Drop for Timing<'_> {
         let (tally, ended) = (self.tally, now());
         let turn = self.marks[0].unwrap_or(ended);
         let instance = self.marks[1].unwrap_or(ended);
-        tally.calls.fetch_add(1, Relaxed);
+        tally.spread.observe(Duration::from_nanos(ended.saturating_sub(self.began)));
         tally.queue.fetch_add(turn.saturating_sub(self.began), Relaxed);
         tally.instantiate.fetch_add(instance.saturating_sub(turn), Relaxed);
         let called = ended.saturating_sub(instance);

@@ -10,10 +10,9 @@ use crate::{
     clock::{Clock, Hand, Timestamp},
     ids::MountId,
     runtime::{
-        Bounds, Call, Egress, Facts, Fault, Grant, Handle, Options, Outcome, Plugin, Runtime,
+        Bounds, Call, Egress, Facts, Fault, Grant, Handle, Journal, Options, Outcome, Plugin, Runtime,
         imports::Passwords,
         sandbox::{Sandbox, Shared},
-        stats::Tally,
         types::{Request, Response},
         workers::Workers,
     },
@@ -134,6 +133,7 @@ pub(crate) struct Bench {
     pub(crate) memory: Arc<Memory>,
     /// Of sandboxes without a guest.
     pub(crate) egress: Option<Egress>,
+    pub(crate) journal: Option<Arc<dyn Journal>>,
 }
 
 impl Bench {
@@ -158,6 +158,7 @@ impl Bench {
             bounds: Bounds { wall: Duration::from_secs(20), ..Bounds::default() },
             passwords: crate::runtime::Argon2Cost { memory_kib: 64, passes: 1, lanes: 1 }.into(),
             read_only: false,
+            origin: None,
         };
         Self {
             runtime: Runtime::new(clock.clone(), options).unwrap(),
@@ -168,6 +169,7 @@ impl Bench {
             hand,
             memory,
             egress: None,
+            journal: None,
         }
     }
 
@@ -183,8 +185,10 @@ impl Bench {
             passwords: Arc::new(Passwords::new(2)),
             makers: Arc::new(Workers::new(1)),
             egress: self.egress.clone(),
+            journal: self.journal.clone(),
             sending: tokio::sync::Semaphore::new(2),
-            tally: Tally::default(),
+            tally: Arc::default(),
+            version: "".into(),
         };
         Sandbox::new(&self.call, inputs, Arc::new(shared), Arc::default())
     }

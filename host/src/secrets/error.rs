@@ -1,5 +1,5 @@
 use super::Method;
-use crate::{barrier, mount, runtime::types::GuestError};
+use crate::{barrier, lease, mount, runtime::types::GuestError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,6 +21,8 @@ pub enum Error {
     /// The engine answered what the contract forbids.
     #[error("the engine broke the contract: {0}")]
     Contract(&'static str),
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
     #[error(transparent)]
     Mount(mount::Error),
     #[error(transparent)]

@@ -5,8 +5,10 @@ use zeroize::Zeroizing;
 
 use super::{Error, Secrets};
 use crate::{
-    ids::{RequestId, SecretPath, UserId, Username},
-    mount::Mount,
+    clock::Timestamp,
+    ids::{RequestId, SecretPath, SessionId, UserId, Username},
+    lease::{Borrower, Lease},
+    mount::{self, Attempts, Mount},
     policy::{Action, Permit},
     runtime::{
         Facts, Handle,
@@ -21,6 +23,9 @@ pub struct Asker {
     pub name: Username,
     pub address: Option<IpAddr>,
     pub request: RequestId,
+    /// What is lent is lent to it, and not for longer.
+    pub session: SessionId,
+    pub ends_at: Timestamp,
 }
 
 /// What is asked of the engine.
@@ -43,22 +48,56 @@ impl Secrets {
     ) -> Result<Map<String, Value>, Error> {
         let path = permit.resource();
         let mount = self.mount(path.mount())?;
-        let response = self.ask(&mount, path.path(), &operation, asker).await?;
+        let (response, lease) = self.ask_for(&mount, path, &operation, asker).await?;
         let mut answer = response.object();
         if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
             return Err(Error::Contract("a reserved name in the answer"));
-        }
-        if response.lease.is_some() {
-            return Err(Error::Contract("a lease from an engine that may not make one"));
         }
         answer.insert("secret_id".to_owned(), json!(path.to_string()));
         if !response.warnings.is_empty() {
             answer.insert("warnings".to_owned(), json!(response.warnings));
         }
+        if let Some(lease) = lease {
+            let Lease { id, expires_at, max_expires_at, renewable, .. } = lease;
+            let (id, ends, most) = (id.to_string(), expires_at.to_string(), max_expires_at.to_string());
+            let told = json!({"lease_id": id, "expires_at": ends, "max_expires_at": most, "renewable": renewable});
+            answer.insert("lease".to_owned(), told);
+        }
         Ok(answer)
     }
 
-    /// Runs the engine until what it wrote is stored.
+    /// Runs the engine until what it wrote is stored, and what it lends with it.
+    async fn ask_for(
+        &self,
+        mount: &Mount,
+        path: &SecretPath,
+        operation: &Operation,
+        asker: &Asker,
+    ) -> Result<(Response, Option<Lease>), Error> {
+        let lends = mount.live()?.plugin.exports().leases && !operation.read_only;
+        if lends {
+            // Before it makes anything that would have to be unmade.
+            self.leases.room(mount, &asker.user).await?;
+        }
+        let mut attempts = self.attempts(mount, path.path(), operation, asker)?;
+        let mut attempt = async |request: Handle| {
+            let mut outcome = attempts.run(request).await?;
+            let (mut writes, spec) = (outcome.writes, outcome.value.lease.take());
+            if spec.is_some() && !lends {
+                return Err(Error::Contract("a lease from a call or an engine that can make none"));
+            }
+            let lease = spec.map(|spec| self.leases.issue(&mut writes, (mount, path), &asker.borrower(), spec));
+            let stored = attempts.commit(writes, outcome.may_rerun).await?;
+            Ok::<_, Error>(stored.then_some((outcome.value, lease)))
+        };
+        loop {
+            if let Some(answer) = attempt(handle(path.path(), operation)).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The same, of an operation that lends nothing.
     pub(super) async fn ask(
         &self,
         mount: &Mount,
@@ -66,18 +105,39 @@ impl Secrets {
         operation: &Operation,
         asker: &Asker,
     ) -> Result<Response, Error> {
-        let body = Zeroizing::new(serde_json::to_vec(&operation.body).expect("JSON serialises"));
-        let attempts = self.mounts.call(mount, facts(mount, asker), path)?;
-        let mut attempts = attempts.read_only(operation.read_only);
+        let mut attempts = self.attempts(mount, path, operation, asker)?;
         loop {
-            let request =
-                Request { operation: operation.name.clone(), path: path.to_owned(), body: body.clone().into() };
-            let outcome = attempts.run(Handle(request)).await?;
+            let outcome = attempts.run(handle(path, operation)).await?;
+            if outcome.value.lease.is_some() {
+                return Err(Error::Contract("a lease where none can be made"));
+            }
             if attempts.commit(outcome.writes, outcome.may_rerun).await? {
                 return Ok(outcome.value);
             }
         }
     }
+
+    fn attempts(
+        &self,
+        mount: &Mount,
+        path: &str,
+        operation: &Operation,
+        asker: &Asker,
+    ) -> Result<Attempts, mount::Error> {
+        Ok(self.mounts.call(mount, facts(mount, asker), path)?.read_only(operation.read_only))
+    }
+}
+
+impl Asker {
+    fn borrower(&self) -> Borrower {
+        let Self { user, session, ends_at, request, .. } = self.clone();
+        Borrower { user, session, ends_at, request }
+    }
+}
+
+fn handle(path: &str, operation: &Operation) -> Handle {
+    let body = Zeroizing::new(serde_json::to_vec(&operation.body).expect("JSON serialises"));
+    Handle(Request { operation: operation.name.clone(), path: path.to_owned(), body: body.into() })
 }
 
 fn facts(mount: &Mount, asker: &Asker) -> Facts {

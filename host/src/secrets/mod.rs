@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::{
     barrier::Barrier,
     ids::MountName,
+    lease::Leases,
     mount::{Kind, Mount, Mounts},
     policy::Policies,
 };
@@ -28,13 +29,14 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Secrets {
     barrier: Barrier,
+    leases: Leases,
     mounts: Mounts,
     policies: Policies,
 }
 
 impl Secrets {
-    pub fn new(barrier: Barrier, mounts: Mounts, policies: Policies) -> Self {
-        Self { barrier, mounts, policies }
+    pub fn new(barrier: Barrier, leases: Leases, mounts: Mounts, policies: Policies) -> Self {
+        Self { barrier, leases, mounts, policies }
     }
 
     fn mount(&self, name: &MountName) -> Result<Arc<Mount>, Error> {

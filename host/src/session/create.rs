@@ -28,6 +28,7 @@ impl Sessions {
                 None => None,
             };
             if let Some(tokens) = self.attempt(&new, parent.as_ref()).await? {
+                self.counts.created.add();
                 return Ok(tokens);
             }
             if !new.epochs.hold(&super::epochs::view(&self.barrier)).await? {
@@ -66,6 +67,7 @@ impl Sessions {
             address: new.address,
             device: shortened(&new.device),
             login_at: new.login_at,
+            unseen: new.unseen,
             created_at: now,
             given_at: now,
             until: now,
@@ -183,6 +185,7 @@ fn inherit(child: &mut Facts, id: &SessionId, parent: &Facts) -> Result<(), Erro
     child.epochs = parent.epochs.clone().and(std::mem::take(&mut child.epochs));
     child.parents = [id].into_iter().chain(&parent.parents).cloned().collect();
     child.login_at = parent.login_at;
+    child.unseen |= parent.unseen;
     Ok(())
 }
 

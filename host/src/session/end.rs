@@ -56,6 +56,7 @@ impl Sessions {
 
     /// To be awaited after the commit of `end_all` and before the answer.
     pub async fn settled(&self) {
+        self.counts.ended_all.add();
         self.fence.settle(&[Counter::Epochs]).await;
     }
 
@@ -143,7 +144,11 @@ impl Sessions {
             match self.barrier.commit(writes).await {
                 // It is being renewed; what it is now ends.
                 Err(barrier::Error::Conflict) => {}
-                other => return Ok(other?),
+                other => {
+                    other?;
+                    self.counts.ended.add();
+                    return Ok(());
+                }
             }
         }
         Err(Error::Away("a session that does not stand still".to_owned()))

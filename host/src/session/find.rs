@@ -23,6 +23,14 @@ impl Sessions {
         Ok(Some(Arc::new(family.facts.session(id, &family.record, left))))
     }
 
+    /// Is there no way to go on with it? A renewal that is on its way leaves it as it is. Uses that are spent end
+    /// nothing: what they were spent on may be there until the session's time is over.
+    pub async fn has_ended(&self, id: &SessionId) -> Result<bool, Error> {
+        let Some(family) = self.family(id).await? else { return Ok(true) };
+        let idle = family.facts.r.is_none() && family.facts.is_over(family.record.seen, self.clock.now());
+        Ok(family.standing == Standing::Dead || idle)
+    }
+
     /// Whom any token stands for, if it is good just now, wherever it is used. Costs it nothing.
     pub async fn introspect(&self, token: &AnyToken) -> Result<Option<Arc<Session>>, Error> {
         match token {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::{barrier::Barrier, clock::Clock, fence::Fence};
+use crate::{barrier::Barrier, clock::Clock, fence::Fence, metrics::Counter};
 
 mod copies;
 mod create;
@@ -61,6 +61,19 @@ pub use types::{Lifetimes, NewSession, OverLimit, PerUser, Renewal, Session, Sum
 
 use copies::Copies;
 
+/// Sessions, as counted by one node.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub created: Counter,
+    pub renewed: Counter,
+    /// One by one.
+    pub ended: Counter,
+    /// Endings of all of something: of a user, a mount, a plugin.
+    pub ended_all: Counter,
+    /// A refresh token was shown that had been spent before: somebody has a copy.
+    pub reused: Counter,
+}
+
 /// The sessions of one store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sessions {
@@ -69,6 +82,7 @@ pub struct Sessions {
     fence: Fence,
     clock: Clock,
     copies: Arc<Copies>,
+    counts: Arc<Counts>,
     /// Who releases a block of a family on this node, one at a time.
     releases: Arc<[tokio::sync::Mutex<()>; 64]>,
 }
@@ -76,7 +90,13 @@ pub struct Sessions {
 impl Sessions {
     pub fn new(store: Arc<dyn Store>, barrier: Barrier, fence: Fence, clock: Clock) -> Self {
         let releases = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
-        Self { store, barrier, fence, clock, copies: Arc::new(Copies::new()), releases }
+        let (copies, counts) = (Arc::new(Copies::new()), Arc::default());
+        Self { store, barrier, fence, clock, copies, counts, releases }
+    }
+
+    /// What this node has done so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// To be read before a credential is looked at, and before the user is looked up.

@@ -46,6 +46,7 @@ impl Sessions {
         for _ in 0..limits::SESSION_ATTEMPTS {
             let family = self.renewable(&pending.token, &pending.ask).await?;
             if let Some(tokens) = self.next_pair(&pending, family, &told, scope.clone()).await? {
+                self.counts.renewed.add();
                 return Ok(tokens);
             }
             if !told.epochs.hold(&super::epochs::view(&self.barrier)).await? {
@@ -146,7 +147,11 @@ impl Sessions {
             // accepted just now, the token that was shown again is in two hands.
             Verdict::Moved | Verdict::Empty(_) => {
                 self.end(id).await?;
-                Err(if shown == Shown::Again { Error::Reuse(pending.session.clone()) } else { Error::Unknown })
+                if shown != Shown::Again {
+                    return Err(Error::Unknown);
+                }
+                self.counts.reused.add();
+                Err(Error::Reuse(pending.session.clone()))
             }
         }
     }
@@ -154,6 +159,7 @@ impl Sessions {
     async fn reused(&self, family: &Family, token: &RefreshToken) -> Result<Error, Error> {
         let id = token.session();
         self.end(id).await?;
+        self.counts.reused.add();
         Ok(Error::Reuse(Arc::new(family.facts.session(id, &family.record, None))))
     }
 }

@@ -67,6 +67,7 @@ impl Settings {
                 self.may_adopt(permit.caller(), key)?;
             }
             self.check_exposure(key, &current, value.as_ref(), &change.edit)?;
+            self.check_given(permit.caller(), key, &current, value.as_ref()).await?;
             let proven = self.prove(key, value.as_ref(), (change.force, adopts)).await?;
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));

@@ -1,4 +1,4 @@
-use crate::{barrier, mount, problem::Problem};
+use crate::{barrier, directory, mount, problem::Problem};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,6 +25,16 @@ pub enum Error {
     Mount(#[from] mount::Error),
     #[error(transparent)]
     Store(#[from] barrier::Error),
+}
+
+impl From<directory::Error> for Error {
+    fn from(error: directory::Error) -> Self {
+        match error {
+            directory::Error::Store(error) => Self::Store(error),
+            // Of users and roles a setting only asks whether they are there.
+            _ => Self::NotFound,
+        }
+    }
 }
 
 impl From<mount::Refusal> for Error {

@@ -18,6 +18,7 @@ pub use view::{Past, View};
 use crate::{
     barrier::Barrier,
     clock::Clock,
+    directory::Directory,
     document::Documents,
     fence::Fence,
     ids::{Action, UserId},
@@ -32,6 +33,7 @@ use crate::{
 pub struct Settings {
     barrier: Barrier,
     clock: Clock,
+    directory: Directory,
     documents: Documents,
     fence: Fence,
     mounts: Mounts,
@@ -61,6 +63,7 @@ impl Resource for Key {
 pub struct Parts {
     pub barrier: Barrier,
     pub clock: Clock,
+    pub directory: Directory,
     pub documents: Documents,
     pub fence: Fence,
     pub mounts: Mounts,
@@ -71,8 +74,8 @@ pub struct Parts {
 
 impl Settings {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, clock, documents, fence, mounts, policies, security, sessions } = parts;
-        Self { barrier, clock, documents, fence, mounts, policies, security, sessions }
+        let Parts { barrier, clock, directory, documents, fence, mounts, policies, security, sessions } = parts;
+        Self { barrier, clock, directory, documents, fence, mounts, policies, security, sessions }
     }
 
     /// Every setting, by key; built-in ones stand there with their default.

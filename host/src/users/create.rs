@@ -61,7 +61,7 @@ impl Users {
             let about = directory::NewUser {
                 username: new.username.clone(),
                 email: new.email.clone(),
-                role: new.role.clone(),
+                role: Some(new.role.clone()),
                 kind: if new.password.is_some() { Kind::Person } else { Kind::Machine },
             };
             let user = self.directory.create_shipped(&mut writes, about).await?;

@@ -80,7 +80,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage(permit.caller(), &user.role)?;
+            self.may_manage_user(permit.caller(), &user)?;
             if keeps_passwords(&mount) {
                 self.check_new_password(&user, new)?;
             }
@@ -137,7 +137,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage(permit.caller(), &user.role)?;
+            self.may_manage_user(permit.caller(), &user)?;
             if keeps_passwords(&mount) && user.holds_the_keys() {
                 return Err(Refusal::InUse("is how an admin logs in").into());
             }

@@ -110,7 +110,7 @@ impl Users {
         let caller = circumstances(asker, question);
         let rules = self.security.rules();
         let may = |role: &RoleName| rules.may_give(caller.method.as_str(), role.as_str());
-        let roles = Some(user.role.clone()).filter(may).into_iter().collect();
+        let roles = user.role.clone().filter(may).into_iter().collect();
         let login_at = self.clock.now();
         Caller { user: user.id.clone(), roles, groups: Vec::new(), scope: None, root: false, login_at, ..caller }
     }

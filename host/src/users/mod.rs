@@ -16,7 +16,7 @@ mod roles;
 mod sessions;
 mod update;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -163,6 +163,14 @@ impl Users {
             true => Ok(()),
             false => Err(Error::Forbidden(path)),
         }
+    }
+
+    /// The same for every role that the user has, or can come to by a login that leads to them.
+    fn may_manage_user(&self, caller: &Caller, user: &User) -> Result<(), Error> {
+        let mounts = user.links.iter().filter_map(|link| self.mounts.by_id(&link.mount));
+        let given = mounts.flat_map(|mount| mount.spec.given().cloned().collect::<Vec<_>>());
+        let roles: BTreeSet<RoleName> = user.role.iter().cloned().chain(given).collect();
+        roles.iter().try_for_each(|role| self.may_manage(caller, role))
     }
 
     /// The mount that keeps passwords.

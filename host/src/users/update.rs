@@ -15,7 +15,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let before = self.hold(&mut writes, name).await?;
-            self.may_manage(permit.caller(), &before.role)?;
+            self.may_manage_user(permit.caller(), &before)?;
             if let Some(role) = &change.role {
                 self.may_manage(permit.caller(), role)?;
             }

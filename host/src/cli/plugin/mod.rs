@@ -1,6 +1,7 @@
-//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount.
+//! `coffer plugin …`: what an author of plugins needs, from the first file to a mount, and what an operator
+//! sees of the mounts.
 //!
-//! Everything but `install` works without a server. One more language is one more folder below
+//! What an author does works without a server, but for `install`. One more language is one more folder below
 //! `templates`, one more list in `templates.rs` and one more file in `build`.
 
 use std::{
@@ -21,6 +22,8 @@ mod new;
 mod sign;
 mod templates;
 mod test;
+mod top;
+mod watch;
 
 #[derive(Args, Debug)]
 pub struct Plugin {
@@ -50,6 +53,12 @@ enum Command {
     Show { name: String, version: String },
     /// Delete an uploaded one that no mount uses
     Delete { name: String, version: String },
+    /// What the mounts of a server are doing: calls, where their time goes, failures
+    Top(top::Top),
+    /// What the plugin of a mount logged
+    Logs(watch::Logs),
+    /// How the plugin of a mount failed, with a backtrace
+    Failures(watch::Mount),
 }
 
 pub async fn run(group: Plugin) -> Result<(), Failure> {
@@ -66,6 +75,9 @@ pub async fn run(group: Plugin) -> Result<(), Failure> {
             let all = with.client()?.all(PATH, &[], &["plugins"]).await?;
             return with.list(&all, "plugins", &["name", "version", "kind", "publisher", "used_by"]);
         }
+        Command::Top(arguments) => return top::top(&with, &arguments).await,
+        Command::Logs(arguments) => return watch::logs(&with, &arguments).await,
+        Command::Failures(mount) => return watch::failures(&with, &mount).await,
         Command::Show { name, version } => with.client()?.get(&path(&name, &version)?).await?,
         Command::Delete { name, version } => with.client()?.delete(&path(&name, &version)?, &[]).await?,
     };
@@ -97,6 +109,7 @@ impl Lang {
 
 /// Below `/api/v1`.
 const PATH: &str = "sys/plugins";
+const MOUNTS: &str = "sys/mounts";
 
 /// The component in a file, and what it says of itself.
 fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {

@@ -108,6 +108,7 @@ impl Bench {
             credentials: Arc::default(),
             passwords: PasswordCosts::default(),
             read_only: false,
+            origin: None,
         };
         Ok(Self { plugin, call, hand })
     }

@@ -16,7 +16,7 @@ fn app() -> Router {
         .route("/panic", post(async || if true { panic!("canary") } else { "" }))
         .route("/slow", get(async || std::future::pending::<&str>().await))
         .route("/internal", get(async || ApiError::internal("canary")));
-    around(routes, Bounds { clock: Clock::system(), request: Duration::from_millis(30), audit: None })
+    around(routes, Bounds { request: Duration::from_millis(30), ..Bounds::new(Clock::system(), None) })
 }
 
 async fn ask(request: axum::http::request::Builder) -> (u16, HeaderMap, Value) {

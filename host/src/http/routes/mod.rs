@@ -1,6 +1,13 @@
 //! Every route, in both spellings of the user's document: the canonical one first.
 
+mod auth_calls;
+mod auth_inputs;
+mod browser;
 mod credentials;
+mod lease_inputs;
+mod leases;
+mod mount_inputs;
+mod mounts;
 mod openapi;
 mod plugin_inputs;
 mod plugins;
@@ -28,12 +35,19 @@ use axum::{
     routing::{MethodRouter, delete, get, post},
 };
 
+use super::docs;
 use crate::app::App;
+
+pub use openapi::DOCUMENT;
+pub(super) use seal::public;
 
 pub fn routes() -> Router<App> {
     let table: Vec<(&[&str], MethodRouter<App>)> = vec![
         (&["/auth/token/create", "/token/create"], post(token::create)),
         (&["/auth/token/resume", "/token/resume"], post(token::resume)),
+        (&["/auth/{mount}/browser"], get(browser::show).post(browser::click)),
+        (&["/auth/{mount}/callback"], get(browser::back)),
+        (&["/auth/{mount}/{*path}"], get(auth_calls::get).post(auth_calls::post)),
         (&["/token/renew", "/auth/token/renew"], post(token::renew)),
         (&["/token/revoke", "/auth/token/revoke"], post(token::revoke)),
         (&["/token/introspect"], post(token::introspect)),
@@ -56,12 +70,21 @@ pub fn routes() -> Router<App> {
             &["/secrets", "/secrets/{*rest}"],
             get(secrets::get).put(secrets::put).patch(secrets::patch).delete(secrets::delete).post(secrets::verb),
         ),
+        (&["/leases"], get(leases::list)),
+        (&["/leases/revoke"], post(leases::revoke_many)),
+        (&["/leases/{lease_id}"], get(leases::show)),
+        (&["/leases/{lease_id}/renew"], post(leases::renew)),
+        (&["/leases/{lease_id}/revoke"], post(leases::revoke)),
         (&["/sys/settings", "/settings"], get(settings::list)),
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),
         (&["/sys/security"], get(settings::security).post(settings::set_security)),
         (&["/sys/plugins"], get(plugins::list)),
         (&["/sys/plugins/{name}/{version}"], get(plugins::get).put(plugins::put).delete(plugins::delete)),
+        (&["/sys/mounts"], get(mounts::list)),
+        (&["/sys/mounts/{kind}/{mount}"], get(mounts::get)),
+        (&["/sys/mounts/{kind}/{mount}/log"], get(mounts::log)),
+        (&["/sys/mounts/{kind}/{mount}/failures"], get(mounts::failures)),
         (&["/sys/roles"], get(roles::list)),
         (&["/sys/roles/{name}"], get(roles::get).put(roles::put).delete(roles::delete)),
         (&["/sys/policies"], get(policies::list)),
@@ -78,7 +101,13 @@ pub fn routes() -> Router<App> {
         (&["/sys/audit/verify"], post(seal::verify_audit)),
         (&["/openapi.json"], get(openapi::openapi)),
     ];
-    table.into_iter().fold(Router::new(), |router, (paths, methods)| {
+    // Outside of the API: pages for people, and metrics where everybody who scrapes looks for them.
+    let outside = Router::new()
+        .route("/docs", get(docs::contents))
+        .route("/docs/", get(docs::contents))
+        .route("/docs/{page}", get(docs::page))
+        .route("/metrics", get(mounts::metrics));
+    table.into_iter().fold(outside, |router, (paths, methods)| {
         // Not nested: handlers read the path that the client sent.
         paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
     })

@@ -9,7 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    credentials, plugins, policies, roles, seal, secret_verbs, secrets, sessions, settings, shares, token, users,
+    auth_calls, browser, credentials, leases, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions,
+    settings, shares, token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -18,6 +19,9 @@ use crate::http::{error::ApiResult, openapi as shared};
     paths(
         token::create,
         token::resume,
+        browser::show,
+        browser::click,
+        browser::back,
         token::renew,
         token::revoke,
         token::introspect,
@@ -41,6 +45,11 @@ use crate::http::{error::ApiResult, openapi as shared};
         secrets::put,
         secrets::patch,
         secrets::delete,
+        leases::list,
+        leases::show,
+        leases::renew,
+        leases::revoke,
+        leases::revoke_many,
         settings::list,
         settings::set,
         settings::show,
@@ -53,6 +62,11 @@ use crate::http::{error::ApiResult, openapi as shared};
         plugins::get,
         plugins::put,
         plugins::delete,
+        mounts::list,
+        mounts::get,
+        mounts::log,
+        mounts::failures,
+        mounts::metrics,
         roles::list,
         roles::get,
         roles::put,
@@ -79,6 +93,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         (name = "users", description = "Who may log in."),
         (name = "policies", description = "Who may do what."),
         (name = "secrets", description = "Secrets, and the verbs of their engines."),
+        (name = "leases", description = "What engines have lent, and until when."),
         (name = "settings", description = "What rules the server, its plugins among it."),
         (name = "plugins", description = "What can be mounted: shipped, and uploaded."),
         (name = "system", description = "The server itself."),
@@ -97,10 +112,11 @@ impl Modify for Routes {
     }
 }
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+/// Whole, as JSON.
+pub static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     let document = shared::document(Routes::openapi());
     let mut document = serde_json::to_value(document).expect("our own document serialises");
-    for (path, item) in secret_verbs::paths() {
+    for (path, item) in secret_verbs::paths().into_iter().chain(auth_calls::paths()) {
         document["paths"][path] = item;
     }
     document.to_string().into()

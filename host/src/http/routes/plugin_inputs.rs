@@ -19,10 +19,7 @@ use crate::{
 };
 
 /// `GET /sys/plugins`.
-pub struct List {
-    pub after: Option<PluginPath>,
-    pub limit: usize,
-}
+pub struct List(pub Page);
 
 impl Input for List {
     type Action = policy::List;
@@ -35,12 +32,7 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let Page { limit, cursor } = Page::read(&raw.parts)?;
-        let after = cursor.map(|cursor| {
-            let (name, version) = cursor.split_once('/').unwrap_or((&cursor, ""));
-            parse(name, version).map_err(|_| ApiError::at(Kind::InvalidValue, ["query", "cursor"]))
-        });
-        Ok(Self { after: after.transpose()?, limit })
+        Page::read(&raw.parts).map(Self)
     }
 }
 

@@ -5,8 +5,9 @@ use utoipa::ToSchema;
 
 use super::plugin_inputs::{Delete, Get, List, Put};
 use crate::{
-    http::{error::ApiResult, permitted::Permitted, query::PageQuery},
-    plugins::{Plugin, Plugins},
+    app::App,
+    http::{cursor, error::ApiResult, permitted::Permitted, query::PageQuery},
+    plugins::{Plugin, PluginPath, Plugins},
 };
 
 /// A plugin as it is listed.
@@ -117,14 +118,17 @@ pub struct Deleted {
     responses((status = 200, description = "A page of them.", body = ListedPlugins))
 )]
 pub async fn list(
-    State(plugins): State<Plugins>,
-    Permitted(permit, input, _): Permitted<List>,
+    State(app): State<App>,
+    Permitted(permit, List(page), caller): Permitted<List>,
 ) -> ApiResult<Json<ListedPlugins>> {
-    let (found, more) = plugins.list(&permit, input.after.as_ref(), input.limit);
-    let plugins: Vec<PluginView> = found.iter().map(PluginView::new).collect();
-    let next_cursor = plugins.last().filter(|_| more).map(|last| format!("{}/{}", last.name, last.version));
-    Ok(Json(ListedPlugins { plugins, next_cursor }))
+    let after: Option<PluginPath> = cursor::after(&app, &caller, PLUGINS, &page)?;
+    let (found, next) = app.plugins.list(&permit, after.as_ref(), page.limit);
+    let next_cursor = next.map(|next| cursor::seal(&app, &caller, PLUGINS, &next)).transpose()?;
+    Ok(Json(ListedPlugins { plugins: found.iter().map(PluginView::new).collect(), next_cursor }))
 }
+
+/// The listing that a cursor is for.
+const PLUGINS: &str = "plugins";
 
 /// One plugin, and all that its file says.
 #[utoipa::path(

@@ -272,7 +272,7 @@ pub async fn verify_audit(
 }
 
 /// Nobody is asked who they are, and nothing is recorded of it.
-pub(super) fn public(request: &Request) -> ApiResult<()> {
+pub(in crate::http) fn public(request: &Request) -> ApiResult<()> {
     query::decode_uri::<query::Nothing>(request.uri())?;
     if let Some(trail) = request.extensions().get::<crate::http::trail::Trail>() {
         trail.public();

@@ -97,6 +97,8 @@ pub struct ChangedSecret {
     expires_at: Option<String>,
     #[schema(nullable = false)]
     warnings: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    lease: Option<Lent>,
 }
 
 #[derive(ToSchema)]
@@ -107,6 +109,8 @@ pub struct DeletedSecret {
     deleted_at: String,
     #[schema(nullable = false)]
     warnings: Option<Vec<String>>,
+    #[schema(nullable = false)]
+    lease: Option<Lent>,
 }
 
 #[derive(ToSchema)]
@@ -119,4 +123,15 @@ pub struct ListedSecret {
     updated_at: String,
     #[schema(required, format = DateTime)]
     expires_at: Option<String>,
+}
+
+/// Where an answer has an end.
+#[derive(ToSchema)]
+pub struct Lent {
+    lease_id: String,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    #[schema(format = DateTime)]
+    max_expires_at: String,
+    renewable: bool,
 }

@@ -73,6 +73,7 @@ fn request(call: &CallSpec) -> Value {
 
 /// As the plugin answers, with what the host adds.
 fn response(call: &CallSpec) -> Value {
+    let method = call.method;
     let mut schema = call.response.clone().unwrap_or_else(|| json!({"type": "object"}));
     let mut required = members(Some(&schema), "required");
     required.insert(0, json!("secret_id"));
@@ -81,6 +82,9 @@ fn response(call: &CallSpec) -> Value {
         schema["properties"] = json!({});
     }
     schema["properties"]["secret_id"] = json!({"type": "string"});
+    if method == Method::Post {
+        schema["properties"]["lease"] = json!({"$ref": "#/components/schemas/Lent"});
+    }
     schema["properties"]["warnings"] = json!({"type": "array", "items": {"type": "string"}});
     schema
 }

@@ -5,7 +5,9 @@ use utoipa::ToSchema;
 
 use super::setting_inputs::{Delete, DeleteQuery, Get, GetSecurity, List, Put, PutBody, Set, SetBody, SetSecurity};
 use crate::{
+    app::App,
     http::{
+        cursor,
         error::{ApiError, ApiResult},
         permitted::Permitted,
         query::PageQuery,
@@ -79,12 +81,17 @@ struct PastView {
     responses((status = 200, description = "A page of them.", body = ListedSettings))
 )]
 pub async fn list(
-    State(settings): State<Settings>,
-    Permitted(permit, List(page), _): Permitted<List>,
+    State(app): State<App>,
+    Permitted(permit, List(page), caller): Permitted<List>,
 ) -> ApiResult<Json<ListedSettings>> {
-    let (views, next_cursor) = settings.list(&permit, page.cursor.as_deref(), page.limit).await?;
+    let after: Option<String> = cursor::after(&app, &caller, SETTINGS, &page)?;
+    let (views, next) = app.settings.list(&permit, after.as_deref(), page.limit).await?;
+    let next_cursor = next.map(|next| cursor::seal(&app, &caller, SETTINGS, &next)).transpose()?;
     Ok(Json(ListedSettings { settings: views.into_iter().map(Into::into).collect(), next_cursor }))
 }
+
+/// The listing that a cursor is for.
+const SETTINGS: &str = "settings";
 
 pub async fn get(
     State(settings): State<Settings>,

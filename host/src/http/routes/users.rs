@@ -25,7 +25,9 @@ pub struct UserView {
     username: String,
     #[schema(required)]
     email: Option<String>,
-    role: String,
+    /// None: the mappings of auth mounts say what the user may do.
+    #[schema(required)]
+    role: Option<String>,
     kind: UserKind,
     disabled: bool,
     #[schema(format = DateTime)]
@@ -38,7 +40,7 @@ impl From<User> for UserView {
             id: user.id.into(),
             username: user.username.into(),
             email: user.email.map(Into::into),
-            role: user.role.into(),
+            role: user.role.map(Into::into),
             kind: user.kind,
             disabled: user.disabled,
             created_at: user.created_at.to_string(),

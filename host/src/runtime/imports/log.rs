@@ -148,7 +148,9 @@ impl Sandbox {
         let (mount, request) = (&self.call.facts.mount_path, &self.call.facts.request_id);
         let (name, at) = (level_name(level), self.clock.now());
         let all = if fields.is_empty() { text.to_owned() } else { format!("{text} {fields}") };
-        self.shared.tally.logged(Line { at, request: request.clone(), level: name, text: all });
+        let (request, version) = (request.clone(), self.shared.version.clone());
+        self.shared.tally.logged(Line { number: 0, at, request, version, level: name, text: all });
+        let request = &self.call.facts.request_id;
         match level {
             Level::Debug => tracing::debug!(target: "coffer::plugin", mount, request, fields, "{text}"),
             Level::Info => tracing::info!(target: "coffer::plugin", mount, request, fields, "{text}"),

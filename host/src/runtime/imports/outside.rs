@@ -1,5 +1,5 @@
-//! Deeds outside of the server: requests, which leave by `egress`, and intents. The journal of
-//! intents comes with leases; until then every intent is refused.
+//! Deeds outside of the server: requests, which leave by `egress`, and intents, which are noted in
+//! the journal before they are done.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,7 +13,9 @@ use super::{
     super::{
         Call, Fault,
         egress::{Answer, Order, Refusal, Wanted},
+        journal::{Intent, Unnoted},
         sandbox::{Sandbox, Shared, Stop},
+        types::Bytes,
     },
     bounded,
     wit::{
@@ -99,10 +101,36 @@ fn refused(refusal: Refusal) -> Error {
 }
 
 impl effects::Host for Sandbox {
-    fn intend(&mut self, _undo: Vec<u8>) -> Result<(), Stop> {
+    async fn intend(&mut self, undo: Vec<u8>) -> Result<(), Stop> {
+        let undo = Bytes::from(undo);
         if self.call.read_only {
             return Err(Fault::Invalid("it intends in a call that may only read".to_owned()).into());
         }
-        Err(Stop::told("unavailable", "deeds outside are not offered yet"))
+        let (Some(journal), Some(origin)) = (self.shared.journal.clone(), self.call.origin.clone()) else {
+            return Err(Stop::told("unavailable", "deeds outside are not offered here"));
+        };
+        if !self.may_intend {
+            return Err(Fault::Invalid("it intends what nobody could undo".to_owned()).into());
+        }
+        if undo.len() > limits::PLUGIN_INTERNAL_BYTES {
+            return Err(Stop::told("too-large", "at most 64 KiB"));
+        }
+        self.intents += 1;
+        if self.intents > limits::PLUGIN_INTENTS {
+            return Err(Fault::Limit("intents").into());
+        }
+        let facts = &self.call.facts;
+        let (principal, request) = (facts.principal.clone(), facts.request_id.clone());
+        let until = self.clock.now().after(self.left());
+        // Even if it fails: nobody knows then whether it was noted.
+        self.acted = true;
+        match bounded(journal.note(Intent { origin, principal, request, undo, until })).await? {
+            Ok(drops) => {
+                self.settled.merge(drops);
+                Ok(())
+            }
+            Err(Unnoted::TooMany) => Err(Stop::told("rate-limited", "too much is to be undone already")),
+            Err(Unnoted::Store(error)) => Err(Fault::Store(error).into()),
+        }
     }
 }

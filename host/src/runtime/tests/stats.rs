@@ -18,14 +18,16 @@ async fn a_mount_tells_how_its_calls_went_and_where_a_trap_stood() {
         let _: Result<_, Fault> = plugin.call(request("read", what, ""), &bench.call).await;
     }
     let stats = plugin.stats();
-    assert_eq!(stats.calls, 5);
+    assert_eq!((stats.calls, stats.succeeded, stats.running), (5, 2, 0));
+    assert_eq!(stats.spread.counts.iter().sum::<u64>(), 5);
     assert_eq!(stats.ended.into_iter().collect::<Vec<_>>(), [("limit", 1), ("refused", 1), ("trap", 1)]);
     assert_eq!(stats.traps.into_iter().collect::<Vec<_>>(), [("unreachable", 1)]);
     assert_eq!(stats.limits.into_iter().collect::<Vec<_>>(), [("cpu", 1)]);
     assert!(stats.memory >= 128 << 10, "{}", stats.memory);
     let time = stats.time;
     assert!(time.guest >= bench.call.bounds.cpu && !time.instantiate.is_zero(), "{time:?}");
-    let [trap, limit] = &stats.failures[..] else { panic!("{:?}", stats.failures) };
+    let failures = plugin.tally().failures();
+    let [trap, limit] = &failures[..] else { panic!("{failures:?}") };
     assert_eq!((trap.request.as_str(), trap.export, trap.at), ("r1", "engine.handle", bench.clock.now()));
     assert_eq!(trap.frames[..2], ["boom", "outer"], "{trap:?}");
     assert!(trap.why.contains("unreachable") && limit.why.contains("cpu"));
@@ -39,11 +41,38 @@ async fn what_is_kept_of_failures_and_of_the_log_is_bounded() {
     let body = "(call $emit (i32.const 1) (local.get $body) (local.get $body-len) (i32.const 0) (i32.const 0))
         (unreachable)";
     let plugin = bench.compile(engine(emit, "", body)).await;
-    for _ in 0..100 {
+    for _ in 0..300 {
         let _: Result<_, Fault> = plugin.call(request("read", "a", r#"{"pin":"hunter22"}"#), &bench.call).await;
     }
-    let stats = plugin.stats();
-    assert_eq!((stats.failures.len(), stats.log.len(), stats.traps["unreachable"]), (16, 64, 100));
-    assert_eq!(stats.log[0].text, r#"{"pin":"[secret]"}"#);
-    assert_eq!((stats.log[0].level, stats.log[0].request.as_str()), ("info", "r1"));
+    let (stats, log) = (plugin.stats(), plugin.tally().log());
+    assert_eq!((plugin.tally().failures().len(), log.len(), stats.traps["unreachable"]), (16, 256, 300));
+    assert_eq!(log[0].text, r#"{"pin":"[secret]"}"#);
+    assert_eq!((log[0].level, log[0].request.as_str()), ("info", "r1"));
+    assert_eq!((log[0].number, log[255].number), (45, 300));
+    let long = format!(r#""{}""#, "x y ".repeat(500));
+    for _ in 0..300 {
+        let _: Result<_, Fault> = plugin.call(request("read", "a", &long), &bench.call).await;
+    }
+    let log = plugin.tally().log();
+    assert!(log.len() < 256 && log.iter().map(|line| line.text.len()).sum::<usize>() <= 256 << 10, "{}", log.len());
+}
+
+#[tokio::test]
+async fn counters_go_on_with_the_next_plugin_and_who_goes_away_is_counted() {
+    let bench = Bench::new();
+    let body =
+        "(if (i32.eq (i32.load8_u (local.get $path)) (i32.const 49)) (then (loop $again (br $again)))) (call $ok)";
+    let plugin = bench.compile(engine("", "", body)).await;
+    let tally = std::sync::Arc::<crate::runtime::Tally>::default();
+    for version in ["1.0.0", "1.1.0"] {
+        let plugin = plugin.counted(tally.clone(), version);
+        let _: Result<_, Fault> = plugin.call(request("read", "0", ""), &bench.call).await;
+        let _: Result<_, Fault> = plugin.call(request("read", "1", ""), &bench.call).await;
+    }
+    let versions: Vec<String> = tally.failures().iter().map(|failed| failed.version.to_string()).collect();
+    assert_eq!((tally.read().succeeded, versions), (2, vec!["1.0.0".to_owned(), "1.1.0".to_owned()]));
+    let call = plugin.counted(tally.clone(), "");
+    drop(tokio::time::timeout(std::time::Duration::ZERO, call.call(request("read", "1", ""), &bench.call)).await);
+    let stats = tally.read();
+    assert_eq!((stats.ended["abandoned"], stats.running, stats.calls), (1, 0, 5));
 }

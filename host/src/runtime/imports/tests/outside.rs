@@ -64,9 +64,9 @@ async fn a_call_sends_so_many_requests_and_no_more() {
 #[tokio::test]
 async fn an_intent_is_refused_and_in_a_call_that_may_only_read_it_is_a_fault() {
     let mut bench = Bench::new();
-    assert_eq!(told(effects::Host::intend(&mut bench.sandbox(&[]), vec![])), "unavailable");
+    assert_eq!(told(effects::Host::intend(&mut bench.sandbox(&[]), vec![]).await), "unavailable");
     bench.call.read_only = true;
-    assert!(matches!(halted(effects::Host::intend(&mut bench.sandbox(&[]), vec![])), Fault::Invalid(_)));
+    assert!(matches!(halted(effects::Host::intend(&mut bench.sandbox(&[]), vec![]).await), Fault::Invalid(_)));
 }
 
 #[tokio::test]

@@ -1,0 +1,210 @@
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::lease_inputs::{
+    List, ListOther, ListQuery, Renew, RenewBody, Revoke, RevokeMany, RevokeOwn, Show, is_whole,
+};
+use crate::{
+    app::App,
+    http::{
+        cursor,
+        error::{ApiError, ApiResult, Kind},
+        permitted::{Caller, Own, Permitted},
+        whose::Whose,
+    },
+    ids::LeaseId,
+    lease::{Filter, Lease, Of, Page, Place, Scope, State as Condition},
+    span::Span,
+};
+
+/// Something that a secrets engine has lent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lease)]
+pub struct LeaseView {
+    lease_id: String,
+    /// What it was lent for: `db/creds/app`. Of what an auth method left, `auth/` and its mount.
+    secret_id: String,
+    #[schema(required)]
+    user_id: Option<String>,
+    /// Null of what a call has announced that did not end well, or has not ended yet.
+    #[schema(required)]
+    session_id: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(required, format = DateTime)]
+    renewed_at: Option<String>,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// No renewal goes beyond it.
+    #[schema(format = DateTime)]
+    max_expires_at: String,
+    renewable: bool,
+    /// `active`, `revoking`, `failing`, `unresolved`.
+    #[schema(value_type = String)]
+    state: Condition,
+    /// Revocations that failed, …
+    failures: u32,
+    /// … what the last one failed of, and when it is tried again.
+    #[schema(required)]
+    reason: Option<String>,
+    #[schema(required, format = DateTime)]
+    again_at: Option<String>,
+}
+
+impl From<Lease> for LeaseView {
+    fn from(lease: Lease) -> Self {
+        Self {
+            lease_id: lease.id.into(),
+            secret_id: lease.path.strip_prefix("secrets/").map_or(lease.path.clone(), str::to_owned),
+            user_id: lease.user.map(Into::into),
+            session_id: lease.session.map(Into::into),
+            created_at: lease.made_at.to_string(),
+            renewed_at: lease.renewed_at.map(|at| at.to_string()),
+            expires_at: lease.expires_at.to_string(),
+            max_expires_at: lease.max_expires_at.to_string(),
+            renewable: lease.renewable,
+            state: lease.state,
+            failures: lease.failures,
+            reason: lease.reason,
+            again_at: lease.again_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ListedLeases {
+    leases: Vec<LeaseView>,
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// What is lent: to the caller, or by permission to somebody else, or below a folder.
+#[utoipa::path(
+    get,
+    path = "/api/v1/leases",
+    operation_id = "list_leases",
+    tag = "leases",
+    params(ListQuery),
+    responses((status = 200, description = "A page of it.", body = ListedLeases))
+)]
+pub async fn list(State(app): State<App>, whose: Whose<List>) -> ApiResult<Json<ListedLeases>> {
+    match whose {
+        Whose::Own(Own(input, caller)) => {
+            let (user, session) = (caller.authenticated.user.id.clone(), &caller.authenticated.session.id);
+            let session = (!is_whole(&caller)).then(|| session.clone());
+            listed(&app, &caller, (Of::User(user), session), input).await
+        }
+        Whose::Other(Permitted(permit, ListOther(input), caller)) => {
+            let of = of(&app, permit.into_resource()).await?.ok_or_else(|| ApiError::new(Kind::NotFound))?;
+            listed(&app, &caller, (of, None), input).await
+        }
+    }
+}
+
+/// Whose they are. None: nobody's.
+async fn of(app: &App, scope: Scope) -> ApiResult<Option<Of>> {
+    Ok(match scope {
+        Scope::User(name) => app.leases.user(&name).await?.map(Of::User),
+        Scope::Session(id) => Some(Of::Session(id)),
+        Scope::Below(folder) => Some(Of::Below(folder)),
+    })
+}
+
+async fn listed(
+    app: &App,
+    caller: &Caller,
+    (of, session): (Of, Option<crate::ids::SessionId>),
+    input: List,
+) -> ApiResult<Json<ListedLeases>> {
+    let below = input.below(caller)?;
+    let listing = format!("leases\n{of:?}\n{below:?}\n{:?}\n{session:?}", input.state);
+    let after: Option<Place> = cursor::after(app, caller, &listing, &input.page)?;
+    let filter = Filter { state: input.state, below, session };
+    let Page { leases, next } = app.leases.list(&of, &filter, after, input.page.limit).await?;
+    let next_cursor = next.map(|next| cursor::seal(app, caller, &listing, &next)).transpose()?;
+    Ok(Json(ListedLeases { leases: leases.into_iter().map(Into::into).collect(), next_cursor }))
+}
+
+/// One lease: the caller's own, or by permission somebody else's.
+#[utoipa::path(
+    get,
+    path = "/api/v1/leases/{lease_id}",
+    operation_id = "read_lease",
+    tag = "leases",
+    params(("lease_id" = String, Path)),
+    responses((status = 200, description = "How it is.", body = LeaseView))
+)]
+pub async fn show(State(app): State<App>, whose: Whose<Show>) -> ApiResult<Json<LeaseView>> {
+    let id = match whose {
+        Whose::Own(Own(Show(id, ()), _)) => id,
+        Whose::Other(Permitted(permit, ..)) => permit.into_resource(),
+    };
+    let found = app.leases.get(&id).await?;
+    Ok(Json(found.ok_or_else(|| ApiError::new(Kind::NotFound))?.into()))
+}
+
+/// Prolongs a lease, as far as its engine and its session let it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/leases/{lease_id}/renew",
+    operation_id = "renew_lease",
+    tag = "leases",
+    params(("lease_id" = String, Path)),
+    request_body(content = RenewBody),
+    responses((status = 200, description = "What holds from now on.", body = LeaseView))
+)]
+pub async fn renew(State(app): State<App>, whose: Whose<Renew>) -> ApiResult<Json<LeaseView>> {
+    let (id, increment, caller): (LeaseId, _, _) = match whose {
+        Whose::Own(Own(Renew(id, increment), caller)) => (id, increment, caller),
+        Whose::Other(Permitted(permit, input, caller)) => (permit.into_resource(), input.0, caller),
+    };
+    let asker = (&caller.authenticated.user.id, &caller.client.request);
+    Ok(Json(app.leases.renew(&id, increment.map(Span::duration), asker).await?.into()))
+}
+
+/// What has been revoked at once, and what will be very soon.
+#[derive(Serialize, ToSchema)]
+pub struct Revoked {
+    revoked: usize,
+    revoking: usize,
+}
+
+/// Revokes a lease now. If its engine cannot, the refusal says so, and it is tried again until it can.
+#[utoipa::path(
+    post,
+    path = "/api/v1/leases/{lease_id}/revoke",
+    operation_id = "revoke_lease",
+    tag = "leases",
+    params(("lease_id" = String, Path)),
+    responses((status = 200, description = "It is gone.", body = Revoked))
+)]
+pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<Json<Revoked>> {
+    let (id, caller) = match whose {
+        Whose::Own(Own(Revoke(id, ()), caller)) => (id, caller),
+        Whose::Other(Permitted(permit, _, caller)) => (permit.into_resource(), caller),
+    };
+    app.leases.revoke(&id, &caller.client.request).await?;
+    Ok(Json(Revoked { revoked: 1, revoking: 0 }))
+}
+
+/// Has many revoked: below a folder, of a session, or of a user. It is done soon after the answer.
+#[utoipa::path(
+    post,
+    path = "/api/v1/leases/revoke",
+    operation_id = "revoke_leases",
+    tag = "leases",
+    request_body = RevokeMany,
+    responses((status = 200, description = "They are being revoked.", body = Revoked))
+)]
+pub async fn revoke_many(State(app): State<App>, whose: Whose<RevokeOwn>) -> ApiResult<Json<Revoked>> {
+    let of = match whose {
+        Whose::Own(Own(RevokeOwn(Some(session)), _)) => Of::Session(session),
+        Whose::Own(Own(RevokeOwn(None), caller)) => Of::User(caller.authenticated.user.id.clone()),
+        Whose::Other(Permitted(permit, ..)) => {
+            let of = of(&app, permit.into_resource()).await?;
+            of.ok_or_else(|| ApiError::at(Kind::Unknown, ["body", "username"]))?
+        }
+    };
+    Ok(Json(Revoked { revoked: 0, revoking: app.leases.revoke_all(&of).await? }))
+}

@@ -1,0 +1,89 @@
+//! Why leases end before their time: their session has ended, their mount is gone, or somebody says
+//! so. All of it only moves them to the front of what is due. Sessions are looked at, not listened
+//! to: however one ended, and whoever died meanwhile, its leases are found.
+
+use futures_util::{StreamExt, stream};
+
+use super::{Error, Leases, Of, record::Record};
+use crate::{
+    barrier::{self, Writes},
+    ids::LeaseId,
+    limits,
+};
+
+/// Sessions and leases that are looked at side by side.
+const AT_ONCE: usize = 16;
+
+impl Leases {
+    /// One node at a time looks.
+    pub(super) async fn sweep_ended(&self) -> Result<(), Error> {
+        let until = self.clock.now().after(limits::LEASE_SESSIONS_EVERY);
+        if !self.store().turn("ended", until).await? {
+            return Ok(());
+        }
+        self.end_of_sessions().await?;
+        let lenders = self.store().lenders().await?;
+        for mount in self.mounts.departed().await? {
+            if lenders.contains(&mount) {
+                let ids = self.store().all_ids(&self.store().mounts, &format!("{mount}/")).await?;
+                self.end(ids, false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_of_sessions(&self) -> Result<(), Error> {
+        let mut after = None::<String>;
+        loop {
+            let (sessions, more) = self.store().borrowing(after.as_deref()).await?;
+            after = sessions.last().map(|(key, _)| key.clone());
+            let looks = sessions.into_iter().map(|(key, session)| async move {
+                if self.sessions.has_ended(&session).await? {
+                    let ids = self.store().all_ids(&self.store().sessions, &key).await?;
+                    self.end(ids, false).await?;
+                }
+                Ok::<_, Error>(())
+            });
+            let looked: Vec<_> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+            looked.into_iter().collect::<Result<(), _>>()?;
+            if !more || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has everything revoked soon that this speaks of, by the sweeper. Says how much.
+    pub async fn revoke_all(&self, of: &Of) -> Result<usize, Error> {
+        let (index, prefix) = self.index(of);
+        let ids = self.store().all_ids(index, &prefix).await?;
+        self.end(ids, true).await
+    }
+
+    /// `again`: also what is failing is tried at once.
+    async fn end(&self, ids: Vec<LeaseId>, again: bool) -> Result<usize, Error> {
+        let ends = ids.into_iter().map(|id| async move { self.end_one(&id, again).await });
+        let ended: Vec<_> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
+        ended.into_iter().try_fold(0, |count, ended| Ok(count + usize::from(ended?)))
+    }
+
+    async fn end_one(&self, id: &LeaseId, again: bool) -> Result<bool, Error> {
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let Some(stored) = self.store().get(id).await? else { return Ok(false) };
+            let (record, now) = (&stored.value, self.clock.now());
+            let has_ended = record.ending && !again;
+            // An intent's call may still be under way: its own time is the right one.
+            if has_ended || record.is_claimed(now) || (record.is_intent() && record.failures == 0) {
+                return Ok(record.is_claimed(now));
+            }
+            let next = Record { ending: true, claimed: false, due: record.due.min(now), ..record.clone() };
+            let mut writes = Writes::default();
+            self.store().replace(&mut writes, id, &stored, next);
+            match self.barrier.commit(writes).await {
+                Ok(()) => return Ok(true),
+                Err(barrier::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Busy)
+    }
+}

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use super::{
+    Error, Leases,
+    record::{Internal, Lease, Record},
+    store::of_user,
+};
+use crate::{
+    barrier::Writes,
+    clock::Timestamp,
+    ids::{LeaseId, RequestId, SecretPath, SessionId, UserId},
+    limits,
+    mount::Mount,
+    runtime::types::LeaseSpec,
+};
+
+/// To whom something is lent.
+#[derive(Clone, Debug)]
+pub struct Borrower {
+    pub user: UserId,
+    pub session: SessionId,
+    /// The session's: no lease outlives it.
+    pub ends_at: Timestamp,
+    pub request: RequestId,
+}
+
+impl Leases {
+    /// May this user borrow more? To be asked before the plugin does anything outside.
+    pub async fn room(&self, mount: &Mount, user: &UserId) -> Result<(), Error> {
+        let of = of_user(Some(user.as_str()), &mount.id);
+        match self.store().are(&self.store().users, &of, limits::LEASES_PER_USER).await? {
+            true => Err(Error::TooMany),
+            false => Ok(()),
+        }
+    }
+
+    /// Adds the lease to the batch of the call that it came of.
+    pub fn issue(
+        &self,
+        to: &mut Writes,
+        (mount, path): (&Mount, &SecretPath),
+        borrower: &Borrower,
+        spec: LeaseSpec,
+    ) -> Lease {
+        let now = self.clock.now();
+        let max_expires_at = now.after(spec.max_ttl).min(borrower.ends_at);
+        let expires_at = now.after(spec.ttl).min(max_expires_at);
+        let id = LeaseId::new();
+        let record = Record {
+            mount: mount.id.clone(),
+            path: format!("secrets/{path}"),
+            user: Some(borrower.user.clone()),
+            session: Some(borrower.session.clone()),
+            request: borrower.request.to_string(),
+            made_at: now,
+            renewed_at: None,
+            expires_at,
+            max_expires_at,
+            renewable: spec.renewable,
+            span: spec.ttl.max(Duration::from_secs(1)).as_secs(),
+            internal: Internal(spec.internal),
+            due: expires_at,
+            claimed: false,
+            ending: false,
+            failures: 0,
+            reason: None,
+        };
+        let issued = self.store().insert(to, &id, record);
+        Lease::of(&id, &issued.value, now)
+    }
+}

@@ -1,0 +1,68 @@
+//! Intents are leases without a borrower: due when their call must have ended, and dropped in the
+//! batch of the call if that commits.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    record::{Internal, Record},
+    store::{Store, of_user},
+};
+use crate::{
+    barrier::{Barrier, Writes},
+    clock::Clock,
+    ids::{LeaseId, UserId},
+    limits,
+    runtime::{Intent, Journal, Unnoted},
+};
+
+#[derive(Debug)]
+struct Notes {
+    barrier: Barrier,
+    clock: Clock,
+    store: Store,
+}
+
+/// Where the sandbox notes what plugins announce.
+pub fn journal(barrier: &Barrier, clock: &Clock) -> Arc<dyn Journal> {
+    Arc::new(Notes { barrier: barrier.clone(), clock: clock.clone(), store: Store::new(barrier) })
+}
+
+#[async_trait]
+impl Journal for Notes {
+    async fn note(&self, intent: Intent) -> Result<Writes, Unnoted> {
+        let Intent { origin, principal, request, undo, until } = intent;
+        let of = of_user(principal.as_deref(), &origin.mount);
+        if self.store.are(&self.store.users, &of, limits::LEASES_PER_USER).await? {
+            return Err(Unnoted::TooMany);
+        }
+        let due = until.after(limits::LEASE_INTENT_GRACE);
+        let record = Record {
+            mount: origin.mount,
+            path: origin.path,
+            user: principal.and_then(|id| UserId::parse(&id).ok()),
+            session: None,
+            request,
+            made_at: self.clock.now(),
+            renewed_at: None,
+            expires_at: due,
+            max_expires_at: due,
+            renewable: false,
+            span: 0,
+            internal: Internal(undo),
+            due,
+            claimed: false,
+            ending: false,
+            failures: 0,
+            reason: None,
+        };
+        let (id, mut writes) = (LeaseId::new(), Writes::default());
+        let noted = self.store.insert(&mut writes, &id, record);
+        self.barrier.commit(writes).await?;
+        // Once it is being undone it is too late to commit: then the batch of the call conflicts.
+        let mut drops = Writes::default();
+        self.store.remove(&mut drops, &id, &noted);
+        Ok(drops)
+    }
+}

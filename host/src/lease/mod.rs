@@ -1,0 +1,79 @@
+//! What plugins have lent: to whom, until when, and who takes it back.
+//!
+//! Owns the records of leases, and of intents: deeds outside that a call has announced and that are
+//! undone unless it commits. Both are revoked by their plugin, on any node, one node at a time, and
+//! again until that succeeds: nothing is given up, and what fails is shown as `failing`. A lease
+//! ends with its time, with its session, or when somebody says so; each of that moves it to the
+//! front of what is due, in storage, so that no crash loses it. Never knows HTTP, nor what a lease
+//! is good for. One more reason why leases end is one more look in `ends.rs`.
+
+mod ends;
+mod error;
+mod issue;
+mod journal;
+mod list;
+mod record;
+mod renew;
+mod revoke;
+mod store;
+mod sweep;
+
+use std::{collections::HashSet, sync::Arc};
+
+pub use error::Error;
+pub use issue::Borrower;
+pub use journal::journal;
+pub use list::{Filter, Of, Page, Place, Scope};
+pub use record::{Lease, State};
+
+use crate::{
+    audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId, mount::Mounts,
+    session::Sessions,
+};
+
+use store::Store;
+
+/// What is lent. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Leases(Arc<Inner>);
+
+/// What it works with.
+#[derive(Debug)]
+pub struct Parts {
+    pub audit: Audit,
+    pub barrier: Barrier,
+    pub clock: Clock,
+    pub directory: Directory,
+    pub mounts: Mounts,
+    pub sessions: Sessions,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    store: Store,
+}
+
+impl std::ops::Deref for Leases {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+impl Leases {
+    pub fn new(parts: Parts) -> Self {
+        let store = Store::new(&parts.barrier);
+        Self(Arc::new(Inner { parts, store }))
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Mounts with something that is still to be revoked.
+    pub async fn lenders(&self) -> Result<HashSet<MountId>, barrier::Error> {
+        self.store().lenders().await
+    }
+}

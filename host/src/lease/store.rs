@@ -1,0 +1,224 @@
+//! Where leases are kept, and the indexes that lead to them: written in one batch with the record,
+//! so that they never disagree.
+
+use std::collections::HashSet;
+
+use zeroize::Zeroizing;
+
+use super::record::Record;
+use crate::{
+    barrier::{Barrier, Error, Stored, View, Writes, layout::Prefix},
+    clock::Timestamp,
+    ids::{LeaseId, MountId, SessionId},
+    limits,
+    storage::Expect,
+};
+
+/// Records that are read at a time.
+const AT_ONCE: usize = 100;
+
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    leases: View,
+    due: View,
+    pub(super) paths: View,
+    pub(super) mounts: View,
+    pub(super) users: View,
+    pub(super) sessions: View,
+    turns: View,
+}
+
+impl Store {
+    pub(super) fn new(barrier: &Barrier) -> Self {
+        Self {
+            leases: barrier.view(Prefix::Lease),
+            due: barrier.view(Prefix::LeaseDue),
+            paths: barrier.view(Prefix::LeasePath),
+            mounts: barrier.view(Prefix::LeaseMount),
+            users: barrier.view(Prefix::LeaseUser),
+            sessions: barrier.view(Prefix::LeaseSession),
+            turns: barrier.view(Prefix::LeaseSweep),
+        }
+    }
+
+    /// Answers the record as it will be stored.
+    pub(super) fn insert(&self, to: &mut Writes, id: &LeaseId, record: Record) -> Stored<Record> {
+        self.leases.expect(to, id.as_str(), Expect::Absent);
+        for (index, key) in self.places(id, &record) {
+            index.put_bytes(to, &key, Zeroizing::default(), None);
+        }
+        self.put(to, id, record)
+    }
+
+    /// In the place of what was read; its mount, path, user and session stay.
+    pub(super) fn replace(
+        &self,
+        to: &mut Writes,
+        id: &LeaseId,
+        was: &Stored<Record>,
+        record: Record,
+    ) -> Stored<Record> {
+        self.leases.expect_as_read(to, id.as_str(), Some(was));
+        let (before, after) = (self.places(id, &was.value), self.places(id, &record));
+        let keys = |places: &[(&View, String)]| places.iter().map(|(_, key)| key.clone()).collect::<HashSet<_>>();
+        let (old, new) = (keys(&before), keys(&after));
+        before.iter().filter(|(_, key)| !new.contains(key)).for_each(|(index, key)| index.delete(to, key));
+        for (index, key) in after.iter().filter(|(_, key)| !old.contains(key)) {
+            index.put_bytes(to, key, Zeroizing::default(), None);
+        }
+        self.put(to, id, record)
+    }
+
+    pub(super) fn remove(&self, to: &mut Writes, id: &LeaseId, was: &Stored<Record>) {
+        self.leases.expect_as_read(to, id.as_str(), Some(was));
+        self.leases.delete(to, id.as_str());
+        self.places(id, &was.value).iter().for_each(|(index, key)| index.delete(to, key));
+    }
+
+    pub(super) async fn get(&self, id: &LeaseId) -> Result<Option<Stored<Record>>, Error> {
+        self.leases.get(id.as_str()).await
+    }
+
+    /// Those that are there, in the order asked for.
+    pub(super) async fn get_many(&self, ids: &[LeaseId]) -> Result<Vec<(LeaseId, Record)>, Error> {
+        let mut found = Vec::new();
+        for some in ids.chunks(AT_ONCE) {
+            let keys: Vec<&str> = some.iter().map(LeaseId::as_str).collect();
+            for (id, stored) in some.iter().zip(self.leases.get_many(&keys).await?) {
+                let Some(stored) = stored else { continue };
+                let corrupt = |_| Error::Corrupt(format!("{}{id}", Prefix::Lease));
+                found.push((id.clone(), serde_json::from_slice(&stored.value).map_err(corrupt)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What there is something to do about, the longest due first.
+    pub(super) async fn due(&self, now: Timestamp) -> Result<Vec<(MountId, LeaseId)>, Error> {
+        let (mut due, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.due.list("", None, after.as_deref(), limits::LIST_MOST).await?;
+            for key in &page.keys {
+                let Some((at, mount, id)) = parse_due(key) else { continue };
+                if at > now || due.len() >= limits::LEASES_DUE {
+                    return Ok(due);
+                }
+                due.push((mount, id));
+            }
+            match page.more {
+                true => after = page.keys.last().cloned(),
+                false => return Ok(due),
+            }
+        }
+    }
+
+    /// Ids below a stretch of an index, at most `most`, after a key; and the last key that was looked at.
+    pub(super) async fn ids(
+        &self,
+        (index, prefix): (&View, &str),
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<(Vec<(String, LeaseId)>, bool), Error> {
+        let page = index.list(prefix, None, after, most).await?;
+        let id = |key: String| {
+            let id = LeaseId::parse(key.rsplit('/').next().unwrap_or_default()).ok()?;
+            Some((key, id))
+        };
+        Ok((page.keys.into_iter().filter_map(id).collect(), page.more))
+    }
+
+    /// All of them.
+    pub(super) async fn all_ids(&self, index: &View, prefix: &str) -> Result<Vec<LeaseId>, Error> {
+        let mut all = Vec::new();
+        let mut after = None::<String>;
+        loop {
+            let (found, more) = self.ids((index, prefix), after.as_deref(), limits::LIST_MOST).await?;
+            after = found.last().map(|(key, _)| key.clone());
+            all.extend(found.into_iter().map(|(_, id)| id));
+            if !more || after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Are there so many below it already?
+    pub(super) async fn are(&self, index: &View, prefix: &str, most: usize) -> Result<bool, Error> {
+        let (mut count, mut after) = (0, None::<String>);
+        loop {
+            let page = index.list(prefix, None, after.as_deref(), limits::LIST_MOST.min(most - count)).await?;
+            count += page.keys.len();
+            if count >= most || !page.more {
+                return Ok(count >= most);
+            }
+            after = page.keys.last().cloned();
+        }
+    }
+
+    pub(super) async fn borrowing(&self, after: Option<&str>) -> Result<(Vec<(String, SessionId)>, bool), Error> {
+        let page = self.sessions.list("", Some('/'), after, limits::LIST_MOST).await?;
+        let id = |key: String| {
+            let id = SessionId::parse(key.trim_end_matches('/')).ok()?;
+            Some((key, id))
+        };
+        Ok((page.keys.into_iter().filter_map(id).collect(), page.more))
+    }
+
+    pub(super) async fn lenders(&self) -> Result<HashSet<MountId>, Error> {
+        let (mut mounts, mut after) = (HashSet::new(), None::<String>);
+        loop {
+            let page = self.mounts.list("", Some('/'), after.as_deref(), limits::LIST_MOST).await?;
+            mounts.extend(page.keys.iter().filter_map(|key| MountId::parse(key.trim_end_matches('/')).ok()));
+            match page.more {
+                true => after = page.keys.last().cloned(),
+                false => return Ok(mounts),
+            }
+        }
+    }
+
+    /// Is it this node's turn to do something that one does at a time? A dead one's turn ends by itself.
+    pub(super) async fn turn(&self, what: &str, until: Timestamp) -> Result<bool, Error> {
+        if self.turns.get_bytes(what).await?.is_some() {
+            return Ok(false);
+        }
+        let mut writes = Writes::default();
+        self.turns.expect(&mut writes, what, Expect::Absent);
+        self.turns.put_bytes(&mut writes, what, Zeroizing::default(), Some(until));
+        match self.turns.commit(writes).await {
+            Ok(()) => Ok(true),
+            Err(Error::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put(&self, to: &mut Writes, id: &LeaseId, record: Record) -> Stored<Record> {
+        let version = self.leases.put(to, id.as_str(), &record, None);
+        Stored { value: record, version, expires_at: None }
+    }
+
+    /// Where the indexes have it.
+    fn places(&self, id: &LeaseId, record: &Record) -> Vec<(&View, String)> {
+        let Record { mount, path, .. } = record;
+        let mut places = vec![
+            (&self.due, format!("{:016}/{mount}/{id}", record.due.millis().max(0))),
+            (&self.paths, format!("{path}/{id}")),
+            (&self.mounts, format!("{mount}/{id}")),
+            (&self.users, format!("{}{id}", of_user(record.user.as_ref().map(|user| user.as_str()), mount))),
+        ];
+        // What is to go anyway need not be asked about again.
+        if let Some(session) = record.session.as_ref().filter(|_| !record.ending) {
+            places.push((&self.sessions, format!("{session}/{id}")));
+        }
+        places
+    }
+}
+
+/// What nobody has asked for is the mount's own.
+pub(super) fn of_user(user: Option<&str>, mount: &MountId) -> String {
+    format!("{}/", user.unwrap_or(mount.as_str()))
+}
+
+fn parse_due(key: &str) -> Option<(Timestamp, MountId, LeaseId)> {
+    let mut parts = key.split('/');
+    let at = Timestamp::from_millis(parts.next()?.parse().ok()?);
+    Some((at, MountId::parse(parts.next()?).ok()?, LeaseId::parse(parts.next()?).ok()?))
+}
