@@ -128,8 +128,8 @@ pub const LEASE_MOUNTS_AT_ONCE: usize = 8;
 pub const LEASES_AT_ONCE: usize = 4;
 /// How often it is asked whether the sessions that leases were given to are still there.
 pub const LEASE_SESSIONS_EVERY: Duration = Duration::from_secs(3);
-/// A node that revokes a lease has this long, or another takes over: longer than any call of a plugin.
-pub const LEASE_CLAIM: Duration = Duration::from_secs(70);
+/// A node that revokes a lease has as long as its plugin and this much more, or another takes over.
+pub const LEASE_CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// After a revocation that failed.
 pub const LEASE_RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const LEASE_RETRY_LONGEST: Duration = Duration::from_secs(600);
@@ -303,6 +303,8 @@ pub const PLUGIN_WALL: Duration = Duration::from_secs(50);
 pub const SCHEMA_PATTERN_BYTES: usize = 256 * 1024;
 /// Problems that are told of one document.
 pub const SCHEMA_PROBLEMS: usize = 32;
+/// Of what a call takes, when every reference in it is followed.
+pub const SCHEMA_NODES: usize = 2000;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
 pub const REDIS_MISSED: u32 = 3;

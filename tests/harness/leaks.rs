@@ -55,6 +55,7 @@ impl Secrets {
                     self.note_all(value);
                 }
                 "value" if of_a_secret => self.note_all(value),
+                "challenge" => self.note_all(&value["id"]),
                 "token" | "access_token" | "refresh_token" | "revoke_token" => self.note_all(value),
                 _ => {}
             }

@@ -241,7 +241,8 @@ impl Lender {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
         resolve.push_path(wit).expect("the contract");
         let exports = if *leases { "export coffer:plugin/leases@1.0.0;" } else { "" };
-        let world = format!("package test:lender; world lender {{ include coffer:plugin/secrets-engine@1.0.0; {exports} }}");
+        let world =
+            format!("package test:lender; world lender {{ include coffer:plugin/secrets-engine@1.0.0; {exports} }}");
         let package = resolve.push_str("world.wit", &world).expect("a world");
         let world = resolve.select_world(&[package], Some("lender")).expect("a world");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("metadata");

@@ -167,3 +167,89 @@ async fn a_session_that_a_program_began_is_renewed_by_that_program_only() {
     anonymous.post("/token/renew", renewal).await.expect_oauth(400, "invalid_grant");
     anonymous.post("/token/renew", json!({ "refresh_token": ada.refresh_token() })).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_machine_introspects_with_its_secret_what_it_may_see() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    let (id, made) = machine(&admin, json!({ "max_uses": 1 })).await;
+    let secret = &made["client_secret"];
+    let anonymous = server.anonymous();
+    let ask = |token: &str| json!({ "token": token, "client_id": id, "client_secret": secret });
+    // Somebody else's token is as good as none.
+    assert_eq!(anonymous.post("/token/introspect", ask(ada.token())).await.expect(200), json!({ "active": false }));
+    assert_eq!(anonymous.post("/token/introspect", ask("junk")).await.expect(200), json!({ "active": false }));
+    // One that it got for her is not.
+    let login = json!({ "username": "ada", "password": ada.password, "client_id": id, "client_secret": secret });
+    let begun = anonymous.post("/token/create", login).await.expect(200);
+    let token = begun["access_token"].as_str().expect("a token");
+    let told = anonymous.post("/token/introspect", ask(token)).await.expect(200);
+    assert_eq!((&told["active"], &told["username"], &told["sub"]), (&json!(true), &json!("ada"), &json!(ada.id)));
+    // By a form and by HTTP Basic.
+    let fields = [("token", token), ("token_type_hint", "access_token")];
+    let call = anonymous.form("/token/introspect", &fields).header("authorization", &basic(&id, secret));
+    assert_eq!(call.await.expect(200), told);
+    let fields = [("token", token), ("client_id", &id), ("client_secret", secret.as_str().unwrap())];
+    assert_eq!(anonymous.form("/token/introspect", &fields).await.expect(200), told);
+    // With permission, everybody's.
+    let text = r#"permit (principal in Role::"user", action == Action::"read", resource in Resource::"sys/sessions");"#;
+    admin.put("/sys/policies/readers", json!({ "text": text })).await.expect(200);
+    assert_eq!(anonymous.post("/token/introspect", ask(ada.token())).await.expect(200)["active"], true);
+    // It cost the secret no use, and the token none.
+    let one = ada.child(None, json!({ "one_time": true })).await.expect(200);
+    for _ in 0..3 {
+        let told = anonymous.post("/token/introspect", ask(one["access_token"].as_str().unwrap())).await.expect(200);
+        assert_eq!((&told["active"], &told["uses_left"]), (&json!(true), &json!(1)));
+    }
+    let robot = anonymous.post("/token/create", credentials(&id, secret)).await.expect(200);
+    let own = anonymous.post("/token/introspect", ask(robot["access_token"].as_str().unwrap())).await.expect(401);
+    assert_eq!(own["error"], "invalid_client", "the secret's one use is spent now: it proves nothing any more");
+    let records = server.trail().0;
+    let by_machine = |record: &&Value| record["operation"] == "token.introspect" && record["phase"] == "answered";
+    assert!(records.iter().filter(by_machine).any(|record| record["user"].is_string()), "the trail names the machine");
+}
+
+#[tokio::test]
+async fn who_introspects_shows_one_credential_and_a_right_one() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    let (id, made) = machine(&admin, json!({})).await;
+    let secret = &made["client_secret"];
+    let anonymous = server.anonymous();
+    let token = json!({ "token": ada.token() });
+    let with = |more: Value| {
+        let mut body = token.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    for path in ["/token/introspect", "/token/revoke"] {
+        for wrong in [
+            json!({ "client_id": id, "client_secret": canary("wrong") }),
+            json!({ "client_id": "nobody", "client_secret": secret }),
+            json!({ "client_id": "ada", "client_secret": ada.password }),
+            json!({ "client_id": id }),
+            json!({ "client_secret": secret }),
+        ] {
+            anonymous.post(path, with(wrong)).await.expect_oauth(401, "invalid_client");
+        }
+        let both = with(json!({ "client_id": id, "client_secret": secret }));
+        let call = anonymous.post(path, both).header("authorization", &basic(&id, secret));
+        call.await.expect_type(400, "two_credentials");
+    }
+    let two = with(json!({ "client_id": id, "client_secret": secret }));
+    ada.post("/token/introspect", two).await.expect_type(400, "two_credentials");
+    anonymous.post("/token/introspect", token.clone()).await.expect_unauthorized();
+    anonymous.post("/token/introspect", json!({})).await.expect_unauthorized();
+    anonymous
+        .post("/token/introspect", json!({ "client_id": id, "client_secret": secret }))
+        .await
+        .expect_at(422, ["body", "token"]);
+    // None of it ended anything.
+    assert_eq!(ada.get("/users/me").await.expect(200)["username"], "ada");
+    // A disabled machine is nobody; another one may still say who it is when it gives a token back.
+    let right = with(json!({ "client_id": id, "client_secret": secret }));
+    anonymous.post("/token/revoke", right.clone()).await.expect(200);
+    ada.get("/users/me").await.expect_unauthorized();
+    admin.post(&format!("/users/{id}/update"), json!({ "disabled": true })).await.expect(200);
+    anonymous.post("/token/introspect", right).await.expect_oauth(401, "invalid_client");
+}

@@ -307,7 +307,7 @@ async fn random_calls_are_answered_as_the_model_says_on_both_databases() {
     }
     let (mut runner, calls) = (TestRunner::deterministic(), (name(), call()));
     let mut model = Model::default();
-    for round in 0..600 {
+    for round in 0..500 {
         let (name, call) = calls.new_tree(&mut runner).expect("a call").current();
         let expected = model.call(name, &call);
         let mut answers = Vec::new();
@@ -327,7 +327,7 @@ async fn random_calls_are_answered_as_the_model_says_on_both_databases() {
     }
     // What has come to its end is not there, and makes place for another.
     let ending: Vec<String> = model.list("", true).0.into_iter().step_by(2).collect();
-    assert!(ending.len() > 5, "{ending:?}");
+    assert!(ending.len() > 1, "{ending:?}");
     for ada in &owners {
         for name in &ending {
             ada.patch(&path(name), json!({ "ttl": "1s" })).await.expect(200);

@@ -114,10 +114,9 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     let (one, two) = (borrow(&ada, "one").await, borrow(&ada, "two").await);
     outside.set_down(true);
     admin.delete("/sys/setting/secrets/db").await.expect(200);
-    eventually("it is tried", || async {
-        (shown(&ada, &one).await.expect(200)["state"] == "failing").then_some(())
-    })
-    .await;
+    eventually("it is tried", || async { (shown(&ada, &one).await.expect(200)["state"] == "failing").then_some(()) })
+        .await;
+    admin.delete("/sys/plugins/lender/1.0.0").await.expect_type(422, "plugin_in_use");
     // What is mounted there now has no part in it.
     admin.put("/sys/setting/secrets/db", json!({ "value": { "plugin": "kv" } })).await.expect(200);
     server.restart().await;
@@ -125,6 +124,7 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     until_gone(&outside, "one").await;
     until_gone(&outside, "two").await;
     eventually("nothing is left", || async { (shown(&ada, &two).await.status == 403).then_some(()) }).await;
+    server.admin().await.delete("/sys/plugins/lender/1.0.0").await.expect(200);
 }
 
 /// One of this machine's that is not loopback, which only dev servers reach.

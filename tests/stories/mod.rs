@@ -47,7 +47,9 @@ macro_rules! not_yet {
 }
 
 mod access;
+mod attacks;
 mod audit;
+mod call_schemas;
 mod cli;
 mod cli_api;
 mod cli_names;

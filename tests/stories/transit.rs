@@ -59,8 +59,13 @@ async fn a_removed_key_opens_nothing_any_more(server: Builder) {
     admin.delete("/secrets/transit/team/k").await.expect_type(422, "not_deletable");
     ask(&admin, "team/k:configure", json!({ "deletable": true })).await;
     admin.delete("/secrets/transit/team/k").await.expect(200);
-    for call in ["team/k:decrypt", "team/k:rotate", "team/k:encrypt"] {
-        admin.post(&format!("/secrets/transit/{call}"), json!({})).await.expect(404);
+    let calls = [
+        ("decrypt", json!({ "ciphertext": sealed })),
+        ("rotate", json!({})),
+        ("encrypt", json!({ "plaintext": b64("short") })),
+    ];
+    for (verb, body) in calls {
+        admin.post(&format!("/secrets/transit/team/k:{verb}"), body).await.expect(404);
     }
     admin.get("/secrets/transit/team/k").await.expect(404);
     // A new key of the old name is another key.

@@ -108,6 +108,7 @@ impl App {
             catalog,
             clock: clock.clone(),
             fence: fence.clone(),
+            leases: leases.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
         });

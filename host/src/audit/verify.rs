@@ -171,7 +171,7 @@ impl Walk<'_> {
         }
         let unkeyed = match line.link {
             LinkKind::Hmac => 0,
-            LinkKind::Sha256 => self.at.as_ref().map_or(0, |at| at.unkeyed) + 1,
+            LinkKind::Sha256 => self.at.as_ref().map_or(0, |at| at.unkeyed).saturating_add(1),
         };
         self.at = Some(Link { chain: line.chain, seq, mac: line.mac, unkeyed, torn: Vec::new() });
         Ok(Ok(()))
@@ -188,11 +188,12 @@ impl Walk<'_> {
             };
         };
         if line.chain == at.chain {
-            return match line.seq {
-                seq if seq == at.seq + 1 && line.prev == at.mac => Ok(Ok(())),
-                seq if seq == at.seq + 1 => wrong("the line before it is not the one it follows"),
-                seq if seq > at.seq => Ok(Err(format!("{} lines before it are missing", seq - at.seq - 1))),
-                _ => wrong("the line is out of order or repeated"),
+            // Where we are was told by a client, so it may be the end of all numbers.
+            return match line.seq.checked_sub(at.seq) {
+                Some(1) if line.prev == at.mac => Ok(Ok(())),
+                Some(1) => wrong("the line before it is not the one it follows"),
+                None | Some(0) => wrong("the line is out of order or repeated"),
+                Some(ahead) => Ok(Err(format!("{} lines before it are missing", ahead - 1))),
             };
         }
         if let Some(head) = self.head(&at.chain).await?

@@ -2,9 +2,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use semver::Version;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{CredentialSpec, Error, Schema, credential, size::Size};
+use super::{CredentialSpec, Error, RequestSchema, Schema, credential, size::Size};
 use crate::{
     ids::{Action, PluginName},
     limits,
@@ -109,7 +109,7 @@ struct Limits {
 }
 
 /// A verb beyond the plain six.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallSpec {
     /// `{key}`: any path; "": the mount itself.
@@ -122,6 +122,8 @@ pub struct CallSpec {
     pub request: Option<Value>,
     #[serde(default)]
     pub response: Option<Value>,
+    #[serde(skip)]
+    checked: Option<RequestSchema>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
@@ -192,8 +194,9 @@ impl Manifest {
             let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             Error::Manifest(format!("is not TOML at line {line}"))
         })?;
-        let written: Written = problem::decode(&table).map_err(Error::Invalid)?;
-        let problems = check(&written);
+        let mut written: Written = problem::decode(&table).map_err(Error::Invalid)?;
+        let mut problems = check(&written);
+        problems.extend(compile(&mut written.calls));
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -255,6 +258,29 @@ impl Manifest {
         };
         self.calls.iter().find(fits)
     }
+}
+
+impl CallSpec {
+    /// Before the plugin is asked: against what its manifest says that it takes.
+    pub fn check(&self, body: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        match (&self.checked, self.method) {
+            (None, _) => Ok(()),
+            (Some(schema), Method::Get) => schema.check_query(body),
+            (Some(schema), Method::Post) => schema.check(&Value::Object(body.clone())),
+        }
+    }
+}
+
+/// Gets what the calls take ready to be checked.
+fn compile(calls: &mut [CallSpec]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (at, call) in calls.iter_mut().enumerate() {
+        match call.request.clone().map(RequestSchema::new).transpose() {
+            Ok(schema) => call.checked = schema,
+            Err(why) => found.push(Problem::new(format!("/calls/{at}/request"), "invalid_value", why)),
+        }
+    }
+    found
 }
 
 /// Host and port of `https://host[:port]/…`; anything else is nobody's host.

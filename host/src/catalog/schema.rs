@@ -30,11 +30,7 @@ impl Schema {
         if document.get("type") != Some(&Value::from("object")) {
             return Err(wrong("must be a JSON Schema of type object"));
         }
-        let patterns = PatternOptions::regex()
-            .size_limit(limits::SCHEMA_PATTERN_BYTES)
-            .dfa_size_limit(limits::SCHEMA_PATTERN_BYTES);
-        let options = jsonschema::draft202012::options().offline().with_pattern_options(patterns);
-        let validator = options.build(&document).map_err(|_| wrong("is not a JSON Schema that can be used"))?;
+        let validator = build(&document).map_err(wrong)?;
         let mut write_only = Vec::new();
         find_write_only(&document, "", &mut write_only);
         if count_write_only(&document) != write_only.len() {
@@ -55,15 +51,7 @@ impl Schema {
 
     /// What is wrong is told by place and kind; neither the value nor a validator's text is quoted.
     pub fn check(&self, config: &Value) -> Result<(), Vec<Problem>> {
-        let mut found = Vec::new();
-        for error in self.validator.iter_errors(config) {
-            explain(&error, &mut found);
-            if found.len() >= limits::SCHEMA_PROBLEMS {
-                found.truncate(limits::SCHEMA_PROBLEMS);
-                break;
-            }
-        }
-        if found.is_empty() { Ok(()) } else { Err(found) }
+        collect(&self.validator, config)
     }
 
     /// The configuration with the schema's defaults where it says nothing.
@@ -83,7 +71,27 @@ impl Schema {
     }
 }
 
-fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(super) fn build(document: &Value) -> Result<Validator, &'static str> {
+    let patterns =
+        PatternOptions::regex().size_limit(limits::SCHEMA_PATTERN_BYTES).dfa_size_limit(limits::SCHEMA_PATTERN_BYTES);
+    let options = jsonschema::draft202012::options().offline().with_pattern_options(patterns);
+    options.build(document).map_err(|_| "is not a JSON Schema that can be used")
+}
+
+/// What is wrong with a value, up to a number of things.
+pub(super) fn collect(validator: &Validator, value: &Value) -> Result<(), Vec<Problem>> {
+    let mut found = Vec::new();
+    for error in validator.iter_errors(value) {
+        explain(&error, &mut found);
+        if found.len() >= limits::SCHEMA_PROBLEMS {
+            found.truncate(limits::SCHEMA_PROBLEMS);
+            break;
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+pub(super) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
@@ -136,6 +144,11 @@ fn explain(error: &ValidationError<'_>, into: &mut Vec<Problem>) {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             let unknown = unexpected.iter().map(|name| problem::pointer(at, name));
             into.extend(unknown.map(|member| Problem::new(member, "unknown_member", "is not known here")));
+            return;
+        }
+        // Of several forms none fits: what the first, which stands for the plain one, has against it.
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } if context.iter().any(|form| !form.is_empty()) => {
+            context.iter().find(|form| !form.is_empty()).into_iter().flatten().for_each(|error| explain(error, into));
             return;
         }
         Kind::Type { .. } => ("wrong_type", "has the wrong type".to_owned()),

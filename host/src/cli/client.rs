@@ -226,6 +226,11 @@ impl Client {
         &self.address
     }
 
+    /// The same server, spoken to by whoever holds this token.
+    pub fn speaking_for(&self, token: &Secret<String>) -> Self {
+        Self { http: self.http.clone(), address: self.address.clone(), holder: Holder::Given(token.clone()) }
+    }
+
     /// Renews the saved session, whether or not it is time.
     pub async fn renew_now(&self) -> Result<(), Failure> {
         let Holder::Saved(saved) = &self.holder else {

@@ -56,6 +56,8 @@ pub struct Refusal {
     pub wait: Option<u64>,
     /// What to type now.
     pub next: Option<String>,
+    /// The next step of a login.
+    pub challenge: Option<Box<Value>>,
 }
 
 impl std::fmt::Display for Refusal {
@@ -86,7 +88,8 @@ impl Failure {
         };
         let kind = details.first().and_then(|detail| detail["type"].as_str()).unwrap_or_default().to_owned();
         let request = body["request_id"].as_str().map(str::to_owned);
-        Self::Refused(Box::new(Refusal { status, kind, told, request, wait: None, next: None }))
+        let challenge = body.get("challenge").cloned().map(Box::new);
+        Self::Refused(Box::new(Refusal { status, kind, told, request, wait: None, next: None, challenge }))
     }
 
     /// Nobody is logged in at that server, as far as we know here.
@@ -96,7 +99,8 @@ impl Failure {
     }
 
     fn blank(status: u16) -> Refusal {
-        Refusal { status, kind: String::new(), told: String::new(), request: None, wait: None, next: None }
+        let (kind, told) = (String::new(), String::new());
+        Refusal { status, kind, told, request: None, wait: None, next: None, challenge: None }
     }
 
     pub fn wait(mut self, seconds: Option<u64>) -> Self {
@@ -136,6 +140,14 @@ impl Failure {
         match self {
             Self::Refused(refusal) => &refusal.kind,
             _ => "",
+        }
+    }
+
+    /// What a login wants next, where that is why it was refused.
+    pub fn challenge(&self) -> Option<&Value> {
+        match self {
+            Self::Refused(refusal) if refusal.kind == "challenge_required" => refusal.challenge.as_deref(),
+            _ => None,
         }
     }
 

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    Failure, With,
-    client::{self, Target},
+    Failure, With, challenge,
+    client::{self, Client, Target},
     exit, input, pin,
     saved::{self, Lock, Saved, Session},
 };
+
+const PASSWORD: &str = "password";
 
 #[derive(Args, Debug)]
 pub struct Login {
@@ -20,11 +22,23 @@ pub struct Login {
     /// Your name; asked for if left out
     #[arg(short, long)]
     username: Option<String>,
+    /// The auth mount to log in by, such as github: in a browser, if nothing else is said
+    #[arg(short, long, value_name = "MOUNT", default_value = PASSWORD)]
+    method: String,
+    /// By a token, typed unseen or from standard input; for --method
+    #[arg(long, conflicts_with_all = ["username", "device"])]
+    token: bool,
+    /// By a code that is entered on another device; for --method
+    #[arg(long, conflicts_with = "username")]
+    device: bool,
+    /// Something else that the method wants, typed unseen or from standard input; several times if need be
+    #[arg(long, value_name = "NAME")]
+    ask: Vec<String>,
     /// Trust the authority of the server's certificate if it has this SHA-256 fingerprint
     #[arg(long, value_name = "FINGERPRINT")]
     pin: Option<String>,
     /// Address, certificate, name and password from the file that a dev server wrote
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "username", "address", "ca_cert"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "username", "address", "ca_cert", "method"])]
     ready_file: Option<PathBuf>,
 }
 
@@ -46,25 +60,30 @@ pub struct Whoami {
 /// Asks for a session and saves it. What the server was trusted by is saved with it, so that the
 /// commands that follow need not be told.
 pub async fn login(arguments: Login) -> Result<(), Failure> {
-    let Login { with, username, pin, ready_file } = arguments;
-    let (target, told) = match &ready_file {
+    let (target, told) = match &arguments.ready_file {
         Some(path) => ready(path)?,
-        None => (with.target.clone(), None),
+        None => (arguments.with.target.clone(), None),
     };
     let mut known = target.saved()?;
-    known.ca_cert = trusted(&target, &known, pin.as_deref()).await?;
-    let (username, password) = match told {
-        Some(told) => told,
-        None => (name(username, &known)?, input::hidden("Password")?),
-    };
-    let body = json!({"grant_type": "password", "username": username, "password": *password});
+    known.ca_cert = trusted(&target, &known, arguments.pin.as_deref()).await?;
+    let (username, body) = credentials(&arguments, told, &known)?;
     let client = target.anonymous_at(&known)?;
     let again = || "coffer login, with the right name and password".to_owned();
-    let answer = client.post("auth/token/create", &body).await.map_err(|refused| refused.next(400, again))?;
+    let begun = client.post("auth/token/create", &body).await;
+    drop(body);
+    let ended = challenge::settle(&client, begun).await;
+    let answer = match arguments.method == PASSWORD {
+        true => ended.map_err(|refused| refused.next(400, again))?,
+        false => ended?,
+    };
     let session = Session::from_answer(&answer)
         .ok_or_else(|| Failure::Unreachable("what answers there is no Coffer server".to_owned()))?;
-
-    (known.username, known.session) = (Some(username), Some(session.clone()));
+    let username = match username {
+        Some(username) => Some(username),
+        // Who that is here, only the server knows.
+        None => called(&client.speaking_for(&session.access_token)).await,
+    };
+    (known.username, known.session) = (username, Some(session.clone()));
     let kept = keep(&known).await;
     // One that nobody knows the tokens of any more would live on for its whole time.
     let forgotten = match &kept {
@@ -76,13 +95,43 @@ pub async fn login(arguments: Login) -> Result<(), Failure> {
     }
     kept?;
     exit::say(&format!("Logged in at {}. The session renews itself; `coffer logout` ends it.", known.address));
-    with.show(&json!({
+    arguments.with.show(&json!({
         "address": known.address,
         "username": known.username,
         "session_id": answer["session_id"],
         "expires_in": answer["expires_in"],
         "refresh_expires_in": answer["refresh_expires_in"],
     }))
+}
+
+/// What the method is shown, and the name if one was told.
+fn credentials(arguments: &Login, told: Option<Told>, known: &Saved) -> Result<(Option<String>, Value), Failure> {
+    let Login { username, method, token, device, ask, .. } = arguments;
+    let mut body = json!({"grant_type": method});
+    let mut named = None;
+    if method == PASSWORD || username.is_some() {
+        let (username, password) = match told {
+            Some(told) => told,
+            None => (name(username.clone(), known)?, input::hidden("Password")?),
+        };
+        body["username"] = username.as_str().into();
+        body["password"] = password.as_str().into();
+        named = Some(username);
+    }
+    if *token {
+        body["token"] = input::hidden("Token")?.as_str().into();
+    }
+    if *device {
+        body["device"] = true.into();
+    }
+    for name in ask {
+        body[name.as_str()] = input::hidden(name)?.as_str().into();
+    }
+    Ok((named, body))
+}
+
+async fn called(client: &Client) -> Option<String> {
+    client.get("users/me").await.ok()?["username"].as_str().map(str::to_owned)
 }
 
 /// Answers the session that was there before.

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
 mod audit;
+mod challenge;
 mod client;
 mod complete;
 mod doctor;

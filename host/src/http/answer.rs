@@ -20,12 +20,12 @@ const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Stands in the extensions of a page for people, the same for everybody: also where there is none, it has a body of
 /// its own, and it says itself how long it may be kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Page;
+pub struct Documentation;
 
 /// Writes the body of a refusal and the headers of everything.
 pub fn finish(mut response: Response, id: &RequestId) -> Response {
-    let is_page = response.extensions().get::<Page>().is_some();
-    if let Some(error) = refusal(&response).filter(|_| !is_page) {
+    let is_documentation = response.extensions().get::<Documentation>().is_some();
+    if let Some(error) = refusal(&response).filter(|_| !is_documentation) {
         let head = response.headers().clone();
         let body = Body::from(error.body(id.as_str()));
         let mut told = error.into_response();
@@ -46,7 +46,7 @@ pub fn finish(mut response: Response, id: &RequestId) -> Response {
     if let Ok(id) = HeaderValue::try_from(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    if !is_page {
+    if !is_documentation {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);

@@ -96,6 +96,9 @@ impl Modify for Common {
         let mut bearer = Http::new(HttpAuthScheme::Bearer);
         bearer.description = Some("An access token, as `auth/token/create` gives them.".to_owned());
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let mut client = Http::new(HttpAuthScheme::Basic);
+        client.description = Some("Id and secret of a machine, each form-encoded (RFC 6749 section 2.3.1).".to_owned());
+        components.add_security_scheme("client", SecurityScheme::Http(client));
         components.responses.insert("Error".to_owned(), RefOr::T(refusal()));
     }
 }

@@ -111,7 +111,7 @@ pub fn has_secret(query: &str) -> Option<String> {
     })
 }
 
-/// For logs: a path is told, but no segment in which a token stands.
+/// For logs and the trail: a path is told, but no segment in which a token stands.
 pub fn without_tokens(path: &str) -> String {
     let told = |segment: &str| if is_token(segment) { "[token]".to_owned() } else { segment.to_owned() };
     path.split('/').map(told).collect::<Vec<_>>().join("/")
@@ -143,9 +143,9 @@ fn is_secret_name(name: &str) -> bool {
     NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
-/// Our own tokens, wherever they stand.
+/// Our own tokens, secrets of machines and shares, wherever they stand.
 fn is_token(text: &str) -> bool {
-    ["cof_s_", "cof_r_"].iter().any(|kind| text.contains(kind))
+    ["cof_s_", "cof_r_", "cof_c_", "cof_share_"].iter().any(|kind| text.contains(kind))
 }
 
 #[cfg(test)]
@@ -203,6 +203,7 @@ mod tests {
         assert_eq!(has_secret("a=1&Access_Token=x").as_deref(), Some("Access_Token"));
         assert_eq!(has_secret("a=%zz&%74oken").as_deref(), Some("token"));
         assert_eq!(has_secret("q=xcof%5Fs_abc").as_deref(), Some("q"));
+        assert_eq!(has_secret("q=1&r=cof_share_1").as_deref(), Some("r"));
         assert_eq!(has_secret("secret_id=kv/a&cursor=cof&code=x&state=y"), None);
     }
 }

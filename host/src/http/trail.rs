@@ -15,6 +15,7 @@ use axum::{
 use super::{
     client_address::ClientAddress,
     error::{ApiError, Kind},
+    query,
 };
 use crate::{
     audit::{Audit, Phase, Record, Who},
@@ -137,7 +138,7 @@ impl Trail {
         record.address = self.0.address;
         record.who = so_far.who.clone();
         let about = so_far.about.clone();
-        record.resource = about.resource.map(|resource| self.without_name(resource));
+        record.resource = about.resource.map(|resource| query::without_tokens(&self.without_name(resource)));
         record.action = about.action;
         record.decision = about.decision;
         record.values = about.values;

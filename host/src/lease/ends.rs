@@ -18,7 +18,8 @@ impl Leases {
     /// One node at a time looks.
     pub(super) async fn sweep_ended(&self) -> Result<(), Error> {
         let until = self.clock.now().after(limits::LEASE_SESSIONS_EVERY);
-        if !self.store().turn("ended", until).await? {
+        // Where nothing is lent nothing is written.
+        if self.store().is_empty().await? || !self.store().turn("ended", until).await? {
             return Ok(());
         }
         self.end_of_sessions().await?;

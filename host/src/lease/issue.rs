@@ -8,9 +8,8 @@ use super::{
 use crate::{
     barrier::Writes,
     clock::Timestamp,
-    ids::{LeaseId, RequestId, SecretPath, SessionId, UserId},
+    ids::{LeaseId, MountId, RequestId, SecretPath, SessionId, UserId},
     limits,
-    mount::Mount,
     runtime::types::LeaseSpec,
 };
 
@@ -26,8 +25,8 @@ pub struct Borrower {
 
 impl Leases {
     /// May this user borrow more? To be asked before the plugin does anything outside.
-    pub async fn room(&self, mount: &Mount, user: &UserId) -> Result<(), Error> {
-        let of = of_user(Some(user.as_str()), &mount.id);
+    pub async fn room(&self, mount: &MountId, user: &UserId) -> Result<(), Error> {
+        let of = of_user(Some(user.as_str()), mount);
         match self.store().are(&self.store().users, &of, limits::LEASES_PER_USER).await? {
             true => Err(Error::TooMany),
             false => Ok(()),
@@ -38,7 +37,7 @@ impl Leases {
     pub fn issue(
         &self,
         to: &mut Writes,
-        (mount, path): (&Mount, &SecretPath),
+        (mount, path): (&MountId, &SecretPath),
         borrower: &Borrower,
         spec: LeaseSpec,
     ) -> Lease {
@@ -47,7 +46,7 @@ impl Leases {
         let expires_at = now.after(spec.ttl).min(max_expires_at);
         let id = LeaseId::new();
         let record = Record {
-            mount: mount.id.clone(),
+            mount: mount.clone(),
             path: format!("secrets/{path}"),
             user: Some(borrower.user.clone()),
             session: Some(borrower.session.clone()),

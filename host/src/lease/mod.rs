@@ -12,11 +12,15 @@ mod error;
 mod issue;
 mod journal;
 mod list;
+#[cfg(test)]
+mod model;
 mod record;
 mod renew;
 mod revoke;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashSet, sync::Arc};
 

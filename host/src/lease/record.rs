@@ -1,5 +1,6 @@
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -57,8 +58,9 @@ impl<'de> Deserialize<'de> for Internal {
 }
 
 /// How a lease is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LeaseState)]
 pub enum State {
     Active,
     /// It is to go, and nothing has gone wrong so far.

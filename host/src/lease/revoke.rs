@@ -20,11 +20,17 @@ impl Leases {
             if record.is_claimed(now) || (record.is_intent() && record.failures == 0 && record.due > now) {
                 return Err(Error::Busy);
             }
-            if let Some(claimed) = self.claim(id, &stored).await? {
+            if let Some(claimed) = self.claim(id, &stored, self.claim_span(record).await).await? {
                 return Ok(self.take_back(id, &claimed, request).await?);
             }
         }
         Err(Error::Busy)
+    }
+
+    /// How long it may take at most.
+    pub(super) async fn claim_span(&self, record: &Record) -> Duration {
+        let attempts = self.mounts.attend(&record.mount, Facts::default(), record.place()).await;
+        attempts.map_or(Duration::ZERO, |attempts| attempts.wall()) + limits::LEASE_CLAIM_MARGIN
     }
 
     /// From now on it is this node's, for a while. None: it has changed meanwhile.
@@ -32,8 +38,9 @@ impl Leases {
         &self,
         id: &LeaseId,
         stored: &Stored<Record>,
+        span: Duration,
     ) -> Result<Option<Stored<Record>>, barrier::Error> {
-        let due = self.clock.now().after(limits::LEASE_CLAIM);
+        let due = self.clock.now().after(span);
         let claimed = Record { claimed: true, ending: true, due, ..stored.value.clone() };
         let mut writes = Writes::default();
         let claimed = self.store().replace(&mut writes, id, stored, claimed);

@@ -163,6 +163,10 @@ impl Store {
         Ok((page.keys.into_iter().filter_map(id).collect(), page.more))
     }
 
+    pub(super) async fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.mounts.list("", None, None, 1).await?.keys.is_empty())
+    }
+
     pub(super) async fn lenders(&self) -> Result<HashSet<MountId>, Error> {
         let (mut mounts, mut after) = (HashSet::new(), None::<String>);
         loop {

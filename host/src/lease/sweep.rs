@@ -23,7 +23,7 @@ impl Leases {
         revoked.and(ended)
     }
 
-    async fn sweep_due(&self) -> Result<(), Error> {
+    pub(super) async fn sweep_due(&self) -> Result<(), Error> {
         let mut by_mount = BTreeMap::<MountId, Vec<LeaseId>>::new();
         for (mount, id) in self.store().due(self.clock.now()).await? {
             by_mount.entry(mount).or_default().push(id);
@@ -54,7 +54,8 @@ impl Leases {
         if stored.value.due > self.clock.now() {
             return Ok(());
         }
-        let Some(claimed) = self.claim(id, &stored).await? else { return Ok(()) };
+        let span = self.claim_span(&stored.value).await;
+        let Some(claimed) = self.claim(id, &stored, span).await? else { return Ok(()) };
         let request = RequestId::new();
         // No sink, no work.
         if let Err(error) = self.audit.record(trail(id, &claimed, &request)).await {
@@ -80,9 +81,9 @@ fn trail(id: &LeaseId, claimed: &Stored<Record>, request: &RequestId) -> audit::
     record.who = Who { user: lease.user.clone(), session: lease.session.clone(), ..Who::default() };
     record.resource = Some(lease.path.clone());
     record.values.insert("lease".to_owned(), id.to_string());
-    if lease.is_intent() {
-        record.values.insert("intent_of".to_owned(), lease.request.clone());
-    }
+    // Of what request it came.
+    let of = if lease.is_intent() { "announced_by" } else { "lent_by" };
+    record.values.insert(of.to_owned(), lease.request.clone());
     record
 }
 

@@ -1,16 +1,13 @@
 use super::{
-    Authenticated, Client, Error, Login, Program,
+    Client, Error, Login, Program,
     begin::{facts, refused},
     given,
 };
 use crate::{
-    directory::User,
-    ids::{Action, Scope, SessionId},
-    policy::Resource,
+    ids::{Scope, SessionId},
     runtime::{self, types::Bytes},
-    session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Session, Tokens, Told},
+    session::{EpochsOf, Error as SessionError, RefreshToken, Renewal, Tokens, Told},
 };
-use std::sync::Arc;
 
 impl Login {
     /// The next pair of a session: if the token is the live one, and the plugin still vouches.
@@ -70,18 +67,6 @@ impl Login {
     /// Ends the session of any token that verifies, live or spent.
     pub async fn end_by_token(&self, token: &str) -> Result<Option<SessionId>, Error> {
         Ok(self.sessions.end_by_token(token).await?)
-    }
-
-    /// What a token stands for, if it is the asker's own, or the asker may read sessions.
-    pub async fn introspect(&self, token: &str, asker: &Authenticated) -> Result<Option<(Arc<Session>, User)>, Error> {
-        let Ok(token) = AnyToken::parse(token) else { return Ok(None) };
-        let Some(session) = self.sessions.introspect(&token).await? else { return Ok(None) };
-        let own = session.user == asker.user.id;
-        if !own && !self.policies.allows(&asker.caller, Action::Read, &Resource::path(&session.id)) {
-            return Ok(None);
-        }
-        let user = self.directory.user(&session.user).await?.filter(|user| !user.disabled);
-        Ok(user.map(|user| (session, user)))
     }
 }
 

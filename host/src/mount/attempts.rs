@@ -82,6 +82,11 @@ impl Attempts {
         Self { live, began: clock.monotonic(), barrier, clock, call, queue, turn: None }
     }
 
+    /// How long the call may take, however often it runs.
+    pub fn wall(&self) -> Duration {
+        self.call.bounds.wall
+    }
+
     /// The call came by GET: it may write nothing.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.call.read_only = read_only;

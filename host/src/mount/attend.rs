@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attempts, Error, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State};
 use crate::{
     barrier::{self, Writes},
-    ids::{MountId, MountName},
+    ids::{MountId, MountName, PluginName},
     runtime::Facts,
     storage::Version,
 };
@@ -100,6 +100,23 @@ impl Mounts {
             }
         };
         Ok((Arc::new(Mount::trial(id.clone(), kind, name, spec, State::Disabled)), live))
+    }
+
+    /// Removed mounts whose plugin this was.
+    pub async fn departed_from(
+        &self,
+        plugin: &PluginName,
+        version: &semver::Version,
+    ) -> Result<Vec<MountId>, barrier::Error> {
+        let mut found = Vec::new();
+        for id in self.departed().await? {
+            let record = self.0.view.get::<Departed>(&key(&id)).await?.map(|stored| stored.value.record);
+            let was = |record: &Record| record.live.as_ref().is_some_and(|live| live.version == *version);
+            if record.is_some_and(|record| record.plugin == *plugin && was(&record)) {
+                found.push(id);
+            }
+        }
+        Ok(found)
     }
 
     /// Mounts that were removed, as long as what they left is kept.

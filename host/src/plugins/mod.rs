@@ -19,6 +19,7 @@ use crate::{
     clock::Clock,
     fence::{Counter, Fence},
     ids::{Action, PluginName},
+    lease::Leases,
     limits,
     mount::Mounts,
     policy::{Caller, Delete, List, Permit, Policies, Read, Resource},
@@ -37,6 +38,7 @@ pub struct Parts {
     pub catalog: Catalog,
     pub clock: Clock,
     pub fence: Fence,
+    pub leases: Leases,
     pub mounts: Mounts,
     pub policies: Policies,
 }
@@ -114,6 +116,11 @@ impl Plugins {
                 return Err(if shipped { Error::Shipped } else { Error::NotFound });
             };
             if !parts.mounts.users_of(name, version).is_empty() {
+                return Err(Error::InUse);
+            }
+            // What a removed mount has lent is still to be taken back with it.
+            let departed = parts.mounts.departed_from(name, version).await?;
+            if !departed.is_empty() && !parts.leases.lenders().await?.is_disjoint(&departed.into_iter().collect()) {
                 return Err(Error::InUse);
             }
             let mut writes = Writes::default();

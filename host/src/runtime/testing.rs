@@ -215,6 +215,21 @@ pub(crate) const PUT: &str = r#"(import "coffer:plugin/storage@1.0.0" "put"
 /// `get` leaves its result at the address that it is given.
 pub(crate) const GET: &str = r#"(import "coffer:plugin/storage@1.0.0" "get" (func $get (param i32 i32 i32)))"#;
 
+/// Announces a deed: its result lies at the address that it is given last.
+pub(crate) const INTEND: &str = r#"(import "coffer:plugin/effects@1.0.0" "intend" (func $intend (param i32 i32 i32)))"#;
+
+/// An engine that can take back what it has lent: always, unless what it is told is empty.
+pub(crate) fn lender(imports: &str, more: &str, body: &str) -> Vec<u8> {
+    let exports = r#"
+        (func (export "coffer:plugin/leases@1.0.0#renew") (param i32 i32 i64) (result i32) (unreachable))
+        (func (export "coffer:plugin/leases@1.0.0#revoke") (param $p i32) (param $n i32) (result i32)
+            (if (i32.eqz (local.get $n)) (then (unreachable)))
+            (i32.const 2048))
+        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (unreachable))
+        (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32) (unreachable))"#;
+    world("full-secrets-engine", &format!("{imports} {COMMON} {REALLOC} {more} {exports} {}", handle(body)))
+}
+
 /// An engine with all that one may export. `migrate` is what that function does, with the locals
 /// `$i` and `$n`; its answer lies at 2112, not done, and at 2128, done.
 pub(crate) fn maintained(imports: &str, more: &str, migrate: &str) -> Vec<u8> {

@@ -46,9 +46,19 @@ impl Secrets {
         operation: Operation,
         asker: &Asker,
     ) -> Result<Map<String, Value>, Error> {
+        let mount = self.mount(permit.resource().mount())?;
+        self.handle_at(&mount, permit, operation, asker).await
+    }
+
+    pub(super) async fn handle_at<A: Action>(
+        &self,
+        mount: &Mount,
+        permit: &Permit<A, SecretPath>,
+        operation: Operation,
+        asker: &Asker,
+    ) -> Result<Map<String, Value>, Error> {
         let path = permit.resource();
-        let mount = self.mount(path.mount())?;
-        let (response, lease) = self.ask_for(&mount, path, &operation, asker).await?;
+        let (response, lease) = self.ask_for(mount, path, &operation, asker).await?;
         let mut answer = response.object();
         if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
             return Err(Error::Contract("a reserved name in the answer"));
@@ -77,7 +87,7 @@ impl Secrets {
         let lends = mount.live()?.plugin.exports().leases && !operation.read_only;
         if lends {
             // Before it makes anything that would have to be unmade.
-            self.leases.room(mount, &asker.user).await?;
+            self.leases.room(&mount.id, &asker.user).await?;
         }
         let mut attempts = self.attempts(mount, path.path(), operation, asker)?;
         let mut attempt = async |request: Handle| {
@@ -86,7 +96,7 @@ impl Secrets {
             if spec.is_some() && !lends {
                 return Err(Error::Contract("a lease from a call or an engine that can make none"));
             }
-            let lease = spec.map(|spec| self.leases.issue(&mut writes, (mount, path), &asker.borrower(), spec));
+            let lease = spec.map(|spec| self.leases.issue(&mut writes, (&mount.id, path), &asker.borrower(), spec));
             let stored = attempts.commit(writes, outcome.may_rerun).await?;
             Ok::<_, Error>(stored.then_some((outcome.value, lease)))
         };

@@ -2,10 +2,11 @@ use serde_json::{Map, Value};
 
 use super::{Asker, Error, Operation, Secrets};
 use crate::{
-    catalog::{self, Manifest},
+    catalog::{self, CallSpec, Manifest},
     ids::{Action, SecretPath},
-    mount::Kind,
+    mount::{Kind, Mount},
     policy::{Permit, Verb},
+    runtime::types::GuestError,
 };
 
 /// By which method a verb was called.
@@ -33,7 +34,7 @@ impl Secrets {
         let fixed = FIXED.iter().find(|(verb, by, _)| *verb == name && *by == method).map(|(_, _, action)| *action);
         let declared = || {
             let mount = self.mounts.get(Kind::Secrets, path.mount())?;
-            action(mount.live().ok()?.manifest(), name, method)
+            call(mount.live().ok()?.manifest(), name, method).map(|call| call.action)
         };
         let action = fixed.or_else(declared).unwrap_or(Action::Use);
         Verb { action, name: name.to_owned() }
@@ -47,29 +48,67 @@ impl Secrets {
         asker: &Asker,
     ) -> Result<Map<String, Value>, Error> {
         let method = if operation.read_only { Method::Get } else { Method::Post };
-        self.known(permit.resource(), &operation.name, method)?;
-        self.handle(permit, operation, asker).await
-    }
-
-    fn known(&self, path: &SecretPath, name: &str, method: Method) -> Result<(), Error> {
-        let mount = self.mount(path.mount())?;
-        let manifest = mount.live()?.manifest();
-        if action(manifest, name, method).is_some() {
-            return Ok(());
-        }
-        let other = if method == Method::Get { Method::Post } else { Method::Get };
-        match action(manifest, name, other) {
-            Some(_) => Err(Error::Method(other)),
-            None => Err(Error::UnknownVerb),
-        }
+        // Asked below: by the manifest of this moment the body was good, so that version gets it.
+        let mount = self.mount(permit.resource().mount())?;
+        let operation = checked(known(&mount, &operation.name, method)?, operation).await?;
+        self.handle_at(&mount, permit, operation, asker).await
     }
 }
 
-/// The action that the manifest gives a verb of a secret.
-fn action(manifest: &Manifest, name: &str, method: Method) -> Option<Action> {
+/// The verb of the mount's engine.
+fn known<'a>(mount: &'a Mount, name: &str, method: Method) -> Result<&'a CallSpec, Error> {
+    let manifest = mount.live()?.manifest();
+    if let Some(call) = call(manifest, name, method) {
+        return Ok(call);
+    }
+    let other = if method == Method::Get { Method::Post } else { Method::Get };
+    match call(manifest, name, other) {
+        Some(_) => Err(Error::Method(other)),
+        None => Err(Error::UnknownVerb),
+    }
+}
+
+/// What does not fit the manifest never reaches the guest.
+async fn checked(call: &CallSpec, operation: Operation) -> Result<Operation, Error> {
+    let checked = match is_large(&operation.body) {
+        false => call.check(&operation.body).map(|()| operation),
+        true => {
+            let call = call.clone();
+            let work = move || call.check(&operation.body).map(|()| operation);
+            let ended = tokio::task::spawn_blocking(work).await;
+            ended.map_err(|_| Error::Contract("the check of a body ended early"))?
+        }
+    };
+    checked.map_err(|problems| {
+        let (code, message) = ("invalid".to_owned(), String::new());
+        Error::Refused(GuestError { code, message, problems, retry_after: None })
+    })
+}
+
+/// So that checking it may take a while.
+fn is_large(body: &Map<String, Value>) -> bool {
+    fn spend(value: &Value, left: &mut usize) {
+        *left = left.saturating_sub(match value {
+            Value::String(text) => 1 + text.len() / 64,
+            _ => 1,
+        });
+        match value {
+            _ if *left == 0 => {}
+            Value::Array(items) => items.iter().for_each(|item| spend(item, left)),
+            Value::Object(members) => members.values().for_each(|member| spend(member, left)),
+            _ => {}
+        }
+    }
+    let mut left = 256;
+    body.values().for_each(|value| spend(value, &mut left));
+    left == 0
+}
+
+/// What the manifest says of a verb of a secret.
+fn call<'a>(manifest: &'a Manifest, name: &str, method: Method) -> Option<&'a CallSpec> {
     let method = match method {
         Method::Get => catalog::Method::Get,
         Method::Post => catalog::Method::Post,
     };
-    manifest.call(name, method, false).map(|call| call.action)
+    manifest.call(name, method, false)
 }

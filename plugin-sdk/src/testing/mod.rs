@@ -190,6 +190,18 @@ impl Host {
         self.0.borrow().intents.clone()
     }
 
+    /// What the server does about them: has each undone, and says how many are left. Those it asks about again later.
+    pub fn undo<P: Leases>(&self) -> usize {
+        for intent in self.unresolved() {
+            if self.revoke::<P>(&intent).is_ok() {
+                let mut state = self.0.borrow_mut();
+                let at = state.intents.iter().position(|open| *open == intent);
+                at.map(|at| state.intents.remove(at));
+            }
+        }
+        self.unresolved().len()
+    }
+
     /// Keys that are stored and have not expired.
     pub fn keys(&self) -> Vec<String> {
         let state = self.0.borrow();

@@ -55,23 +55,39 @@ impl GitHub {
     }
 }
 
+/// An answer, and what its headers say of it.
+pub struct Page<T> {
+    pub value: T,
+    next: Option<String>,
+    /// Organisations that were left out, for they want the token authorised by their own login first.
+    pub left_out: Vec<u64>,
+    /// The OAuth app that the token was given to.
+    pub app: Option<String>,
+}
+
 pub fn get<T: DeserializeOwned>(url: &str, by: By<'_>) -> Result<T, Refused> {
-    page(url, by).map(|(value, _)| value)
+    page(url, by).map(|page| page.value)
 }
 
 /// All of a list: GitHub says itself where the next page is.
 pub fn all<T: DeserializeOwned>(github: &GitHub, path: &str, by: By<'_>) -> Result<Vec<T>, Refused> {
+    all_open(github, path, by).map(|(found, _)| found)
+}
+
+/// The same, and which organisations were left out of it.
+pub fn all_open<T: DeserializeOwned>(github: &GitHub, path: &str, by: By<'_>) -> Result<(Vec<T>, Vec<u64>), Refused> {
     let first = github.api(path);
-    let (mut found, mut next) = (Vec::new(), Some(first.clone()));
+    let (mut found, mut left_out, mut next) = (Vec::new(), Vec::new(), Some(first.clone()));
     for _ in 0..PAGES {
-        let Some(url) = next else { return Ok(found) };
-        let (some, link): (Vec<T>, _) = page(&url, by)?;
-        found.extend(some);
+        let Some(url) = next else { return Ok((found, left_out)) };
+        let page: Page<Vec<T>> = page(&url, by)?;
+        found.extend(page.value);
+        left_out.extend(page.left_out);
         // A token is sent to no other host than it was for.
-        next = link.filter(|link| origin(link) == origin(&first));
+        next = page.next.filter(|link| origin(link) == origin(&first));
     }
     match next {
-        None => Ok(found),
+        None => Ok((found, left_out)),
         Some(_) => Err(Refused::Failed(Error::internal("a list of GitHub's has no end"))),
     }
 }
@@ -82,11 +98,13 @@ fn origin(url: &str) -> &str {
     &url[..end]
 }
 
-fn page<T: DeserializeOwned>(url: &str, by: By<'_>) -> Result<(T, Option<String>), Refused> {
+pub fn page<T: DeserializeOwned>(url: &str, by: By<'_>) -> Result<Page<T>, Refused> {
     let response = send(request("GET", url, by)).map_err(Refused::Failed)?;
     let response = accepted(response)?;
     let next = header(&response, "link").and_then(next_of);
-    Ok((response.json().map_err(Refused::Failed)?, next))
+    let left_out = header(&response, "x-github-sso").map(left_out).unwrap_or_default();
+    let app = header(&response, "x-oauth-client-id").map(str::to_owned);
+    Ok(Page { value: response.json().map_err(Refused::Failed)?, next, left_out, app })
 }
 
 pub fn request(method: &str, url: &str, by: By<'_>) -> http::Request {
@@ -155,6 +173,12 @@ fn next_of(link: &str) -> Option<String> {
     })
 }
 
+/// `partial-results; organizations=21955855,20582480`
+fn left_out(value: &str) -> Vec<u64> {
+    let ids = value.strip_prefix("partial-results").and_then(|rest| rest.split_once("organizations="));
+    ids.map(|(_, ids)| ids.split(',').filter_map(|id| id.trim().parse().ok()).collect()).unwrap_or_default()
+}
+
 /// `required; url=https://github.com/orgs/acme/sso?authorization_request=…`
 fn sso_url(value: &str) -> Option<String> {
     let url = value.strip_prefix("required")?.split(';').find_map(|part| part.trim().strip_prefix("url="))?;
@@ -180,6 +204,14 @@ mod tests {
         assert_eq!(sso_url(&format!("required; url={url}")).as_deref(), Some(url));
         for none in ["", "required", "partial-results; organizations=21955855,20582480", "required; url=javascript:x"] {
             assert_eq!(sso_url(none), None);
+        }
+    }
+
+    #[test]
+    fn organisations_that_are_left_out_are_found_in_the_header() {
+        assert_eq!(left_out("partial-results; organizations=21955855,20582480"), [21955855, 20582480]);
+        for none in ["", "required; url=https://x", "partial-results", "partial-results; organizations=x"] {
+            assert_eq!(left_out(none), Vec::<u64>::new());
         }
     }
 

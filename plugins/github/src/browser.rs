@@ -15,6 +15,9 @@ const SCOPE: &str = "read:org";
 pub struct Waiting {
     verifier: String,
     redirect: String,
+    /// The organisations that wanted to be asked have been.
+    #[serde(default)]
+    pub partly: bool,
 }
 
 /// The query of the redirect, less `state`, which the host has looked at.
@@ -24,7 +27,7 @@ struct Answer {
     error: Option<String>,
 }
 
-pub fn begin(github: &GitHub) -> Result<Step> {
+pub fn begin(github: &GitHub, partly: bool) -> Result<Step> {
     let (Some(redirect), Some(state)) = (context::callback_url(), context::callback_state()) else {
         return Err(Error::invalid("/token", "missing", "is required where there is no browser"));
     };
@@ -32,7 +35,7 @@ pub fn begin(github: &GitHub) -> Result<Step> {
     let (pkce, verifier) = PkceCodeChallenge::new_random_sha256();
     let asked = client.authorize_url(|| CsrfToken::new(state)).add_scope(Scope::new(SCOPE.to_owned()));
     let (url, _) = asked.set_pkce_challenge(pkce).url();
-    let waiting = Waiting { verifier: verifier.secret().clone(), redirect };
+    let waiting = Waiting { verifier: verifier.secret().clone(), redirect, partly };
     let details = json!({ "url": url.as_str() });
     challenge("redirect", &details, PATIENCE_SECONDS, None, &crate::Waiting::Browser(waiting))
 }

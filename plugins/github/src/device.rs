@@ -12,6 +12,9 @@ use crate::{GitHub, api, challenge, oauth};
 #[derive(Serialize, Deserialize)]
 pub struct Waiting {
     device_code: String,
+    /// The organisations that wanted to be asked have been.
+    #[serde(default)]
+    pub partly: bool,
 }
 
 #[derive(Deserialize)]
@@ -20,7 +23,7 @@ struct Answer {
     error: Option<String>,
 }
 
-pub fn begin(github: &GitHub) -> Result<Step> {
+pub fn begin(github: &GitHub, partly: bool) -> Result<Step> {
     if !github.device_flow {
         return Err(Error::denied());
     }
@@ -34,7 +37,7 @@ pub fn begin(github: &GitHub) -> Result<Step> {
     let seconds = |span: std::time::Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
     let details =
         json!({ "user_code": told.user_code().secret(), "verification_uri": told.verification_uri().as_str() });
-    let waiting = Waiting { device_code: told.device_code().secret().clone() };
+    let waiting = Waiting { device_code: told.device_code().secret().clone(), partly };
     let interval = Some(seconds(told.interval()));
     challenge("device", &details, seconds(told.expires_in()), interval, &crate::Waiting::Device(waiting))
 }

@@ -73,8 +73,18 @@ pub struct Login {
 enum Waiting {
     Browser(browser::Waiting),
     Device(device::Waiting),
-    /// For an organisation that wants the token authorised first.
-    Sso,
+    /// For an organisation that wants to be logged in to first; then the same way is gone again.
+    Sso {
+        by: By,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum By {
+    Token,
+    Browser,
+    Device,
 }
 
 #[derive(Deserialize)]
@@ -122,26 +132,29 @@ impl Auth for GitHub {
             Login { token: Some(_), device: true } => {
                 Err(Error::invalid("/device", "invalid_value", "does not go with token"))
             }
-            Login { token: Some(token), .. } => self.by_token(&token),
-            Login { device: true, .. } => device::begin(self),
-            Login { .. } => browser::begin(self),
+            Login { token: Some(token), .. } => self.by_token(&token, false),
+            Login { device: true, .. } => device::begin(self, false),
+            Login { .. } => browser::begin(self, false),
         }
     }
 
     fn resume(&self, state: Vec<u8>, answer: Vec<u8>) -> Result<Step> {
         match from_json(&state).map_err(|_| Error::denied())? {
             Waiting::Browser(waiting) => {
+                let partly = waiting.partly;
                 let token = browser::finish(self, waiting, &answer)?;
-                self.identify(&token)
+                self.identify(&token, By::Browser, partly)
             }
             Waiting::Device(waiting) => {
                 let token = device::poll(self, &waiting)?;
-                self.identify(&token)
+                self.identify(&token, By::Device, waiting.partly)
             }
-            Waiting::Sso => {
+            Waiting::Sso { by: By::Token } => {
                 let TokenAgain { token } = from_json(&answer)?;
-                self.by_token(&token)
+                self.by_token(&token, true)
             }
+            Waiting::Sso { by: By::Browser } => browser::begin(self, true),
+            Waiting::Sso { by: By::Device } => device::begin(self, true),
         }
     }
 
@@ -154,7 +167,7 @@ impl Auth for GitHub {
 impl GitHub {
     /// A token that somebody shows. One of another app proves only that its bearer logged in there, and one
     /// of an installation is nobody's.
-    fn by_token(&self, token: &str) -> Result<Step> {
+    fn by_token(&self, token: &str, partly: bool) -> Result<Step> {
         let is_plain = token.len() <= 255 && !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
         let kind = token.split('_').next().unwrap_or_default();
         match kind {
@@ -164,20 +177,33 @@ impl GitHub {
             _ if !self.personal_tokens => return Err(Error::denied()),
             _ => {}
         }
-        self.identify(token)
+        self.identify(token, By::Token, partly)
     }
 
-    fn identify(&self, token: &str) -> Result<Step> {
-        match person::find(self, token)? {
+    fn identify(&self, token: &str, by: By, partly: bool) -> Result<Step> {
+        match person::find(self, token, partly)? {
             person::Found::Person(person) => {
                 let kept = Kept::new(self, &person, token);
-                Ok(person.identity()?.with_internal(&kept)?.into())
+                let mut identity = person.identity()?.with_internal(&kept)?;
+                // What is not checked again ends, access token and all.
+                if self.recheck == Recheck::Relogin {
+                    identity.limits.ttl_seconds = Some(recheck::RELOGIN_SECONDS);
+                }
+                Ok(identity.into())
             }
             person::Found::Sso(url) => {
-                let message =
-                    "An organisation wants this token authorised first: open the URL, then send the token again.";
-                let details = json!({ "message": message, "url": url, "member": "token" });
-                challenge("redirect", &details, 600, None, &Waiting::Sso)
+                let mut details = match by {
+                    By::Token => json!({ "member": "token" }),
+                    By::Browser | By::Device => json!({}),
+                };
+                details["url"] = json!(url);
+                details["message"] = json!(match by {
+                    By::Token =>
+                        "An organisation wants this token authorised first: open the URL, then send the token again.",
+                    By::Browser | By::Device =>
+                        "An organisation wants you logged in there first: open the URL, then go on.",
+                });
+                challenge("redirect", &details, 600, None, &Waiting::Sso { by })
             }
         }
     }

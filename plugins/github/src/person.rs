@@ -68,22 +68,33 @@ struct OrgTeam {
     slug: String,
 }
 
-pub fn find(github: &GitHub, token: &str) -> Result<Found> {
+/// `partly`: what of memberships the token shows is enough, though there may be more.
+pub fn find(github: &GitHub, token: &str, partly: bool) -> Result<Found> {
     let by = By::Token(token);
-    let user: User = match api::get(&github.api("/user"), by) {
+    let shown: api::Page<User> = match api::page(&github.api("/user"), by) {
         Err(Refused::Sso(url)) => return Ok(Found::Sso(url)),
         other => other?,
     };
+    // Older tokens of apps look like personal ones; GitHub says whose they are.
+    if shown.app.is_some_and(|app| github.client_id.as_ref() != Some(&app)) {
+        return Err(Error::denied());
+    }
+    let user = shown.value;
     if user.kind != "User" {
         return Err(Error::denied());
     }
-    let memberships = api::all::<Membership>(github, "/user/memberships/orgs?state=active&per_page=100", by);
-    let teams = api::all::<Team>(github, "/user/teams?per_page=100", by);
+    let memberships = api::all_open::<Membership>(github, "/user/memberships/orgs?state=active&per_page=100", by);
+    let teams = api::all_open::<Team>(github, "/user/teams?per_page=100", by);
     let (memberships, teams) = match (memberships, teams) {
         (Err(Refused::Sso(url)), _) | (_, Err(Refused::Sso(url))) => return Ok(Found::Sso(url)),
         // A token that may not see memberships proves who it is all the same.
         (memberships, teams) => (or_none(memberships)?, or_none(teams)?),
     };
+    let ((memberships, mut left_out), (teams, more)) = (memberships, teams);
+    left_out.extend(more);
+    if !partly && let Some(url) = left_out.first().and_then(|org| sso_of(github, *org, &user.login, by)) {
+        return Ok(Found::Sso(url));
+    }
     let is_active = |membership: &&Membership| membership.state == "active";
     let orgs: Vec<&Org> = memberships.iter().filter(is_active).map(|membership| &membership.organization).collect();
     let mut groups: Vec<Group> = orgs.iter().map(|org| Group::org(org)).collect();
@@ -93,10 +104,20 @@ pub fn find(github: &GitHub, token: &str) -> Result<Found> {
     Ok(Found::Person(Person { id: user.id, login: user.login, name: user.name, groups }))
 }
 
-fn or_none<T>(listed: Result<Vec<T>, Refused>) -> Result<Vec<T>> {
+fn or_none<T: Default>(listed: Result<T, Refused>) -> Result<T> {
     match listed {
-        Err(Refused::NotFound) => Ok(Vec::new()),
+        Err(Refused::NotFound) => Ok(T::default()),
         other => Ok(other?),
+    }
+}
+
+/// Where the token is to be authorised for an organisation that a list has left out: asked directly, GitHub says so.
+fn sso_of(github: &GitHub, org: u64, login: &str, by: By<'_>) -> Option<String> {
+    let asked: Result<Membership, Refused> =
+        api::get(&github.api(&format!("/organizations/{org}/memberships/{login}")), by);
+    match asked {
+        Err(Refused::Sso(url)) => Some(url),
+        _ => None,
     }
 }
 

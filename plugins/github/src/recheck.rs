@@ -19,7 +19,8 @@ pub enum Recheck {
     OrgCredential,
 }
 
-const RELOGIN_MILLIS: u64 = 8 * 3600 * 1000;
+/// How long a login is good that is not checked again.
+pub const RELOGIN_SECONDS: u64 = 8 * 3600;
 
 /// What the host keeps of a login.
 #[derive(Serialize, Deserialize)]
@@ -53,14 +54,14 @@ pub fn again(github: &GitHub, kept: Kept) -> Result<Identity> {
     let person = match github.recheck {
         Recheck::Relogin => {
             let age = time::now().millis().saturating_sub(kept.login_at.millis());
-            if age >= RELOGIN_MILLIS {
+            if age >= RELOGIN_SECONDS * 1000 {
                 return Err(Error::denied());
             }
             kept.person.clone()
         }
         Recheck::KeepToken => {
             let token = kept.token.as_deref().ok_or_else(Error::denied)?;
-            match person::find(github, token)? {
+            match person::find(github, token, true)? {
                 Found::Person(person) if person.id == kept.person.id => person,
                 Found::Person(_) | Found::Sso(_) => return Err(Error::denied()),
             }

@@ -129,6 +129,9 @@ impl World {
             Some(media) => {
                 all.extend(self.bad_bodies(operation, good, canary));
                 all.extend(self.bad_members(&media["schema"], good, canary));
+                if content.is_some_and(|content| content.contains_key("application/x-www-form-urlencoded")) {
+                    all.extend(Self::bad_forms(good, canary));
+                }
             }
             None if content.is_none() => {
                 let body = good.with_bytes("a body where none is taken", json!({ "colour": canary }).to_string());
@@ -199,6 +202,25 @@ impl World {
         let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
         all.push(Bad { headers, expected: Refused(&[415], Vec::new()), ..squeezed });
         all
+    }
+
+    /// Forms, where they are taken: as strict as JSON.
+    fn bad_forms(good: &Good, canary: &str) -> Vec<Bad> {
+        let form = |what: &str, text: String, statuses, place: &[&str]| {
+            let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
+            let place = place.iter().map(|step| (*step).to_owned()).collect();
+            Bad { headers, expected: Refused(statuses, place), ..good.with_bytes(what, text) }
+        };
+        let many = (0..100).map(|n| format!("m{n}=1&")).collect::<String>();
+        vec![
+            form("a form with a member twice", format!("token={canary}&token=1"), &[422], &["body", "token"]),
+            form("the same, written otherwise", format!("token={canary}&tok%65n=1"), &[422], &["body", "token"]),
+            form("a form in no UTF-8", format!("token={canary}%ff"), &[400], &["body", "token"]),
+            form("a form that is half encoded", format!("token={canary}%4"), &[400], &["body", "token"]),
+            form("a name in no UTF-8", format!("%ff={canary}"), &[400], &["body"]),
+            form("a form of many members", many, &[422], &["body"]),
+            form("a form that is too large", format!("token={canary}&x={}", "x".repeat(1024 * 1024)), &[413], &[]),
+        ]
     }
 
     /// Each member with every wrong value, by what the document says is wrong.
@@ -355,6 +377,7 @@ fn wrong_values(canary: &str) -> Vec<Value> {
         json!(i64::MIN),
         json!(u64::MAX),
         json!(""),
+        json!("18446744073709551615d"),
         json!(format!("{canary}\u{0}")),
         json!(format!("\u{202e}{canary}\u{200b}")),
         json!(format!("{canary}{}", "🦀".repeat(20_000))),
@@ -396,6 +419,9 @@ fn against(expected: &Expected, answer: &Answer, canary: &str) -> Option<String>
     let (status, text) = (answer.status.as_u16(), format!("{} {:.300}", answer.status.as_u16(), answer.text));
     if status >= 500 {
         return Some(text);
+    }
+    if answer.text.contains(" at line ") {
+        return Some(format!("a parser speaks: {text}"));
     }
     // What was sent as a value is told to nobody. (What came as a name may stand in `loc`.)
     if status >= 400 && answer.text.contains(canary) {

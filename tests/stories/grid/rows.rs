@@ -153,12 +153,20 @@ fn people() -> Vec<Row> {
             .cells([N, "-", "-", L, "-", L, "-", "-", "-"])
             .also("/token/create"),
         row(People, "create_token", "/auth/token/create")
-            .cells(LOGIN)
             .body(json!({ "grant_type": "refresh_token", "refresh_token": "$refresh" })),
         row(People, "resume_token", "/auth/token/resume")
             .body(json!({ "challenge_id": "$canary", "code": "123456" }))
             .cells(LOGIN)
             .answers("400 expired_token"),
+        row(People, "browser_page", "/auth/github/browser?code=BCDF-GHJK").cells(LOGIN).answers("400 expired_token"),
+        row(People, "browser_click", "/auth/github/browser")
+            .body(json!({ "code": "BCDF-GHJK" }))
+            .cells(LOGIN)
+            .answers("400 expired_token"),
+        row(People, "browser_callback", "/auth/github/callback?state=none&code=none")
+            .cells(LOGIN)
+            .answers("400 expired_token"),
+        row(System, "get_auth_groups", "/auth/password/groups").cells(ADMINS).answers("404 not_found"),
         row(People, "renew_token", "/token/renew")
             .body(json!({ "refresh_token": "$refresh" }))
             .cells(OPEN)

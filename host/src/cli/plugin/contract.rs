@@ -35,7 +35,8 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, Failure> {
     let crypto = &mut resolve.interfaces[crypto];
     crypto.functions.retain(|name, _| {
         let name = name.as_str();
-        (keys || !(KEYS.contains(&name) || name.starts_with("[method]key."))) && (passwords || !PASSWORDS.contains(&name))
+        (keys || !(KEYS.contains(&name) || name.starts_with("[method]key.")))
+            && (passwords || !PASSWORDS.contains(&name))
     });
     if !keys {
         crypto.types.shift_remove("key");

@@ -12,7 +12,7 @@ use crate::{
     ids::{self, MountId},
     problem,
     runtime::{
-        Call, Check, Facts, Fault, Handle, Login, Options, PasswordCosts, Plugin, Runtime,
+        Call, Check, Facts, Fault, Handle, Login, Options, Origin, PasswordCosts, Plugin, Runtime,
         types::{Request, Step},
     },
     sensitive::Secret,
@@ -95,20 +95,21 @@ impl Bench {
         let dev = Init::Dev(Secret::new(ids::random()));
         barrier.init(dev).await.map_err(|error| failed(error.to_string()))?;
         let options = Options { calls: 2, calls_each: 2, queue: 2, passwords: 1 };
-        let runtime = Runtime::new(clock, options).map_err(|error| failed(error.to_string()))?;
+        let runtime = Runtime::new(clock.clone(), options).map_err(|error| failed(error.to_string()))?;
+        let runtime = runtime.noting(crate::lease::journal(&barrier, &clock));
         let plugin = runtime.compile(wasm).await.map_err(|error| Failure::Usage(error.to_string()))?;
         let mount = MountId::new();
         let call = Call {
             facts: Facts { mount_path: manifest.name.to_string(), request_id: "test".to_owned(), ..Facts::default() },
             storage: barrier.view(Prefix::Data(mount.clone())),
-            keys: barrier.view(Prefix::Key(mount)),
+            keys: barrier.view(Prefix::Key(mount.clone())),
             grant: Arc::new(manifest.asked(&config)),
             config: manifest.config.concealed(config).to_string().into_bytes().into(),
             bounds: manifest.bounds(),
             credentials: Arc::default(),
             passwords: PasswordCosts::default(),
             read_only: false,
-            origin: None,
+            origin: Some(Origin { mount, path: String::new() }),
         };
         Ok(Self { plugin, call, hand })
     }

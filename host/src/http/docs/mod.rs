@@ -127,6 +127,6 @@ fn dressed(file: &File) -> Response {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     let mut response = ([(header::CONTENT_TYPE, file.media_type)], HEADERS, file.bytes.clone()).into_response();
-    response.extensions_mut().insert(answer::Page);
+    response.extensions_mut().insert(answer::Documentation);
     response
 }

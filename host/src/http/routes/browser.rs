@@ -55,7 +55,8 @@ pub struct BrowserCode {
     security(())
 )]
 pub async fn show(State(app): State<App>, request: Request) -> Response {
-    told(shown(app, request).await)
+    let is_person = wants_page(request.headers());
+    told(shown(app, request).await, is_person)
 }
 
 async fn shown(app: App, request: Request) -> ApiResult<Response> {
@@ -96,12 +97,13 @@ fn about_to(mount: &MountName, page: &login::Page) -> Page {
     operation_id = "browser_click",
     tag = "tokens",
     params(("mount" = String, Path)),
-    request_body(content((BrowserCode = "application/x-www-form-urlencoded"))),
+    request_body(content((BrowserCode = "application/json"), (BrowserCode = "application/x-www-form-urlencoded"))),
     responses((status = 303, description = "To the identity provider, with a cookie.")),
     security(())
 )]
 pub async fn click(State(app): State<App>, request: Request) -> Response {
-    told(clicked(app, request).await)
+    let is_person = wants_page(request.headers());
+    told(clicked(app, request).await, is_person)
 }
 
 async fn clicked(app: App, request: Request) -> ApiResult<Response> {
@@ -137,7 +139,8 @@ async fn clicked(app: App, request: Request) -> ApiResult<Response> {
     security(())
 )]
 pub async fn back(State(app): State<App>, request: Request) -> Response {
-    told(came_back(app, request).await)
+    let is_person = wants_page(request.headers());
+    told(came_back(app, request).await, is_person)
 }
 
 async fn came_back(app: App, request: Request) -> ApiResult<Response> {
@@ -171,9 +174,20 @@ async fn asked(parts: Parts, operation: &'static str) -> ApiResult<Asked> {
     Ok(Asked { parts, mount, client })
 }
 
-/// A refusal is a page as well: people see it.
-fn told(answered: ApiResult<Response>) -> Response {
+/// A browser says so; anything else is told of refusals in their one shape.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// To people, a refusal is a page as well.
+fn told(answered: ApiResult<Response>, is_person: bool) -> Response {
     answered.unwrap_or_else(|error| {
+        if !is_person {
+            return error.into_response();
+        }
         let why = match error.kind() {
             Kind::ExpiredToken => "There is no such login, or it has taken too long. Begin again.",
             Kind::InvalidGrant => "This login was begun in another browser, or has gone on already. Begin again.",

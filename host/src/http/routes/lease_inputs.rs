@@ -57,9 +57,9 @@ pub struct ListQuery {
     #[serde(rename = "username")]
     #[param(rename = "username")]
     _username: Option<String>,
-    /// How they are.
-    #[param(value_type = Option<String>)]
-    state: Option<String>,
+    /// Only those that are so.
+    #[param(inline)]
+    state: Option<State>,
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
     cursor: Option<String>,
@@ -68,17 +68,6 @@ pub struct ListQuery {
 impl List {
     fn of(raw: &Raw) -> Result<Self, ApiError> {
         let ListQuery { prefix, state, limit, cursor, .. } = query::decode(&raw.parts)?;
-        let state = match state.as_deref() {
-            None => None,
-            Some("active") => Some(State::Active),
-            Some("revoking") => Some(State::Revoking),
-            Some("failing") => Some(State::Failing),
-            Some("unresolved") => Some(State::Unresolved),
-            Some(_) => {
-                let why = "must be active, revoking, failing or unresolved";
-                return Err(ApiError::because(Kind::InvalidValue, ["query", "state"], why));
-            }
-        };
         Ok(Self { page: Page::new(limit, cursor)?, prefix, state })
     }
 

@@ -40,8 +40,6 @@ pub struct LeaseView {
     #[schema(format = DateTime)]
     max_expires_at: String,
     renewable: bool,
-    /// `active`, `revoking`, `failing`, `unresolved`.
-    #[schema(value_type = String)]
     state: Condition,
     /// Revocations that failed, …
     failures: u32,

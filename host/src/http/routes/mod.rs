@@ -4,6 +4,7 @@ mod auth_calls;
 mod auth_inputs;
 mod browser;
 mod credentials;
+mod introspect;
 mod lease_inputs;
 mod leases;
 mod mount_inputs;
@@ -50,7 +51,7 @@ pub fn routes() -> Router<App> {
         (&["/auth/{mount}/{*path}"], get(auth_calls::get).post(auth_calls::post)),
         (&["/token/renew", "/auth/token/renew"], post(token::renew)),
         (&["/token/revoke", "/auth/token/revoke"], post(token::revoke)),
-        (&["/token/introspect"], post(token::introspect)),
+        (&["/token/introspect"], post(introspect::introspect)),
         (&["/sessions"], get(sessions::list)),
         (&["/sessions/current"], get(sessions::current)),
         (&["/sessions/revoke"], post(sessions::revoke_many)),

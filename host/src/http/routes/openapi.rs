@@ -9,8 +9,8 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    auth_calls, browser, credentials, leases, mounts, plugins, policies, roles, seal, secret_verbs, secrets, sessions,
-    settings, shares, token, users,
+    auth_calls, browser, credentials, introspect, leases, mounts, plugins, policies, roles, seal, secret_verbs,
+    secrets, sessions, settings, shares, token, users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -24,7 +24,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         browser::back,
         token::renew,
         token::revoke,
-        token::introspect,
+        introspect::introspect,
         sessions::list,
         sessions::current,
         sessions::revoke,
@@ -105,9 +105,11 @@ struct Routes;
 /// Bodies that may be left out; a body that may be null would be something else.
 impl Modify for Routes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let item = document.paths.paths.get_mut("/api/v1/sys/seal");
-        if let Some(RefOr::T(body)) = item.and_then(|item| item.post.as_mut()?.request_body.as_mut()) {
-            body.required = None;
+        for path in ["/api/v1/sys/seal", "/api/v1/leases/{lease_id}/renew"] {
+            let item = document.paths.paths.get_mut(path);
+            if let Some(RefOr::T(body)) = item.and_then(|item| item.post.as_mut()?.request_body.as_mut()) {
+                body.required = None;
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -10,10 +10,8 @@ use super::{
 use crate::{
     app::App,
     http::{
-        body::Takes,
         error::{ApiError, ApiResult, Kind},
-        permitted::{self, Own, OwnInput, Raw},
-        query,
+        permitted,
         trail::{About, Trail},
     },
     ids::{MountName, Scope},
@@ -70,8 +68,8 @@ pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<
     let login = Login::read(&request)?;
     let tokens = match login.grant.as_str() {
         "session" => child(&app, &request, login).await?,
+        // As by `renew`: what proves itself is the token that the body is about.
         "refresh_token" => {
-            one_credential(&request.parts)?;
             let body: RenewBody = decode(login.credentials)?;
             let asked = Asked { token: body.refresh_token, scope: login.wish.scope, program: login.program };
             renewed(&app, &request, asked).await?
@@ -176,7 +174,7 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
 pub async fn renew(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
     let mut body = request.members("refresh_token")?;
     let program = request.program(&mut body)?;
-    let RenewBody { refresh_token: token, scope } = decode(body)?;
+    let RenewBody { refresh_token: token, scope, .. } = decode(body)?;
     let scope = scope.filter(|scope| !scope.is_empty()).map(|scope| parse_scope(&scope)).transpose()?;
     Ok(Json(renewed(&app, &request, Asked { token, scope, program }).await?.into()))
 }
@@ -230,98 +228,18 @@ pub struct Revoked {
     security(())
 )]
 pub async fn revoke(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<Revoked>> {
-    let RevokeBody { revoke_token, .. } = request.body.clone().decode()?;
+    let mut body = request.members("revoke_token")?;
+    let program = request.program(&mut body)?;
+    let RevokeBody { revoke_token, .. } = decode(body)?;
     let trail = permitted::trail(&request.parts)?;
     let about = About { decision: Some("tried".to_owned()), ..About::default() };
     trail.decided("token.revoke", Default::default(), about).await?;
+    // Nobody has to say which program asks; who does is to prove it (RFC 7009 section 2.1).
+    if let Some(program) = &program {
+        app.login.proven(program, &request.client).await?;
+    }
     if let Some(ended) = app.login.end_by_token(revoke_token.reveal()).await? {
         trail.about(format!("sessions/{ended}"));
     }
     Ok(Json(Revoked { revoked: true }))
-}
-
-/// `POST /token/introspect`.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Introspection)]
-#[serde(deny_unknown_fields)]
-pub struct Introspect {
-    #[schema(value_type = String, format = Password)]
-    token: Secret<String>,
-    #[serde(default, rename = "token_type_hint")]
-    _hint: Option<String>,
-}
-
-impl OwnInput for Introspect {
-    const OPERATION: &'static str = "token.introspect";
-    const TAKES: Takes = Takes::ObjectOrForm;
-
-    fn read(raw: Raw) -> Result<Self, ApiError> {
-        query::none(&raw.parts)?;
-        raw.body.decode()
-    }
-
-    /// A token names its session to everybody.
-    fn resource(&self) -> Option<String> {
-        let token = session::AnyToken::parse(self.token.reveal()).ok()?;
-        Some(format!("sessions/{}", token.session()))
-    }
-}
-
-/// RFC 7662. Somebody else's token is as good as none.
-#[derive(Serialize, Default, ToSchema)]
-#[schema(as = Introspected)]
-pub struct IntrospectView {
-    active: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, nullable = false)]
-    scope: Option<Scope>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    username: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    sub: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    token_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    exp: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    iat: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    session_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    uses_left: Option<u32>,
-}
-
-/// What a token is (RFC 7662).
-#[utoipa::path(
-    post,
-    path = "/api/v1/token/introspect",
-    operation_id = "introspect_token",
-    tag = "tokens",
-    request_body(content((Introspect = "application/json"), (Introspect = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "What it is.", body = IntrospectView))
-)]
-pub async fn introspect(
-    State(app): State<App>,
-    Own(input, caller): Own<Introspect>,
-) -> ApiResult<Json<IntrospectView>> {
-    let found = app.login.introspect(input.token.reveal(), &caller.authenticated).await?;
-    let Some((session, user)) = found else { return Ok(Json(IntrospectView::default())) };
-    Ok(Json(IntrospectView {
-        active: true,
-        scope: session.scope.clone(),
-        username: Some(user.username.into()),
-        sub: Some(user.id.into()),
-        token_type: Some("Bearer"),
-        exp: Some(session.expires_at.millis() / 1000),
-        iat: Some(session.created_at.millis() / 1000),
-        session_id: Some(session.id.to_string()),
-        uses_left: session.uses_left,
-    }))
 }

@@ -47,6 +47,12 @@ pub struct RenewBody {
     pub refresh_token: Secret<String>,
     #[serde(default)]
     pub scope: Option<String>,
+    /// The program that began the session, if one did. Or HTTP Basic.
+    #[serde(default, rename = "client_id")]
+    _client_id: Option<String>,
+    #[serde(default, rename = "client_secret")]
+    #[schema(value_type = Option<String>, format = Password)]
+    _client_secret: Option<Secret<String>>,
 }
 
 /// The body of a revocation: the original's name of the member, or RFC 7009's.
@@ -59,4 +65,10 @@ pub struct RevokeBody {
     pub revoke_token: Secret<String>,
     #[serde(default, rename = "token_type_hint")]
     _hint: Option<String>,
+    /// Which program asks, if it says so. Or HTTP Basic.
+    #[serde(default, rename = "client_id")]
+    _client_id: Option<String>,
+    #[serde(default, rename = "client_secret")]
+    #[schema(value_type = Option<String>, format = Password)]
+    _client_secret: Option<Secret<String>>,
 }

@@ -99,7 +99,9 @@ impl<'a> Project<'a> {
     fn tool(&self, below: &str, name: &str) -> Option<PathBuf> {
         let folder = self.folder.canonicalize().ok()?;
         let own = folder.ancestors().map(|above| above.join(below).join(name)).find(|path| path.is_file());
-        own.or_else(|| std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file()))
+        own.or_else(|| {
+            std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+        })
     }
 
     /// Runs a tool in the folder. What it says goes to standard error.

@@ -10,7 +10,8 @@ pub(super) fn component(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
     let tool = project.tool("node_modules/.bin", "componentize-qjs").ok_or_else(|| {
         failed("componentize-qjs is not installed: run `npm install` in the folder of the plugin (Node.js 20 or newer)")
     })?;
-    let line = "--sync --opt-size --stub-wasi --wit build/wit --world coffer --js plugin.js --output build/component.wasm";
+    let line =
+        "--sync --opt-size --stub-wasi --wit build/wit --world coffer --js plugin.js --output build/component.wasm";
     project.run(&tool, &line.split(' ').collect::<Vec<_>>())?;
     Ok(fs::read(project.made("component.wasm"))?)
 }

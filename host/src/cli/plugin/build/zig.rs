@@ -16,12 +16,13 @@ const LINE: &str = "cc -target wasm32-wasi -mexec-model=reactor -std=c17 -Os -s 
                     -Ibuild -o build/module.wasm build/coffer.c";
 
 pub(super) fn component(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
-    let tool = project.tool(".venv/bin", "python-zig").or_else(|| project.tool(".venv/bin", "zig")).ok_or_else(|| {
-        failed(
-            "Zig is not installed: run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in the \
+    let tool =
+        project.tool(".venv/bin", "python-zig").or_else(|| project.tool(".venv/bin", "zig")).ok_or_else(|| {
+            failed(
+                "Zig is not installed: run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in the \
              folder of the plugin",
-        )
-    })?;
+            )
+        })?;
     let mut sources = Vec::new();
     for entry in fs::read_dir(project.folder)? {
         let name = entry?.file_name().into_string().unwrap_or_default();
@@ -31,7 +32,9 @@ pub(super) fn component(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
     }
     sources.sort();
     // Of what the bindings can export, what this plugin defines.
-    let exported = contract::exports(&project.manifest).into_iter().map(|name| format!("-DCOFFER_EXPORTS_{}", name.to_uppercase()));
+    let exported = contract::exports(&project.manifest)
+        .into_iter()
+        .map(|name| format!("-DCOFFER_EXPORTS_{}", name.to_uppercase()));
     let exported: Vec<_> = exported.collect();
     let words = LINE.split(' ').chain(exported.iter().chain(&sources).map(String::as_str));
     project.run(&tool, &words.collect::<Vec<_>>())?;

@@ -3,7 +3,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{
     super::{
         super::{
-            Fault, Grant, HostGrant,
+            Fault, Grant, HostGrant, Intent, Journal, Origin, Unnoted,
             egress::{Deed, Egress, Options, Trail, Unrecorded},
             testing::Bench,
         },
@@ -14,6 +14,7 @@ use super::{
     },
     halted, told,
 };
+use crate::barrier::Writes;
 
 fn request(url: &str) -> http::Request {
     http::Request {
@@ -67,6 +68,76 @@ async fn an_intent_is_refused_and_in_a_call_that_may_only_read_it_is_a_fault() {
     assert_eq!(told(effects::Host::intend(&mut bench.sandbox(&[]), vec![]).await), "unavailable");
     bench.call.read_only = true;
     assert!(matches!(halted(effects::Host::intend(&mut bench.sandbox(&[]), vec![]).await), Fault::Invalid(_)));
+}
+
+/// Notes what it is told, and drops it by deleting a key.
+#[derive(Debug)]
+struct Noted(crate::barrier::View, std::sync::Mutex<Vec<Intent>>);
+
+#[async_trait::async_trait]
+impl Journal for Noted {
+    async fn note(&self, intent: Intent) -> Result<Writes, Unnoted> {
+        let mut noted = self.1.lock().unwrap();
+        if noted.len() == 20 {
+            return Err(Unnoted::TooMany);
+        }
+        let mut drops = Writes::default();
+        self.0.delete(&mut drops, &format!("noted/{}", noted.len()));
+        noted.push(intent);
+        Ok(drops)
+    }
+}
+
+fn noting(bench: &mut Bench) -> Arc<Noted> {
+    let noted = Arc::new(Noted(bench.view.clone(), std::sync::Mutex::default()));
+    bench.journal = Some(noted.clone());
+    bench.call.origin = Some(Origin { mount: crate::ids::MountId::new(), path: "secrets/db/a".to_owned() });
+    noted
+}
+
+#[tokio::test]
+async fn an_intent_is_noted_with_whose_it_is_and_until_when_its_call_may_take() {
+    let mut bench = Bench::new();
+    let noted = noting(&mut bench);
+    bench.call.facts.principal = Some("ada".to_owned());
+    let mut sandbox = bench.sandbox(&[]);
+    sandbox.may_intend = true;
+    effects::Host::intend(&mut sandbox, b"undo".to_vec()).await.unwrap();
+    assert!(sandbox.acted, "it is not run again");
+    assert_eq!(bench.view.pending(&sandbox.settled, "noted/0").map(|pending| pending.is_none()), Some(true));
+    {
+        let noted = noted.1.lock().unwrap();
+        let intent = &noted[0];
+        assert_eq!((intent.origin.path.as_str(), &*intent.undo), ("secrets/db/a", &b"undo"[..]));
+        assert_eq!(intent.principal.as_deref(), Some("ada"));
+        assert!(intent.until > bench.clock.now().after(std::time::Duration::from_secs(10)), "the call may take 20 s");
+    }
+    let long = vec![0; crate::limits::PLUGIN_INTERNAL_BYTES + 1];
+    assert_eq!(told(effects::Host::intend(&mut sandbox, long).await), "too-large");
+    for _ in 1..crate::limits::PLUGIN_INTENTS {
+        effects::Host::intend(&mut sandbox, vec![1]).await.unwrap();
+    }
+    assert!(matches!(halted(effects::Host::intend(&mut sandbox, vec![1]).await), Fault::Limit("intents")));
+    let mut other = bench.sandbox(&[]);
+    other.may_intend = true;
+    for _ in 0..4 {
+        effects::Host::intend(&mut other, vec![1]).await.unwrap();
+    }
+    assert_eq!(told(effects::Host::intend(&mut other, vec![1]).await), "rate-limited");
+}
+
+#[tokio::test]
+async fn nobody_intends_what_nobody_could_undo() {
+    let mut bench = Bench::new();
+    let noted = noting(&mut bench);
+    let refused = effects::Host::intend(&mut bench.sandbox(&[]), vec![1]).await;
+    assert!(matches!(halted(refused), Fault::Invalid(_)));
+    // By GET neither, whatever it exports.
+    bench.call.read_only = true;
+    let mut sandbox = bench.sandbox(&[]);
+    sandbox.may_intend = true;
+    assert!(matches!(halted(effects::Host::intend(&mut sandbox, vec![1]).await), Fault::Invalid(_)));
+    assert!(noted.1.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
