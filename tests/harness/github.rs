@@ -354,11 +354,18 @@ impl World {
         assert!(query.contains("organization(login: $org)") && query.contains("userLogins: [$login]"), "{query}");
         let text = |name: &str| body["variables"][name].as_str().unwrap_or_default().to_owned();
         let Some((org, _)) = self.orgs.iter().find(|(_, login)| **login == text("org")) else {
-            return ok(json!({ "data": { "organization": null }, "errors": [{ "type": "NOT_FOUND", "path": ["organization"] }] }));
+            return ok(
+                json!({ "data": { "organization": null }, "errors": [{ "type": "NOT_FOUND", "path": ["organization"] }] }),
+            );
         };
         let user = self.named(&text("login"));
         let from = text("after").parse::<usize>().unwrap_or_default();
-        let own: Vec<u64> = self.teams.iter().filter(|(team, (_, of))| of == org && self.in_teams.get(&(**team, user)) == Some(&"active")).map(|(team, _)| *team).collect();
+        let own: Vec<u64> = self
+            .teams
+            .iter()
+            .filter(|(team, (_, of))| of == org && self.in_teams.get(&(**team, user)) == Some(&"active"))
+            .map(|(team, _)| *team)
+            .collect();
         let nodes: Vec<Value> = own.iter().skip(from).take(100).map(|team| json!({ "databaseId": team })).collect();
         let end = from + nodes.len();
         let page = json!({ "hasNextPage": end < own.len(), "endCursor": end.to_string() });

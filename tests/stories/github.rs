@@ -93,17 +93,13 @@ async fn a_mapping_rules_the_sessions_that_are_there(server: Builder) {
 
 async fn who_is_out_of_the_team_is_out_at_the_next_renewal(server: Builder) {
     let (mut server, github, admin) = with_github(server).await;
-    let credential = github.token_like(
-        &server,
-        "ghp",
-        Token { user: 9, scopes: Some("read:org"), app: None, authorised: true },
-    );
+    let credential =
+        github.token_like(&server, "ghp", Token { user: 9, scopes: Some("read:org"), app: None, authorised: true });
     github.world().users.insert(9, "robot".to_owned());
     let token = github.token(&server, 1);
-    for recheck in [
-        json!({ "recheck": "keep_token" }),
-        json!({ "recheck": "org_credential", "org_credential": credential }),
-    ] {
+    for recheck in
+        [json!({ "recheck": "keep_token" }), json!({ "recheck": "org_credential", "org_credential": credential })]
+    {
         mount(&admin, github.setting(json!({ "config": recheck }))).await;
         let (ada, _) = whose(&server, by_token(&server, &token).await).await;
         let renewed = server.anonymous().with_session(renew(&server, &ada).await.expect(200));
@@ -130,8 +126,15 @@ async fn who_is_out_of_the_team_is_out_at_the_next_renewal(server: Builder) {
 #[tokio::test]
 async fn who_is_given_no_role_is_refused_and_not_made_a_user() {
     let (server, github, admin) = with_github(TestServer::builder()).await;
-    mount(&admin, github.setting(json!({ "roles": { "org:8": { "give": ["user"] }, "team:43": { "give": ["user"] } } }))).await;
-    admin.post("/sys/setting", json!({ "key": "auth/github", "value": { "roles": { "team:42": null } } })).await.expect(200);
+    mount(
+        &admin,
+        github.setting(json!({ "roles": { "org:8": { "give": ["user"] }, "team:43": { "give": ["user"] } } })),
+    )
+    .await;
+    admin
+        .post("/sys/setting", json!({ "key": "auth/github", "value": { "roles": { "team:42": null } } }))
+        .await
+        .expect(200);
     let token = github.token(&server, 1);
     let count = async || admin.get("/users").await.expect(200)["users"].as_array().map(Vec::len);
     let before = count().await;
@@ -232,7 +235,11 @@ async fn only_a_persons_own_token_is_taken() {
     }
     mount(&admin, github.with_app(json!({ "config": { "personal_tokens": false } }))).await;
     by_token(&server, &like("ghp", Some("read:org"), None)).await.expect_oauth(400, "invalid_grant");
-    server.anonymous().post("/token/create", json!({ "grant_type": "github", "token": 1 })).await.expect_at(422, ["body", "token"]);
+    server
+        .anonymous()
+        .post("/token/create", json!({ "grant_type": "github", "token": 1 }))
+        .await
+        .expect_at(422, ["body", "token"]);
 }
 
 #[tokio::test]
@@ -245,14 +252,18 @@ async fn a_person_of_many_teams_is_in_all_of_them() {
             world.in_teams.insert((team, 1), "active");
         }
     }
-    mount(&admin, github.setting(json!({ "roles": { "team:42": { "give": [] }, "team:1249": { "give": ["user"] } } }))).await;
+    mount(&admin, github.setting(json!({ "roles": { "team:42": { "give": [] }, "team:1249": { "give": ["user"] } } })))
+        .await;
     let token = github.token(&server, 1);
     by_token(&server, &token).await.expect(200);
     let pages = github.world().asked.iter().filter(|asked| asked.ends_with("/user/teams")).count();
     assert_eq!(pages, 3);
     // Nor are they too many to be checked again.
     let org_credential = json!({ "recheck": "org_credential", "org_credential": token });
-    admin.post("/sys/setting", json!({ "key": "auth/github", "value": { "config": org_credential } })).await.expect(200);
+    admin
+        .post("/sys/setting", json!({ "key": "auth/github", "value": { "config": org_credential } }))
+        .await
+        .expect(200);
     let (ada, _) = whose(&server, by_token(&server, &token).await).await;
     let ada = server.anonymous().with_session(renew(&server, &ada).await.expect(200));
     ada.get("/secrets?prefix=kv/~/").await.expect(200);
@@ -319,7 +330,10 @@ async fn an_admin_looks_up_what_to_map_roles_by() {
         let groups = told["groups"].as_array().expect("a list");
         groups.iter().find(|group| group["id"] == id).map(|group| group["label"].clone())
     };
-    assert_eq!((label("org:7"), label("team:42"), label("org:8")), (Some(json!("acme")), Some(json!("acme/platform")), None));
+    assert_eq!(
+        (label("org:7"), label("team:42"), label("org:8")),
+        (Some(json!("acme")), Some(json!("acme/platform")), None)
+    );
     let ada = server.login("ada").await;
     let refused = ada.get("/auth/github/groups").await;
     assert_eq!(refused.likeness(), ada.get("/auth/none/groups").await.likeness());
@@ -355,8 +369,11 @@ fn renamed(version: &str) -> Vec<u8> {
     let (_, wasm) = shipped.iter().find(|(name, _)| *name == "github").expect("it is shipped");
     let mut wasm = wasm.to_vec();
     // Of the same length, so that nothing else moves.
-    for (old, new) in [("name = \"github\"", "name = \"octogh\""), ("version = \"1.0.0\"", &format!("version = \"{version}\""))] {
-        let places: Vec<usize> = (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
+    for (old, new) in
+        [("name = \"github\"", "name = \"octogh\""), ("version = \"1.0.0\"", &format!("version = \"{version}\""))]
+    {
+        let places: Vec<usize> =
+            (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
         assert!(!places.is_empty(), "{old} is in the manifest");
         places.into_iter().for_each(|at| wasm[at..at + old.len()].copy_from_slice(new.as_bytes()));
     }

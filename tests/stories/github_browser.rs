@@ -161,7 +161,13 @@ async fn nobody_comes_between_a_program_and_its_browser() {
         assert!(matches!(own.open(&server, &wrong).await.status.as_u16(), 400 | 422), "{wrong}");
     }
     // To another mount.
-    admin.post("/sys/setting", json!({ "key": "auth/hub", "value": github.with_app(json!({ "roles": { "team:42": null } })) })).await.expect(200);
+    admin
+        .post(
+            "/sys/setting",
+            json!({ "key": "auth/hub", "value": github.with_app(json!({ "roles": { "team:42": null } })) }),
+        )
+        .await
+        .expect(200);
     assert_eq!(own.open(&server, &back.replace("/auth/github/", "/auth/hub/")).await.status, 400);
     // None of that has harmed it; and it can be done once.
     assert_eq!(own.open(&server, &back).await.status, 200);
@@ -207,7 +213,8 @@ async fn who_declines_at_github_has_declined() {
     let clicked = browser.click(&server, &login).await;
     let back = way_back(&server, &github, &clicked, 1).await;
     let state = back.split("&state=").nth(1).unwrap_or_default();
-    let declined = format!("{}/api/v1/auth/github/callback?error=access_denied&error_description=no&state={state}", server.url());
+    let declined =
+        format!("{}/api/v1/auth/github/callback?error=access_denied&error_description=no&state={state}", server.url());
     assert_eq!(browser.open(&server, &declined).await.status, 200);
     login.poll().await.expect_oauth(400, "invalid_grant");
     // A stranger gets to GitHub and back, and no further.
@@ -223,7 +230,9 @@ async fn a_page_is_for_who_has_the_code() {
     mount(&admin, github.with_app(json!({}))).await;
     let login = Login::begin(&server.anonymous()).await;
     let mut browser = Browser::default();
-    for wrong in ["/auth/github/browser?code=BCDF-GHJK", "/auth/none/browser?code=BCDF-GHJK", "/auth/password/browser?code=x"] {
+    for wrong in
+        ["/auth/github/browser?code=BCDF-GHJK", "/auth/none/browser?code=BCDF-GHJK", "/auth/password/browser?code=x"]
+    {
         let page = browser.ask(&server, Method::GET, wrong, None).await;
         assert_eq!(page.status, 400, "{wrong}");
         assert!(page.text.contains("Begin again"), "{}", page.text);
@@ -233,7 +242,8 @@ async fn a_page_is_for_who_has_the_code() {
     assert_eq!(browser.open(&server, &login.url.replace(&login.code, &typed)).await.status, 200);
     // Another site cannot click.
     let call = server.anonymous().call(Method::POST, "/auth/github/browser").header("sec-fetch-site", "cross-site");
-    let crossed = call.header("content-type", "application/x-www-form-urlencoded").body(format!("code={}", login.code)).await;
+    let crossed =
+        call.header("content-type", "application/x-www-form-urlencoded").body(format!("code={}", login.code)).await;
     crossed.expect_type(403, "cross_site");
     // What a program calls itself is shown as text.
     let named = server.anonymous().call(Method::POST, "/token/create").header("user-agent", "<b>evil</b>\" x=\"");
@@ -329,7 +339,8 @@ async fn the_command_line_logs_in_by_a_token_in_a_browser_and_on_a_device() {
         let line = line.expect("it says where to go").trim().to_owned();
         match line.split_once("code=") {
             Some((_, code)) => {
-                let login = Login { client: server.anonymous(), id: Value::Null, url: line.clone(), code: code.to_owned() };
+                let login =
+                    Login { client: server.anonymous(), id: Value::Null, url: line.clone(), code: code.to_owned() };
                 Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
             }
             None => github.enter(&line, 1),
