@@ -19,4 +19,6 @@ openapi-python-client generate --path "$folder/openapi.json" --meta none --outpu
     cat "$folder/generated.log" >&2
     exit 1
 }
+# Where a body may come in two forms, this version of the generator forgets to import a name that it uses.
+sed -i 's/^from \.\.\.types import UNSET, Response$/&, Unset/' "$folder"/coffer_client/api/*/*.py
 PYTHONPATH="$folder" python3 clients-python/story.py

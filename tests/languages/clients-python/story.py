@@ -112,7 +112,7 @@ def main():
     assert names == [ID, "kv/apps/web/key"], names
 
     # What is wrong is told with its place, what is not there with 404.
-    refused(create_secret.sync_detailed(client=client, body=NewSecret(secret_id="kv/x", value=1, ttl="5 parsecs")), 422, "invalid_value", ["body", "ttl"])
+    refused(create_secret.sync_detailed(client=client, body=NewSecret(secret_id="kv/x", value=1, ttl="5 parsecs")), 422, "wrong_type", ["body", "ttl"])
     refused(read_secret.sync_detailed("kv/nothing", client=client), 404, "not_found", [])
     refused(read_secret.sync_detailed(ID, client=by("cof_s_x_y_z")), 401, "invalid_token", [])
 

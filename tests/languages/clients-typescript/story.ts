@@ -86,7 +86,7 @@ assert.deepEqual(names, [secret_id, "kv/apps/web/key"]);
 
 // What is wrong is told with its place, what is not there with 404.
 const parsecs = { secret_id: "kv/x", value: 1, ttl: "5 parsecs" };
-refused(await client.POST("/api/v1/secrets/create", { body: parsecs }), 422, "invalid_value", ["body", "ttl"]);
+refused(await client.POST("/api/v1/secrets/create", { body: parsecs }), 422, "wrong_type", ["body", "ttl"]);
 const nothing = { params: { path: { secret_id: "kv/nothing" } } };
 refused(await client.GET("/api/v1/secrets/{secret_id}", nothing), 404, "not_found", []);
 refused(await by("cof_s_x_y_z").GET("/api/v1/secrets/{secret_id}", at), 401, "invalid_token", []);

@@ -22,6 +22,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Arguments {
+    /// The component: NAME-VERSION.wasm
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What is asked of it, in JSON: a list of calls and of what they are to answer

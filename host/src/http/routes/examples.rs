@@ -20,7 +20,7 @@ pub fn add_to(document: &mut Value) {
                 }
             }
         }
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
             // A plugin's is a text, a secret's a number.
             let example = match (parameter["name"].as_str().unwrap_or_default(), &parameter["schema"]["type"]) {
                 ("version", kind) if kind == "string" => "1.0.0".into(),

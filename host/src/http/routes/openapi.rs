@@ -126,6 +126,7 @@ pub static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     }
     types.add_to(&mut document);
     types::forms(&mut document);
+    types::tidy(&mut document);
     examples::add_to(&mut document);
     document.to_string().into()
 });

@@ -10,7 +10,7 @@ impl Types {
     /// A reference to the schema, once it has been given this name; what it has lists of gets a name too.
     pub fn name(&mut self, name: String, mut schema: Value) -> Value {
         plain(&mut schema);
-        for inner in schema["properties"].as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
+        for inner in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
             if inner["items"]["properties"].is_object() {
                 inner["items"] = self.name(format!("{name}Item"), inner["items"].take());
             }
@@ -55,6 +55,50 @@ pub fn forms(document: &mut Value) {
         }
         schema["properties"] = Value::Object(texts);
         document["components"]["schemas"][format!("{name}Form")] = schema;
+    }
+}
+
+/// What generators of clients make too little of, said otherwise, in every schema of the document: an object of
+/// whatever members says so, and a default (for them, a member that is always there) is left to the words.
+pub fn tidy(document: &mut Value) {
+    for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        tidied(schema);
+    }
+    let items = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in items.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+            parameter.get_mut("schema").into_iter().for_each(tidied);
+        }
+        for place in ["/requestBody/content", "/responses/200/content"] {
+            for content in
+                operation.pointer_mut(place).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut)
+            {
+                content.get_mut("schema").into_iter().for_each(tidied);
+            }
+        }
+    }
+}
+
+fn tidied(schema: &mut Value) {
+    let Some(members) = schema.as_object_mut() else { return };
+    if let Some(value) = members.remove("default").filter(|value| !value.is_null() && *value != false) {
+        let said = members.get("description").and_then(Value::as_str).unwrap_or_default();
+        let said = format!("{said} If left out: {value}.").trim().to_owned();
+        members.insert("description".to_owned(), said.into());
+    }
+    let is_object =
+        |kind: &Value| kind == "object" || kind.as_array().is_some_and(|kinds| kinds.contains(&"object".into()));
+    let is_free =
+        ["properties", "additionalProperties", "allOf", "anyOf", "oneOf"].iter().all(|of| !members.contains_key(*of));
+    if is_free && members.get("type").is_some_and(is_object) {
+        members.insert("additionalProperties".to_owned(), true.into());
+    }
+    for of in ["allOf", "anyOf", "oneOf"] {
+        members.get_mut(of).and_then(Value::as_array_mut).into_iter().flatten().for_each(tidied);
+    }
+    members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut).for_each(tidied);
+    for of in ["items", "additionalProperties"] {
+        members.get_mut(of).into_iter().for_each(tidied);
     }
 }
 
