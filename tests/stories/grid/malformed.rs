@@ -462,7 +462,10 @@ fn against(expected: &Expected, answer: &Answer, canary: &str) -> Option<String>
             let above = &place[..place.len().saturating_sub(1)];
             let beside = |told: &Vec<String>| told.len() == place.len() && told.starts_with(above);
             let lacks = (kinds("missing") && above.len() > 1) || ends_in(place, &INSTEAD);
-            let named = places.iter().any(|told| told.starts_with(place) || (lacks && beside(told)));
+            // Which of two that do not go together is too many is for the whole to say.
+            let of_both = |told: &Vec<String>| ends_in(place, &INSTEAD) && told == above;
+            let named =
+                places.iter().any(|told| told.starts_with(place) || (lacks && beside(told)) || of_both(told));
             (!named).then(|| format!("not at {place:?}: {text}"))
         }
     }
