@@ -12,7 +12,7 @@ on_every_store!(
 );
 
 /// Everybody may borrow.
-const BORROW: &str = r#"permit (principal in Role::"user", action, resource in Resource::"secrets/db");"#;
+pub const BORROW: &str = r#"permit (principal in Role::"user", action, resource in Resource::"secrets/db");"#;
 
 pub async fn mounted(server: &TestServer, lender: Lender) -> (Client, Outside) {
     let outside = Outside::start().await;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect};
+use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
 use crate::{
     ids::{Action, PluginName},
     runtime::testing::{engine, world},
@@ -54,6 +54,20 @@ fn a_manifest_is_strict_and_says_where() {
     assert_eq!(problems("[plugin]\nname = \"A B\"")[0].0, "/plugin/name");
     assert_eq!(problems(&PLAIN.replace("1.0\"", "2.0\""))[0].0, "/plugin/api");
     assert!(matches!(Manifest::parse("[plugin\n"), Err(Error::Manifest(why)) if why.contains("line 1")));
+}
+
+#[test]
+fn a_component_exports_what_its_manifest_names() {
+    let named = |name: &str| PLAIN.replace("api = ", &format!("exports = [\"{name}\"]\napi = "));
+    assert_eq!(problems(&named("root")), [("/plugin/exports".into(), "invalid_value".into())]);
+    assert!(Manifest::parse(&named("leases")).unwrap().exports.contains("leases"));
+    assert!(
+        matches!(inspect(&component(&named("leases"))), Err(Error::Component(why)) if why.contains("manifest names"))
+    );
+    // A tool that knows nothing of manifests leaves it to us, behind what it made.
+    let bare = engine("", "", "(call $ok)");
+    let found = inspect(&with_manifest(&bare, &named("engine"))).unwrap();
+    assert_eq!((found.text, found.manifest.exports.len()), (named("engine"), 1));
 }
 
 #[test]
