@@ -77,8 +77,8 @@ impl World {
         let mut wrong = Vec::new();
         let mut seen = Vec::new();
         for row in rows().iter().filter(|row| row.group == group) {
-            // One row of an operation will do.
-            if !seen.contains(&row.id) {
+            // One row of an operation will do, of something that is there.
+            if !seen.contains(&row.id) && !row.calls[0].answer.starts_with("404") {
                 seen.push(row.id);
                 self.try_row(row, &canary, &mut wrong).await;
             }
@@ -352,10 +352,13 @@ fn bad_urls(operation: &Operation, good: &Good, canary: &str) -> Vec<Bad> {
         ("a secret", format!("password={canary}"), "password"),
         ("a token", format!("access_token={canary}"), "access_token"),
     ] {
-        ask(what, query(&text), Refused(&[422], vec!["query".into(), place.into()]));
+        // What comes along with a callback is for the plugin to judge, once it is known whose it is.
+        if operation.id != "browser_callback" {
+            ask(what, query(&text), Refused(&[422], vec!["query".into(), place.into()]));
+        }
     }
     let many = (0..100).map(|n| format!("m{n}=1&")).collect::<String>();
-    ask("many members", query(&many), Refused(&[422], vec!["query".into()]));
+    ask("many members", query(&many), Refused(&[400, 422], vec!["query".into()]));
     for parameter in operation.says["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "query") {
         let (name, kind) = (parameter["name"].as_str().expect("a name"), parameter["schema"]["type"].to_string());
         let texts: &[&str] = match kind {
@@ -462,7 +465,9 @@ fn against(expected: &Expected, answer: &Answer, canary: &str) -> Option<String>
             let above = &place[..place.len().saturating_sub(1)];
             let beside = |told: &Vec<String>| told.len() == place.len() && told.starts_with(above);
             let lacks = (kinds("missing") && above.len() > 1) || ends_in(place, &INSTEAD);
-            let named = places.iter().any(|told| told.starts_with(place) || (lacks && beside(told)));
+            // Which of two that do not go together is too many is for the whole to say.
+            let of_both = |told: &Vec<String>| ends_in(place, &INSTEAD) && told == above;
+            let named = places.iter().any(|told| told.starts_with(place) || (lacks && beside(told)) || of_both(told));
             (!named).then(|| format!("not at {place:?}: {text}"))
         }
     }

@@ -46,8 +46,6 @@ const L: &str = "403 limited_session";
 const S: &str = "401 insufficient_user_authentication";
 const T: &str = "400 two_credentials";
 
-const FORM: &str = "application/x-www-form-urlencoded";
-
 /// Everybody.
 const OPEN: Cells = ["-", "-", "-", "-", "-", "-", "-", "-", "-"];
 /// Whoever sends no token: what stands in the body proves who it is.
@@ -184,11 +182,6 @@ fn people() -> Vec<Row> {
             .body(json!({ "token": "$token" }))
             .cells(OWN)
             .missing_body(json!({ "token": "$canary" }), "200"),
-        row(People, "get_auth_groups", "/auth/github/groups").cells(ADMINS).answers("404 not_found"),
-        // Pages for people, of logins that nobody has begun; `github` has the stories of those that somebody has.
-        row(People, "browser_page", "/auth/none/browser?code=ABCD-EFGH").cells(LOGIN).answers("404"),
-        row(People, "browser_click", "/auth/none/browser").file(FORM, b"code=ABCD-EFGH").cells(LOGIN).answers("404"),
-        row(People, "browser_callback", "/auth/none/callback?state=none").cells(LOGIN).answers("404"),
         row(People, "current_session", "/sessions/current").cells(OWN),
         row(People, "list_sessions", "/sessions").cells(WHOLE),
         row(People, "list_sessions", "/sessions?username=$user")
