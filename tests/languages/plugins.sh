@@ -13,7 +13,7 @@ export PATH XDG_STATE_HOME="$work/state" CARGO_TARGET_DIR="$kept/rust"
 cd "$work"
 
 say() { echo "plugins: ${SECONDS}s: $*" >&2; }
-fail() { say "$*"; tail -20 tools.log server.log >&2 || true; exit 1; }
+fail() { say "$*"; tail -n 20 tools.log >&2; tail -n 20 server.log >&2; exit 1; }
 expect() { case "$2" in *"$1"*) ;; *) fail "expected $1, got $2" ;; esac; }
 
 # The tutorial's commands, one file each, and what the last line of some must say.
@@ -48,8 +48,6 @@ for block in blocks/*.sh; do
     if [ -e "${block%.sh}.json" ]; then
         python3 -c "$compare" "$(tail -n 1 "$work/said")" "${block%.sh}.json" || { cd "$work"; fail "$block: $(cat said)"; }
     fi
-    # From its own folder each command finds the server's files where the page says.
-    case $PWD in "$work") ;; *) [ -e coffer-dev ] || ln -s "$work/coffer-dev" coffer-dev ;; esac
 done
 cd "$work"
 
@@ -61,7 +59,7 @@ environment() {
 }
 prepare() {
     case $1 in
-        js) npm install --silent >&2 ;;
+        js) if [ -e package-lock.json ]; then npm ci --silent; else npm install --silent; fi >&2 ;;
         python | c) environment "$1" ;;
     esac
 }
