@@ -230,8 +230,7 @@ pub fn sleeper(millis: u64) -> Vec<u8> {
 
 /// Logs what it was given and refuses with the same words.
 pub fn tattler() -> Vec<u8> {
-    let imports =
-        r#"(import "coffer:plugin/log@1.0.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))"#;
+    let imports = r#"(import "coffer:plugin/log@1.0.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))"#;
     let more = r#"(data (i32.const 3000) "invalid") (data (i32.const 3100) "0123456789abcdef")
         (func $digit (param $n i32) (result i32) (i32.load8_u offset=3100 (i32.and (local.get $n) (i32.const 15))))"#;
     // In hex behind it, at 16384.

@@ -167,7 +167,9 @@ async fn bombs_and_forgeries_are_refused_at_the_door() {
     // What was compiled elsewhere could not be checked: it is ELF, and no WebAssembly.
     let mut precompiled = b"\x7fELF\x02\x01\x01".to_vec();
     precompiled.resize(4096, 0);
-    upload(&admin, "precompiled", plugin("precompiled", "secrets", "", &precompiled)).await.expect_type(422, "bad_plugin");
+    upload(&admin, "precompiled", plugin("precompiled", "secrets", "", &precompiled))
+        .await
+        .expect_type(422, "bad_plugin");
     let whole = Guest::new("hello", "1.0.0").build();
     for part in [1, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
         upload(&admin, "hello", whole[..part].to_vec()).await.expect_type(422, "bad_plugin");

@@ -39,7 +39,8 @@ async fn a_method_of_our_users_proves_whom_it_was_asked_about_and_nobody_else() 
     let boss = admin.get("/users/me").await.expect(200);
     let (boss_id, boss_name) = (boss["id"].as_str().expect("an id"), boss["username"].as_str().expect("a name"));
     let ada_id = ada.get("/users/me").await.expect(200)["id"].as_str().expect("an id").to_owned();
-    for (name, subject) in [("says-boss", boss_id), ("says-name", boss_name), ("says-ada", &ada_id), ("says-none", "")] {
+    for (name, subject) in [("says-boss", boss_id), ("says-name", boss_name), ("says-ada", &ada_id), ("says-none", "")]
+    {
         mount(&admin, ("auth", name), USERS, &method(subject, "", subject), json!({})).await.expect(200);
     }
     // An admin's id or name for somebody else's login, or an empty one, is the plugin's fault, and no session.

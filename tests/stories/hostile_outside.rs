@@ -68,7 +68,8 @@ async fn nothing_private_is_reached_under_any_name_of_it() {
     let inner = Somebody::start("").await;
     let port = inner.address.port();
     // A grant without a network opens nothing private, whatever stands in it.
-    let hosts = ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "10.0.0.1", "169.254.169.254"];
+    let hosts =
+        ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "10.0.0.1", "169.254.169.254"];
     let asked: String = hosts.iter().map(|host| asks(host, port)).collect();
     let grant: Vec<_> = hosts.iter().map(|host| format!("http://{host}:{port}")).collect();
     let value = json!({ "grant": { "http": grant } });
@@ -77,7 +78,8 @@ async fn nothing_private_is_reached_under_any_name_of_it() {
         assert!(fetch(&admin, "prober", &format!("http://{host}:{port}/x")).await["code"].is_string(), "{host}");
     }
     // Other ways to write the same: refused before anybody resolves them.
-    for host in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "127.0.0.1.", "a@127.0.0.1", "127.0.0.1%00", "[::]"] {
+    for host in ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "127.0.0.1.", "a@127.0.0.1", "127.0.0.1%00", "[::]"]
+    {
         assert!(fetch(&admin, "prober", &format!("http://{host}:{port}/x")).await["code"].is_string(), "{host}");
     }
     for url in ["https://localhost/x", "file:///etc/passwd", "gopher://127.0.0.1/x", "//127.0.0.1/x", "", "http://"] {

@@ -61,7 +61,9 @@ fn a_component_exports_what_its_manifest_names() {
     let named = |name: &str| PLAIN.replace("api = ", &format!("exports = [\"{name}\"]\napi = "));
     assert_eq!(problems(&named("root")), [("/plugin/exports".into(), "invalid_value".into())]);
     assert!(Manifest::parse(&named("leases")).unwrap().exports.contains("leases"));
-    assert!(matches!(inspect(&component(&named("leases"))), Err(Error::Component(why)) if why.contains("manifest names")));
+    assert!(
+        matches!(inspect(&component(&named("leases"))), Err(Error::Component(why)) if why.contains("manifest names"))
+    );
     // A tool that knows nothing of manifests leaves it to us, behind what it made.
     let bare = engine("", "", "(call $ok)");
     let found = inspect(&with_manifest(&bare, &named("engine"))).unwrap();

@@ -130,7 +130,9 @@ mod tests {
         for part in ["import http;", "import effects;", "export leases;", "export maintenance;", "export engine;"] {
             assert!(world(&all).contains(part), "{part}");
         }
-        for text in [plain, all, contract("[requires]\ncrypto = [\"password-hash\"]"), contract("exports = [\"engine\"]")] {
+        for text in
+            [plain, all, contract("[requires]\ncrypto = [\"password-hash\"]"), contract("exports = [\"engine\"]")]
+        {
             resolved(&text).unwrap();
         }
     }

@@ -57,7 +57,8 @@ async fn row(name: &str, wasm: Arc<[u8]>) -> String {
     let compiled = clock.monotonic() - begun;
     let empty = median(&clock, async || drop(plugin.call(Check, &bench.call).await.unwrap())).await;
     let plugin = plugin.apart();
-    let read = median(&clock, async || drop(plugin.call(request("read", "world", ""), &bench.call).await.unwrap())).await;
+    let read =
+        median(&clock, async || drop(plugin.call(request("read", "world", ""), &bench.call).await.unwrap())).await;
     let Stats { time, memory, calls, .. } = plugin.stats();
     let calls = u32::try_from(calls).unwrap();
     let [queue, instantiate, guest, host] =
