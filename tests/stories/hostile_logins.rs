@@ -20,6 +20,12 @@ async fn log_in(server: &TestServer, mount: &str, name: &str) -> Answer {
     server.anonymous().post("/token/create", json!({ "grant_type": mount, "username": name })).await
 }
 
+/// Lets logins by these mounts give the role `user`.
+async fn let_give(admin: &Client, mounts: &[&str]) {
+    let roles: Value = mounts.iter().map(|&name| (name.to_owned(), json!(["user"]))).collect();
+    admin.post("/sys/security", json!({ "logins": { "roles": roles } })).await.expect(200);
+}
+
 async fn whose(server: &TestServer, session: Value) -> (Client, Value) {
     let client = server.anonymous().with_session(session);
     let me = client.get("/users/me").await.expect(200);
@@ -58,6 +64,7 @@ async fn who_proves_outsiders_makes_nobody_of_ours() {
     let boss = admin.get("/users/me").await.expect(200);
     let (boss_id, boss_name) = (boss["id"].as_str().expect("an id"), boss["username"].as_str().expect("a name"));
     let open = json!({ "provision": true, "roles": { "staff": { "give": ["user"] } } });
+    let_give(&admin, &["outside-0", "outside-1", "outside-2", "outside-3", "twin-1", "twin-10"]).await;
     // Subjects that are ids and names of ours, or of another mount, are strangers of this one.
     for (at, subject) in [boss_id, boss_name, "auth/password:1", "../password/1"].into_iter().enumerate() {
         let name = format!("outside-{at}");
@@ -85,13 +92,19 @@ async fn a_role_is_given_by_the_mapping_and_by_nothing_that_a_plugin_says() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let open = json!({ "provision": true, "roles": { "staff": { "give": ["user"] } } });
+    let_give(&admin, &["climbs-0", "climbs-1", "climbs-2", "climbs-3", "climbs-4", "honest"]).await;
     for (at, group) in ["admin", "Role::\\\"admin\\\"", "role:admin", "roles/admin", "staff "].into_iter().enumerate() {
         let name = format!("climbs-{at}");
         mount(&admin, ("auth", &name), EXTERNAL, &method("7", group, "7"), open.clone()).await.expect(200);
         // A login that yields no role is none.
         assert!(log_in(&server, &name, "x").await.body["access_token"].is_null(), "{group}");
     }
-    mount(&admin, ("auth", "honest"), EXTERNAL, &method("7", "staff", "7"), open).await.expect(200);
+    // Nor may the mapping give more than the server's rules let this mount give.
+    let more = json!({ "provision": true, "roles": { "staff": { "give": ["admin"] } } });
+    mount(&admin, ("auth", "honest"), EXTERNAL, &method("7", "staff", "7"), more).await.expect(422);
+    let open = json!({ "key": "auth/honest", "value": { "plugin": "honest", "version": "1.0.0", "provision": true,
+        "roles": { "staff": { "give": ["user"] } } } });
+    admin.post("/sys/setting", open).await.expect(200);
     let (client, _) = whose(&server, log_in(&server, "honest", "x").await.expect(200)).await;
     client.get("/sys/roles/admin").await.expect_forbidden();
 }
