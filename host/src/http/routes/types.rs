@@ -10,7 +10,9 @@ impl Types {
     /// A reference to the schema, once it has been given this name; what it has lists of gets a name too.
     pub fn name(&mut self, name: String, mut schema: Value) -> Value {
         plain(&mut schema);
-        for inner in schema["properties"].as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
+        // By `get_mut`: an index would give members that are null to what has none, and that is no schema.
+        let members = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for inner in members.into_iter().flat_map(|members| members.values_mut()) {
             if inner["items"]["properties"].is_object() {
                 inner["items"] = self.name(format!("{name}Item"), inner["items"].take());
             }
@@ -88,4 +90,18 @@ fn plain(schema: &mut Value) {
 pub fn pascal(name: &str) -> String {
     let capital = |part: &str| part.get(..1).map_or(String::new(), str::to_uppercase) + part.get(1..).unwrap_or("");
     name.split(['-', '_']).map(capital).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_members_is_given_none() {
+        let (mut types, mut document) = (Types::default(), json!({"components": {"schemas": {}}}));
+        let closed = json!({"type": "object", "additionalProperties": false});
+        assert_eq!(types.name("Closed".to_owned(), closed.clone()), json!({"$ref": "#/components/schemas/Closed"}));
+        types.add_to(&mut document);
+        assert_eq!(document["components"]["schemas"]["Closed"], closed);
+    }
 }
