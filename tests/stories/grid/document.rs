@@ -130,7 +130,11 @@ fn seal(schema: &mut Value, whole: &Value) {
             if let Some(Value::Array(parts)) = members.get_mut("allOf") {
                 for part in parts {
                     *part = resolved(whole, part).clone();
-                    part["properties"].as_object_mut().into_iter().flatten().for_each(|(_, inner)| seal(inner, whole));
+                    part.get_mut("properties")
+                        .and_then(Value::as_object_mut)
+                        .into_iter()
+                        .flatten()
+                        .for_each(|(_, inner)| seal(inner, whole));
                 }
                 members.insert("unevaluatedProperties".to_owned(), false.into());
                 return;

@@ -133,3 +133,17 @@ pub fn pascal(name: &str) -> String {
     let capital = |part: &str| part.get(..1).map_or(String::new(), str::to_uppercase) + part.get(1..).unwrap_or("");
     name.split(['-', '_']).map(capital).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_members_is_given_none() {
+        let (mut types, mut document) = (Types::default(), json!({"components": {"schemas": {}}}));
+        let closed = json!({"type": "object", "additionalProperties": false});
+        assert_eq!(types.name("Closed".to_owned(), closed.clone()), json!({"$ref": "#/components/schemas/Closed"}));
+        types.add_to(&mut document);
+        assert_eq!(document["components"]["schemas"]["Closed"], closed);
+    }
+}
