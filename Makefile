@@ -1,7 +1,7 @@
 # What a newcomer types. Every target needs Rust (by rustup) and a C compiler; `test` also needs
 # Redis and PostgreSQL, and installs them where it may.
 
-.PHONY: help run test test-languages lint bench crowd target
+.PHONY: help run test test-languages lint bench bench-plugins crowd target
 .DEFAULT_GOAL := help
 
 # The shipped plugins and their SDK. Built apart from the server: in one build with it, the
@@ -15,6 +15,7 @@ help:
 	@echo "make lint   formatting and clippy, warnings are errors"
 	@echo "make crowd  500 clients and a one-time token at three servers, COFFER_ROUNDS rounds (1,000)"
 	@echo "make bench  throughput of a release build, printed"
+	@echo "make bench-plugins   what a plugin costs in Rust, C, JavaScript and Python; needs Node.js and Python"
 
 run: target
 	@bash tests/run.sh
@@ -33,6 +34,9 @@ lint: target
 bench: target
 	@cargo test --release --lib runtime::tests::bench -- --ignored --nocapture
 	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 bench::
+
+bench-plugins: target
+	@bash tests/bench-plugins.sh
 
 crowd: target
 	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 stories::nodes_uses::

@@ -130,6 +130,8 @@ pub const LEASE_MOUNTS_AT_ONCE: usize = 8;
 pub const LEASES_AT_ONCE: usize = 4;
 /// How often it is asked whether the sessions that leases were given to are still there.
 pub const LEASE_SESSIONS_EVERY: Duration = Duration::from_secs(3);
+/// After that it is looked again whether a session has ended.
+pub const LEASE_SECOND_LOOK: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 300 });
 /// A node that revokes a lease has as long as its plugin and this much more, or another takes over.
 pub const LEASE_CLAIM_MARGIN: Duration = Duration::from_secs(10);
 /// After a revocation that failed.

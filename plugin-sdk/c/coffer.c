@@ -3546,11 +3546,3 @@ uint8_t * __wasm_export_exports_coffer_plugin_leases_revoke(uint8_t * arg, size_
   return ptr;
 }
 #endif
-
-// Ensure that the *_component_type.o object is linked in
-
-extern void __component_type_object_force_link_coffer(void);
-__attribute__((used))
-void __component_type_object_force_link_coffer_public_use_in_this_compilation_unit(void) {
-  __component_type_object_force_link_coffer();
-}

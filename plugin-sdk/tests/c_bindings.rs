@@ -33,12 +33,13 @@ fn the_bindings_for_c_are_those_of_the_contract() {
     }
 }
 
-/// Each exported function stands behind the name of its interface, so that a plugin defines what it exports and
+/// Without the object of types, which `coffer plugin build` has no need of. Each exported function stands behind the name of its interface, so that a plugin defines what it exports and
 /// nothing else: `COFFER_EXPORTS_ENGINE`.
 fn selectable(source: &str) -> String {
+    let source = source.split("// Ensure that the *_component_type.o").next().unwrap_or_default();
     let mut lines = Vec::new();
     let mut within = None;
-    for line in source.lines() {
+    for line in source.trim_end().lines() {
         if let Some((_, rest)) = line.split_once("__export_name__(\"").filter(|_| line.contains("coffer:plugin/")) {
             let interface = rest.split_once("coffer:plugin/").and_then(|(_, rest)| rest.split('@').next());
             lines.push(format!("#ifdef COFFER_EXPORTS_{}", interface.unwrap_or_default().to_uppercase()));

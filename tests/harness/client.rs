@@ -233,6 +233,12 @@ impl Answer {
         self.body
     }
 
+    /// Whatever it says: a page.
+    #[track_caller]
+    pub fn expect_status(self, status: u16) {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.what, self.text);
+    }
+
     /// A refusal that names this place and this type, perhaps among others.
     #[track_caller]
     pub fn expect_problem<const N: usize>(self, status: u16, loc: [&str; N], kind: &str) -> Value {

@@ -228,6 +228,7 @@ async fn answer(
             "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
         ),
         (None, _) if asked.path.starts_with("/login/") => world.oauth(&asked),
+        (None, _) if asked.path == "/api/graphql" => world.graphql(&asked),
         (None, _) => world.rest(&asked),
     };
     let mut response = Response::builder().status(StatusCode::from_u16(status).expect("a status"));
@@ -340,6 +341,35 @@ impl World {
             }
             _ => not_found(),
         }
+    }
+
+    /// The one query that is asked: whose teams.
+    fn graphql(&self, asked: &Asked) -> Told {
+        let token = asked.header("authorization").strip_prefix("Bearer ").and_then(|token| self.tokens.get(token));
+        if token.is_none() {
+            return refusal(401, "Bad credentials");
+        }
+        let body: Value = serde_json::from_slice(&asked.body).expect("JSON");
+        let query = body["query"].as_str().expect("a query");
+        assert!(query.contains("organization(login: $org)") && query.contains("userLogins: [$login]"), "{query}");
+        let text = |name: &str| body["variables"][name].as_str().unwrap_or_default().to_owned();
+        let Some((org, _)) = self.orgs.iter().find(|(_, login)| **login == text("org")) else {
+            return ok(
+                json!({ "data": { "organization": null }, "errors": [{ "type": "NOT_FOUND", "path": ["organization"] }] }),
+            );
+        };
+        let user = self.named(&text("login"));
+        let from = text("after").parse::<usize>().unwrap_or_default();
+        let own: Vec<u64> = self
+            .teams
+            .iter()
+            .filter(|(team, (_, of))| of == org && self.in_teams.get(&(**team, user)) == Some(&"active"))
+            .map(|(team, _)| *team)
+            .collect();
+        let nodes: Vec<Value> = own.iter().skip(from).take(100).map(|team| json!({ "databaseId": team })).collect();
+        let end = from + nodes.len();
+        let page = json!({ "hasNextPage": end < own.len(), "endCursor": end.to_string() });
+        ok(json!({ "data": { "organization": { "teams": { "nodes": nodes, "pageInfo": page } } } }))
     }
 
     /// `POST /applications/{client_id}/token`, by the app's own id and secret.

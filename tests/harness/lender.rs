@@ -252,7 +252,7 @@ impl Lender {
         let (host, port) = (outside.address.ip(), outside.address.port());
         let manifest = format!(
             "[plugin]\nname = \"{name}\"\nversion = \"1.0.0\"\nkind = \"secrets\"\napi = \"1.0\"\n\
-             [limits]\nwall-ms = 2000\n[[requires.http]]\nhost = \"{host}\"\nport = {port}\nwhy = \"roles\"\n"
+             [limits]\nwall-ms = 4000\n[[requires.http]]\nhost = \"{host}\"\nport = {port}\nwhy = \"roles\"\n"
         );
         append_section(&mut wasm, "coffer:manifest", manifest.as_bytes());
         wasm

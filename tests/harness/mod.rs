@@ -12,6 +12,8 @@ mod client;
 mod config;
 pub mod github;
 mod guest;
+#[path = "../guests.rs"]
+pub mod guests;
 mod leaks;
 mod lender;
 mod nodes;

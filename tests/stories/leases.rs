@@ -12,7 +12,7 @@ on_every_store!(
 );
 
 /// Everybody may borrow.
-const BORROW: &str = r#"permit (principal in Role::"user", action, resource in Resource::"secrets/db");"#;
+pub const BORROW: &str = r#"permit (principal in Role::"user", action, resource in Resource::"secrets/db");"#;
 
 pub async fn mounted(server: &TestServer, lender: Lender) -> (Client, Outside) {
     let outside = Outside::start().await;
@@ -104,8 +104,9 @@ async fn what_is_lent_is_used_renewed_and_revoked(server: Builder) {
 
     assert_eq!(revoke(&ada, &lease).await.expect(200), json!({ "revoked": 1, "revoking": 0 }));
     assert!(!outside.has("app-1"));
-    shown(&ada, &lease).await.expect(404);
     // Whose it was is known no more: to whoever may not touch others' it is like any other.
+    shown(&ada, &lease).await.expect_forbidden();
+    shown(&admin, &lease).await.expect(404);
     assert_eq!(renew(&ada, &lease, json!({})).await.status, 403);
     assert_eq!(revoke(&admin, &lease).await.status, 404);
     assert_eq!(listed(&ada.get("/leases").await.expect(200)), Vec::<String>::new());

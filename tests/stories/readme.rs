@@ -71,3 +71,60 @@ async fn the_ten_lines_of_a_plugin_are_ten() {
     let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
     assert!(lines <= 10, "{lines} lines:\n{code}");
 }
+
+const RUSSIAN: &str = include_str!("../../README.ru.md");
+
+/// Everything between fences, in order, fences included.
+fn fenced(text: &str) -> Vec<String> {
+    let (mut blocks, mut open) = (Vec::new(), None::<String>);
+    for line in text.lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        open = match open {
+            None if is_fence => Some(line.to_owned()),
+            None => None,
+            Some(block) => {
+                let block = format!("{block}\n{line}");
+                if is_fence {
+                    blocks.push(block);
+                    None
+                } else {
+                    Some(block)
+                }
+            }
+        };
+    }
+    blocks
+}
+
+fn prose(text: &str) -> String {
+    fenced(text).iter().fold(text.to_owned(), |text, block| text.replacen(block.as_str(), "", 1))
+}
+
+#[test]
+fn the_russian_readme_says_the_same() {
+    assert_eq!(fenced(README), fenced(RUSSIAN), "the same blocks, byte for byte");
+    let (english, russian) = (prose(README), prose(RUSSIAN));
+    let levels = |text: &str| {
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        headings.map(|line| line.split(' ').next().unwrap_or_default().len()).collect::<Vec<_>>()
+    };
+    assert_eq!(levels(&english), levels(&russian), "the same headings");
+    let of = |text: &str| {
+        // What the original document says, each tells in its own words.
+        let sections = text.split("\n## ").filter(|section| !section.contains("RFC 9700"));
+        let rows = sections
+            .flat_map(str::lines)
+            .map(str::trim)
+            .filter(|line| line.starts_with("| `") || line.starts_with("| ["));
+        rows.filter_map(|row| row.split('|').nth(1).map(|cell| cell.trim().to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&english), of(&russian), "the same calls and addresses");
+    let items = |text: &str| text.lines().filter(|line| line.starts_with("- ")).count();
+    assert_eq!(items(&english), items(&russian), "the same points");
+    let links = |text: &str| {
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        targets.filter(|target| !target.starts_with("README")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(links(&english), links(&russian), "the same links");
+    assert!(README.contains("(README.ru.md)") && RUSSIAN.contains("(README.md)"), "each leads to the other");
+}

@@ -82,6 +82,23 @@ async fn a_login_waits_for_the_code_and_goes_on_with_it_once(server: Builder) {
 }
 
 #[tokio::test]
+async fn the_command_line_asks_for_the_code() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    let (_, _, codes) = enrolled(&ada).await;
+    demand(&admin, "enrolled").await;
+    let cli = server.cli("ada");
+    let (url, authority) = (server.url(), server.authority().to_str().expect("UTF-8").to_owned());
+    let arguments = ["login", "--address", &url, "--ca-cert", &authority, "--username", "ada"];
+    let typed = format!("{}\n000000\n{}\n", ada.password, codes[0]);
+    let ran = cli.run_with(&arguments, typed.as_bytes()).await;
+    assert!(ran.err.contains("That was not right."), "{}", ran.err);
+    ran.done();
+    server.keep_tokens(&cli);
+    assert_eq!(cli.run(&["whoami", "-o", "json"]).await.json()["username"], "ada");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_before_anything_is_asked() {
     let server = TestServer::start().await;
     let (admin, ada) = (server.admin().await, server.login("ada").await);

@@ -315,6 +315,9 @@ const EXPORTS: [&str; 4] = ["credentials", "engine", "leases", "maintenance"];
 /// The plain six are the host's, whatever a manifest says.
 const PLAIN: [&str; 6] = ["create", "read", "update", "patch", "delete", "list"];
 
+/// `auth/<mount>/browser` and `auth/<mount>/callback` are the host's own.
+const OF_LOGINS: [&str; 2] = ["browser", "callback"];
+
 /// Verbs whose action the host has fixed.
 const FIXED: [(&str, Method, Action); 7] = [
     ("history", Method::Get, Action::Read),
@@ -361,6 +364,9 @@ fn check(written: &Written) -> Vec<Problem> {
     for (at, call) in written.calls.iter().enumerate() {
         if let Some(message) = check_call(call) {
             wrong(format!("/calls/{at}"), message);
+        }
+        if written.plugin.kind == Kind::Auth && call.path.is_empty() && OF_LOGINS.contains(&call.operation.as_str()) {
+            wrong(format!("/calls/{at}"), "has the name of a page that the host has for logins");
         }
         if !seen.insert((&call.path, &call.operation, call.method)) {
             wrong(format!("/calls/{at}"), "is there twice");

@@ -82,7 +82,7 @@ pub(super) fn build(document: &Value) -> Result<Validator, &'static str> {
 pub(super) fn collect(validator: &Validator, value: &Value) -> Result<(), Vec<Problem>> {
     let mut found = Vec::new();
     for error in validator.iter_errors(value) {
-        explain(&error, &mut found);
+        explain(&error, value, &mut found);
         if found.len() >= limits::SCHEMA_PROBLEMS {
             found.truncate(limits::SCHEMA_PROBLEMS);
             break;
@@ -133,7 +133,7 @@ fn fill_in(members: &mut Map<String, Value>, name: &str, default: &Value) {
     members.insert(name.to_owned(), default.clone());
 }
 
-fn explain(error: &ValidationError<'_>, into: &mut Vec<Problem>) {
+fn explain(error: &ValidationError<'_>, value: &Value, into: &mut Vec<Problem>) {
     let at = error.instance_path().as_str();
     let (code, message): (&'static str, String) = match error.kind() {
         Kind::Required { property } => {
@@ -146,9 +146,21 @@ fn explain(error: &ValidationError<'_>, into: &mut Vec<Problem>) {
             into.extend(unknown.map(|member| Problem::new(member, "unknown_member", "is not known here")));
             return;
         }
+        // Where a schema names no member at all, the validator says no more than that.
+        Kind::FalseSchema if error.schema_path().as_str().ends_with("/additionalProperties") => {
+            let members = value.pointer(at).and_then(Value::as_object).into_iter().flatten();
+            let unknown = members.map(|(name, _)| problem::pointer(at, name));
+            into.extend(unknown.map(|member| Problem::new(member, "unknown_member", "is not known here")));
+            return;
+        }
         // Of several forms none fits: what the first, which stands for the plain one, has against it.
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } if context.iter().any(|form| !form.is_empty()) => {
-            context.iter().find(|form| !form.is_empty()).into_iter().flatten().for_each(|error| explain(error, into));
+            context
+                .iter()
+                .find(|form| !form.is_empty())
+                .into_iter()
+                .flatten()
+                .for_each(|error| explain(error, value, into));
             return;
         }
         Kind::Type { .. } => ("wrong_type", "has the wrong type".to_owned()),

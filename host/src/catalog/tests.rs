@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect};
+use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
 use crate::{
     ids::{Action, PluginName},
     runtime::testing::{engine, world},
@@ -54,6 +54,20 @@ fn a_manifest_is_strict_and_says_where() {
     assert_eq!(problems("[plugin]\nname = \"A B\"")[0].0, "/plugin/name");
     assert_eq!(problems(&PLAIN.replace("1.0\"", "2.0\""))[0].0, "/plugin/api");
     assert!(matches!(Manifest::parse("[plugin\n"), Err(Error::Manifest(why)) if why.contains("line 1")));
+}
+
+#[test]
+fn a_component_exports_what_its_manifest_names() {
+    let named = |name: &str| PLAIN.replace("api = ", &format!("exports = [\"{name}\"]\napi = "));
+    assert_eq!(problems(&named("root")), [("/plugin/exports".into(), "invalid_value".into())]);
+    assert!(Manifest::parse(&named("leases")).unwrap().exports.contains("leases"));
+    assert!(
+        matches!(inspect(&component(&named("leases"))), Err(Error::Component(why)) if why.contains("manifest names"))
+    );
+    // A tool that knows nothing of manifests leaves it to us, behind what it made.
+    let bare = engine("", "", "(call $ok)");
+    let found = inspect(&with_manifest(&bare, &named("engine"))).unwrap();
+    assert_eq!((found.text, found.manifest.exports.len()), (named("engine"), 1));
 }
 
 #[test]
@@ -226,7 +240,9 @@ fn a_secret_that_could_not_be_found_again_is_refused_in_a_schema() {
 fn without_a_schema_there_is_nothing_to_configure() {
     let manifest = Manifest::parse(PLAIN).unwrap();
     assert!(manifest.check_config(&json!({})).is_ok());
-    assert!(manifest.check_config(&json!({"a": 1})).is_err() && manifest.check_config(&Value::Null).is_err());
+    assert!(manifest.check_config(&Value::Null).is_err());
+    let found = manifest.check_config(&json!({"a": 1, "b": {}})).unwrap_err();
+    assert_eq!(found.iter().map(|problem| problem.at.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ enum Command {
         /// To everybody, below this folder of secrets; "" for all
         #[arg(long, value_name = "FOLDER")]
         prefix: Option<String>,
+        /// Of this user instead of you
         #[arg(long)]
         user: Option<String>,
         /// active, revoking, failing or unresolved
@@ -27,9 +28,13 @@ enum Command {
         state: Option<String>,
     },
     /// How a lease is
-    Show { id: String },
+    Show {
+        /// Its id
+        id: String,
+    },
     /// Prolong a lease, as far as its engine and its session let you
     Renew {
+        /// Its id
         id: String,
         /// From now on: 90s, 15m, 24h, 7d; as long as it was first given if left out
         #[arg(long, value_name = "DURATION")]
@@ -37,12 +42,16 @@ enum Command {
     },
     /// Give back: leases by their ids, or all below a folder, of a session or of a user
     Revoke {
+        /// Their ids
         #[arg(required_unless_present_any = ["prefix", "session", "user"])]
         ids: Vec<String>,
+        /// All below this folder
         #[arg(long, value_name = "FOLDER", conflicts_with_all = ["ids", "session", "user"])]
         prefix: Option<String>,
+        /// All of this session
         #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "user"])]
         session: Option<String>,
+        /// All of this user
         #[arg(long, conflicts_with = "ids")]
         user: Option<String>,
     },

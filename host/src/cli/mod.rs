@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::Value;
 
 mod audit;
@@ -14,6 +14,7 @@ mod challenge;
 mod client;
 mod complete;
 mod doctor;
+mod examples;
 mod exit;
 mod inject;
 mod input;
@@ -43,9 +44,9 @@ pub use exit::Failure;
 /// Flattened once into a group of commands; it holds for all of them.
 #[derive(Args, Clone, Debug, Default)]
 pub struct With {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Server and output")]
     target: client::Target,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Server and output")]
     shape: output::Shape,
 }
 
@@ -137,7 +138,8 @@ pub fn main() -> ExitCode {
     if complete::answered() {
         return ExitCode::SUCCESS;
     }
-    let Arguments { command } = Arguments::parse();
+    let matches = examples::shown(Arguments::command()).get_matches();
+    let Arguments { command } = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = process::harden().map_err(Failure::from).and_then(|()| match command {
         Command::Server(arguments) => server::run(arguments),
         Command::Init(arguments) => block_on(seal::init(arguments)),
@@ -181,8 +183,6 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

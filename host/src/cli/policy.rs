@@ -25,9 +25,13 @@ enum Command {
     /// All policies, without their texts
     List,
     /// The text of one
-    Show { name: String },
+    Show {
+        /// Its name
+        name: String,
+    },
     /// Put a text in force, if all of them together are sound
     Put {
+        /// Its name
         name: String,
         /// The text; standard input if left out
         #[arg(value_name = "FILE", default_value = "-")]
@@ -37,6 +41,7 @@ enum Command {
     },
     /// Take a text out of force
     Delete {
+        /// Its name
         name: String,
         #[command(flatten)]
         change: Change,

@@ -17,6 +17,7 @@ pub struct Session {
 enum SessionCommand {
     /// Your sessions, or somebody's
     List {
+        /// Of this user instead of you
         #[arg(long)]
         user: Option<String>,
     },
@@ -24,6 +25,7 @@ enum SessionCommand {
     Current,
     /// End sessions: by their ids, all of yours but this one, or all of somebody's
     Revoke {
+        /// Their ids
         #[arg(required_unless_present_any = ["others", "user"])]
         ids: Vec<String>,
         /// All of yours but this one

@@ -19,10 +19,16 @@ pub struct Setting {
 enum Command {
     /// All settings
     List,
-    /// One setting, or an older version of it
-    Get { key: String },
+    /// One setting
+    Get {
+        /// The setting: security, secrets/kv, auth/password
+        key: String,
+    },
     /// What it was before
-    History { key: String },
+    History {
+        /// The setting: security, secrets/kv, auth/password
+        key: String,
+    },
     /// Change some members; what is not named stays as it is
     Set {
         #[command(flatten)]
@@ -39,6 +45,7 @@ enum Command {
     },
     /// Back to the default
     Reset {
+        /// The setting: security, secrets/kv, auth/password
         key: String,
         #[command(flatten)]
         change: Change,
@@ -47,6 +54,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct To {
+    /// The setting: security, secrets/kv, auth/password
     key: String,
     /// Members by their way: sessions.idle=15m, enabled=false. What is secret goes by --json
     #[arg(value_name = "NAME=VALUE", required_unless_present = "json", conflicts_with = "json")]

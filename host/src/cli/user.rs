@@ -18,12 +18,18 @@ enum Command {
     /// All users
     List,
     /// One user, or yourself
-    Show { username: Option<String> },
+    Show {
+        /// The name of the user; yourself if left out
+        username: Option<String>,
+    },
     /// Make a user; the password is typed unseen, or a line of standard input
     Create {
+        /// The name of the user
         username: String,
+        /// Its e-mail address
         #[arg(long)]
         email: Option<String>,
+        /// The role it has
         #[arg(long, default_value = "user")]
         role: String,
         /// A program: it has credentials and no password
@@ -32,21 +38,29 @@ enum Command {
     },
     /// Change what a user is
     Update {
+        /// The name of the user
         username: String,
+        /// Its e-mail address
         #[arg(long)]
         email: Option<String>,
+        /// The role it has
         #[arg(long)]
         role: Option<String>,
         /// End its sessions, and let it log in no more
         #[arg(long, conflicts_with = "enable")]
         disable: bool,
+        /// Let it log in again
         #[arg(long)]
         enable: bool,
     },
     /// Change your password, or set somebody's
-    Password { username: Option<String> },
+    Password {
+        /// The name of the user; yourself if left out
+        username: Option<String>,
+    },
     /// Remove users; their sessions end at once
     Delete {
+        /// The names of the users
         #[arg(required = true)]
         usernames: Vec<String>,
         /// Ask nothing
@@ -60,23 +74,32 @@ enum Command {
 
 #[derive(Subcommand, Debug)]
 enum Credential {
+    /// What there is
     List {
+        /// The name of the user
         username: String,
+        /// The auth mount
         #[arg(long, default_value = "clients")]
         mount: String,
     },
     /// Make one; what is secret in the answer is shown this once
     Add {
+        /// The name of the user
         username: String,
+        /// The auth mount
         #[arg(long, default_value = "clients")]
         mount: String,
         /// What the mount asks for, a JSON object
         #[arg(long, value_name = "FILE|-")]
         json: Option<std::path::PathBuf>,
     },
+    /// Take one away
     Remove {
+        /// The name of the user
         username: String,
+        /// Its id
         id: String,
+        /// The auth mount
         #[arg(long, default_value = "clients")]
         mount: String,
     },
@@ -188,15 +211,23 @@ enum RoleCommand {
     /// All roles
     List,
     /// One role
-    Show { name: String },
+    Show {
+        /// Its name
+        name: String,
+    },
     /// Make a role, or describe it anew; what it may do is for policies to say
     Put {
+        /// Its name
         name: String,
+        /// What it is for
         #[arg(long, default_value = "")]
         description: String,
     },
     /// Remove a role that nobody has
-    Delete { name: String },
+    Delete {
+        /// Its name
+        name: String,
+    },
 }
 
 pub async fn role(group: Role) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use super::{Error, Leases, Of, record::Record};
 use crate::{
     barrier::{self, Writes},
-    ids::LeaseId,
+    ids::{LeaseId, SessionId},
     limits,
 };
 
@@ -39,7 +39,7 @@ impl Leases {
             let (sessions, more) = self.store().borrowing(after.as_deref()).await?;
             after = sessions.last().map(|(key, _)| key.clone());
             let looks = sessions.into_iter().map(|(key, session)| async move {
-                if self.sessions.has_ended(&session).await? {
+                if self.has_surely_ended(&session).await? {
                     let ids = self.store().all_ids(&self.store().sessions, &key).await?;
                     self.end(ids, false).await?;
                 }
@@ -51,6 +51,15 @@ impl Leases {
                 return Ok(());
             }
         }
+    }
+
+    /// A session that is carried over an ending of the user's others has ended for a moment: so it is looked twice.
+    async fn has_surely_ended(&self, session: &SessionId) -> Result<bool, Error> {
+        if !self.sessions.has_ended(session).await? {
+            return Ok(false);
+        }
+        tokio::time::sleep(limits::LEASE_SECOND_LOOK).await;
+        Ok(self.sessions.has_ended(session).await?)
     }
 
     /// Has everything revoked soon that this speaks of, by the sweeper. Says how much.

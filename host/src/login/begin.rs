@@ -186,6 +186,9 @@ impl Login {
                 Step::Challenge(challenge) => {
                     let mut waiting = Waiting::new(mount, named, attempt, self.clock.now());
                     (waiting.epochs, waiting.program) = (epochs.clone(), program.clone());
+                    if let Some(program) = &attempt.program {
+                        waiting.device = format!("{} ({})", program.id, waiting.device);
+                    }
                     Turn::Asked(self.ask(&mut writes, None, &mut waiting, (challenge, callback.as_ref())).await?)
                 }
             };

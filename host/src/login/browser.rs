@@ -22,6 +22,7 @@ use crate::{
     barrier::{self, Purpose, Stored, Writes, layout::Prefix},
     clock::Timestamp,
     ids::{MountName, random, random_base62},
+    limits,
     mount::{Kind, Live, Mount},
     runtime::Callback,
     sensitive::Secret,
@@ -182,18 +183,22 @@ impl Login {
         cookies: Cookies<'_>,
         client: &Client,
     ) -> Result<Clicked, Error> {
-        let mut found = self.found(mount, (b"code", &canonical(code)), client).await?;
-        let name = found.cookie();
-        if found.browser.cookie.is_some() {
-            // The same browser may go there again; another one has come too late.
-            let kept = cookies(&name).filter(|cookie| self.is_of(cookie, &found.browser));
-            let value = Secret::new(kept.ok_or_else(|| denied("another browser has this login"))?);
-            return Ok(Clicked { url: found.browser.url, cookie: Cookie { name, value } });
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut found = self.found(mount, (b"code", &canonical(code)), client).await?;
+            let name = found.cookie();
+            if found.browser.cookie.is_some() {
+                // The same browser may go there again; another one has come too late.
+                let kept = cookies(&name).filter(|cookie| self.is_of(cookie, &found.browser));
+                let value = Secret::new(kept.ok_or_else(|| denied("another browser has this login"))?);
+                return Ok(Clicked { url: found.browser.url, cookie: Cookie { name, value } });
+            }
+            let (value, url) = (random_base62(STATE), found.browser.url.clone());
+            found.browser.cookie = Some(self.row_of(b"cookie", &value)?);
+            if self.keep(found).await? {
+                return Ok(Clicked { url, cookie: Cookie { name, value: Secret::new(value) } });
+            }
         }
-        let (value, url) = (random_base62(STATE), found.browser.url.clone());
-        found.browser.cookie = Some(self.row_of(b"cookie", &value)?);
-        self.keep(found).await?;
-        Ok(Clicked { url, cookie: Cookie { name, value: Secret::new(value) } })
+        Err(barrier::Error::Conflict.into())
     }
 
     /// A browser comes back from the identity provider: with the state that went there, to the mount that sent it, with
@@ -205,17 +210,22 @@ impl Login {
         cookies: Cookies<'_>,
         client: &Client,
     ) -> Result<String, Error> {
-        let mut found = self.found(mount, (b"state", state), client).await?;
-        let name = found.cookie();
-        if !cookies(&name).is_some_and(|cookie| self.is_of(&cookie, &found.browser)) {
-            return Err(denied("not the browser in which somebody clicked"));
+        let answer = Zeroizing::new(Value::Object(answer).to_string());
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let mut found = self.found(mount, (b"state", state), client).await?;
+            let name = found.cookie();
+            if !cookies(&name).is_some_and(|cookie| self.is_of(&cookie, &found.browser)) {
+                return Err(denied("not the browser in which somebody clicked"));
+            }
+            if found.browser.is_back() {
+                return Err(Refusal::Expired.into());
+            }
+            found.browser.answer = answer.clone();
+            if self.keep(found).await? {
+                return Ok(name);
+            }
         }
-        if found.browser.is_back() {
-            return Err(Refusal::Expired.into());
-        }
-        found.browser.answer = Zeroizing::new(Value::Object(answer).to_string());
-        self.keep(found).await?;
-        Ok(name)
+        Err(barrier::Error::Conflict.into())
     }
 
     /// The login that a code or a state leads to. Guesses count, against the address block.
@@ -236,8 +246,8 @@ impl Login {
         Ok(Found { key: leads.challenge, stored, browser })
     }
 
-    /// Stores how far it is, unless it has gone on meanwhile.
-    async fn keep(&self, found: Found) -> Result<(), Error> {
+    /// Stores how far it is. False: something has changed meanwhile, if only that the program has asked again.
+    async fn keep(&self, found: Found) -> Result<bool, Error> {
         let Found { key, mut stored, browser } = found;
         let view = self.barrier.view(Prefix::Challenge);
         let mut writes = Writes::default();
@@ -247,10 +257,11 @@ impl Login {
         }
         stored.value.waiting.browser = Some(browser);
         view.put(&mut writes, &key, &stored.value, stored.expires_at);
-        self.barrier.commit(writes).await.map_err(|error| match error {
-            barrier::Error::Conflict => denied("somebody else was faster"),
-            other => other.into(),
-        })
+        match self.barrier.commit(writes).await {
+            Ok(()) => Ok(true),
+            Err(barrier::Error::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn is_of(&self, cookie: &str, browser: &Browser) -> bool {

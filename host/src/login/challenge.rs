@@ -297,8 +297,8 @@ impl Login {
         view.expect_as_read(&mut writes, key, Some(stored));
         view.put(&mut writes, key, &stored.value, stored.expires_at);
         match self.barrier.commit(writes).await {
-            // Somebody else has just looked, or a browser has just come back.
-            Err(barrier::Error::Conflict) => Err(Refusal::SlowDown.into()),
+            // Somebody else has just looked, or a browser has just gone on: the next look will tell.
+            Err(barrier::Error::Conflict) => Err(Refusal::Pending.into()),
             Err(error) => Err(error.into()),
             Ok(()) if waits.is_some() => Err(Refusal::Pending.into()),
             Ok(()) => Ok(()),

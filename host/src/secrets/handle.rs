@@ -60,9 +60,6 @@ impl Secrets {
         let path = permit.resource();
         let (response, lease) = self.ask_for(mount, path, &operation, asker).await?;
         let mut answer = response.object();
-        if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
-            return Err(Error::Contract("a reserved name in the answer"));
-        }
         answer.insert("secret_id".to_owned(), json!(path.to_string()));
         if !response.warnings.is_empty() {
             answer.insert("warnings".to_owned(), json!(response.warnings));
@@ -93,6 +90,11 @@ impl Secrets {
         let mut attempt = async |request: Handle| {
             let mut outcome = attempts.run(request).await?;
             let (mut writes, spec) = (outcome.writes, outcome.value.lease.take());
+            let answer = outcome.value.object();
+            // Before anything is stored: what the client is not told of it could not give back.
+            if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
+                return Err(Error::Contract("a reserved name in the answer"));
+            }
             if spec.is_some() && !lends {
                 return Err(Error::Contract("a lease from a call or an engine that can make none"));
             }

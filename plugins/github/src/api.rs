@@ -8,7 +8,7 @@ use crate::GitHub;
 /// Of the REST API, pinned.
 const VERSION: &str = "2022-11-28";
 /// Pages of 100 that are read of one list.
-const PAGES: usize = 10;
+pub const PAGES: usize = 10;
 /// How long one waits at most when GitHub says to.
 const WAIT_MOST_SECONDS: u64 = 3600;
 
@@ -51,6 +51,13 @@ impl GitHub {
         match &self.base_url {
             Some(base) => format!("{base}/api/v3{path}"),
             None => format!("https://api.github.com{path}"),
+        }
+    }
+
+    pub fn graphql(&self) -> String {
+        match &self.base_url {
+            Some(base) => format!("{base}/api/graphql"),
+            None => self.api("/graphql"),
         }
     }
 }

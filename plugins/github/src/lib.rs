@@ -52,6 +52,9 @@ struct Hidden {
     _name: String,
 }
 
+/// Groups that are told when a configuration is checked.
+const NOTES: usize = 25;
+
 const fn yes() -> bool {
     true
 }
@@ -118,7 +121,11 @@ impl Check for GitHub {
             notes.push("device logins are on: a device cannot show who asked for the code".to_owned());
         }
         if self.org_credential.is_some() {
-            notes.extend(person::groups(self)?.iter().map(|group| format!("{} is {}", group.label, group.id)));
+            let groups = person::groups(self)?;
+            notes.extend(groups.iter().take(NOTES).map(|group| format!("{} is {}", group.label, group.id)));
+            if groups.len() > NOTES {
+                notes.push(format!("and {} more: GET groups tells them all", groups.len() - NOTES));
+            }
         }
         Ok(notes)
     }

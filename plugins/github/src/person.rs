@@ -25,6 +25,9 @@ pub struct Group {
     pub org: u64,
 }
 
+/// Labels that are told of one person: they are for people, and metadata is bounded.
+const LABELS: usize = 32;
+
 pub enum Found {
     Person(Person),
     /// Where the token is to be authorised first.
@@ -169,6 +172,7 @@ impl Person {
         let name = self.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| self.login.clone());
         let groups = self.groups.iter().map(|group| group.id.clone());
         let identity = Identity::new(self.id.to_string()).named(name).in_groups(groups).with("login", &self.login);
-        Ok(self.groups.iter().fold(identity, |identity, group| identity.with(&group.id, &group.label)))
+        let labelled = self.groups.iter().filter(|group| !group.label.is_empty()).take(LABELS);
+        Ok(labelled.fold(identity, |identity, group| identity.with(&group.id, &group.label)))
     }
 }

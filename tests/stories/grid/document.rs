@@ -17,6 +17,8 @@ pub struct Operation {
     pub says: Value,
     /// Of each status that is described.
     answers: BTreeMap<String, Validator>,
+    /// What it answers where that is no JSON: a page for people, whatever the status, or a text.
+    plain: Option<String>,
 }
 
 /// The whole of it.
@@ -34,12 +36,13 @@ impl Document {
         let error = validator(&strict, &json!({ "$ref": "#/components/schemas/Error" }));
         let mut operations = Vec::new();
         for (path, item) in whole["paths"].as_object().expect("paths") {
-            let path = path.strip_prefix("/api/v1").expect("paths are written in full").to_owned();
+            // But for what everybody looks for elsewhere.
+            let path = path.strip_prefix("/api/v1").unwrap_or(path).to_owned();
             for (method, says) in item.as_object().expect("a path item") {
                 let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
                 let id = says["operationId"].as_str().expect("an operationId").to_owned();
-                let answers = answers(&strict, says, &whole);
-                operations.push(Operation { id, method, path: path.clone(), says: says.clone(), answers });
+                let (answers, plain) = (answers(&strict, says, &whole), plain(says));
+                operations.push(Operation { id, method, path: path.clone(), says: says.clone(), answers, plain });
             }
         }
         Self { whole, operations, error }
@@ -53,12 +56,18 @@ impl Document {
     /// What is wrong with an answer, by what the document says of it.
     pub fn against(&self, operation: &Operation, answer: &Answer) -> Option<String> {
         let status = answer.status.as_u16().to_string();
+        let media = answer.headers.get("content-type").and_then(|media| media.to_str().ok());
+        if let Some(plain) = &operation.plain
+            && (answer.status.is_success() || answer.body.is_null())
+        {
+            let is_plain = media.is_some_and(|media| media.starts_with(plain));
+            return (!is_plain && !answer.status.is_redirection()).then(|| format!("is {media:?}, not {plain}"));
+        }
         let schema = match operation.answers.get(&status) {
             Some(schema) => schema,
             None if answer.status.is_success() => return Some(format!("{status} is not described")),
             None => &self.error,
         };
-        let media = answer.headers.get("content-type").and_then(|media| media.to_str().ok());
         if !media.is_some_and(|media| media.starts_with("application/json")) {
             return Some(format!("is {media:?}"));
         }
@@ -86,6 +95,14 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
         }
         None => schema,
     }
+}
+
+fn plain(says: &Value) -> Option<String> {
+    let media = says["responses"]["200"]["content"].as_object().and_then(|content| content.keys().next());
+    let is_plain = |media: &&String| *media != "application/json";
+    // A click leads elsewhere, and what goes wrong with it is told to people as well.
+    let leads = says["responses"]["303"].is_object().then(|| "text/html".to_owned());
+    media.filter(is_plain).cloned().or(leads)
 }
 
 fn answers(strict: &Value, says: &Value, whole: &Value) -> BTreeMap<String, Validator> {

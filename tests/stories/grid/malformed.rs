@@ -25,6 +25,11 @@ async fn nothing_bad_gets_through_to_the_system() {
 }
 
 #[tokio::test]
+async fn nothing_bad_gets_through_to_leases() {
+    World::with_leases().await.try_all(Group::Leases).await;
+}
+
+#[tokio::test]
 async fn nothing_bad_gets_through_to_the_seal() {
     World::with_shares().await.try_all(Group::Seal).await;
 }
@@ -72,8 +77,8 @@ impl World {
         let mut wrong = Vec::new();
         let mut seen = Vec::new();
         for row in rows().iter().filter(|row| row.group == group) {
-            // One row of an operation will do.
-            if !seen.contains(&row.id) {
+            // One row of an operation will do, of something that is there.
+            if !seen.contains(&row.id) && !row.calls[0].answer.starts_with("404") {
                 seen.push(row.id);
                 self.try_row(row, &canary, &mut wrong).await;
             }
@@ -140,7 +145,10 @@ impl World {
                 let expected = if is_open { Any } else { Refused(&[415, 422], Vec::new()) };
                 all.push(Bad { expected, ..body });
             }
-            None => all.push(good.with_json("JSON", json!({ "colour": canary }), Refused(&[415], Vec::new()))),
+            None if is_file(operation) => {
+                all.push(good.with_json("JSON", json!({ "colour": canary }), Refused(&[415], Vec::new())));
+            }
+            None => all.extend(Self::bad_forms(good, canary)),
         }
         all
     }
@@ -296,7 +304,7 @@ impl World {
 fn bad_urls(operation: &Operation, good: &Good, canary: &str) -> Vec<Bad> {
     let mut all = Vec::new();
     let plain = good.path.split('?').next().unwrap_or_default();
-    let is_file = operation.says["requestBody"]["content"].get("application/wasm").is_some();
+    let is_file = is_file(operation);
     let mut ask = |what: &str, path: String, expected| {
         let mut bad = Bad { path, ..good.with_json(what, good.body.clone(), expected) };
         if is_file {
@@ -344,10 +352,13 @@ fn bad_urls(operation: &Operation, good: &Good, canary: &str) -> Vec<Bad> {
         ("a secret", format!("password={canary}"), "password"),
         ("a token", format!("access_token={canary}"), "access_token"),
     ] {
-        ask(what, query(&text), Refused(&[422], vec!["query".into(), place.into()]));
+        // What comes along with a callback is for the plugin to judge, once it is known whose it is.
+        if operation.id != "browser_callback" {
+            ask(what, query(&text), Refused(&[422], vec!["query".into(), place.into()]));
+        }
     }
     let many = (0..100).map(|n| format!("m{n}=1&")).collect::<String>();
-    ask("many members", query(&many), Refused(&[422], vec!["query".into()]));
+    ask("many members", query(&many), Refused(&[400, 422], vec!["query".into()]));
     for parameter in operation.says["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "query") {
         let (name, kind) = (parameter["name"].as_str().expect("a name"), parameter["schema"]["type"].to_string());
         let texts: &[&str] = match kind {
@@ -364,6 +375,10 @@ fn bad_urls(operation: &Operation, good: &Good, canary: &str) -> Vec<Bad> {
         ask(name, query(&format!("{name}=1&{name}=1")), Refused(&[422], vec!["query".into(), name.into()]));
     }
     all
+}
+
+fn is_file(operation: &Operation) -> bool {
+    operation.says["requestBody"]["content"].get("application/wasm").is_some()
 }
 
 fn wrong_values(canary: &str) -> Vec<Value> {
@@ -431,6 +446,12 @@ fn against(expected: &Expected, answer: &Answer, canary: &str) -> Option<String>
     let kinds = |kind: &str| answer.body["detail"][0]["type"] == kind;
     let problems = answer.body["detail"].as_array().unwrap_or(&empty);
     let places: Vec<Vec<String>> = problems.iter().map(|problem| place(&problem["loc"])).collect();
+    // A page for people names no place.
+    if answer.body.is_null()
+        && answer.headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8")
+    {
+        return (!(400..500).contains(&status) && matches!(expected, Refused(..))).then_some(text);
+    }
     match expected {
         Any if status == 422 && !OF_THE_WHOLE.iter().any(|kind| kinds(kind)) && places.iter().all(Vec::is_empty) => {
             Some(format!("says no place: {text}"))
@@ -444,7 +465,9 @@ fn against(expected: &Expected, answer: &Answer, canary: &str) -> Option<String>
             let above = &place[..place.len().saturating_sub(1)];
             let beside = |told: &Vec<String>| told.len() == place.len() && told.starts_with(above);
             let lacks = (kinds("missing") && above.len() > 1) || ends_in(place, &INSTEAD);
-            let named = places.iter().any(|told| told.starts_with(place) || (lacks && beside(told)));
+            // Which of two that do not go together is too many is for the whole to say.
+            let of_both = |told: &Vec<String>| ends_in(place, &INSTEAD) && told == above;
+            let named = places.iter().any(|told| told.starts_with(place) || (lacks && beside(told)) || of_both(told));
             (!named).then(|| format!("not at {place:?}: {text}"))
         }
     }

@@ -22,11 +22,12 @@ use super::world::Actor;
 pub enum Group {
     People,
     Secrets,
+    Leases,
     System,
     /// The store is one that shares open.
     Seal,
 }
-use Group::{People, Seal, Secrets, System};
+use Group::{Leases, People, Seal, Secrets, System};
 
 /// What has to be put right after a call that was obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,7 +136,7 @@ impl Row {
 }
 
 pub fn rows() -> Vec<Row> {
-    [people(), secrets(), engines(), system(), seal()].into_iter().flatten().collect()
+    [people(), secrets(), engines(), leases(), system(), seal()].into_iter().flatten().collect()
 }
 
 fn people() -> Vec<Row> {
@@ -363,6 +364,34 @@ fn engines() -> Vec<Row> {
     ]
 }
 
+fn leases() -> Vec<Row> {
+    let own = [N, "-", F, F, F, L, F, S, "-"];
+    vec![
+        row(Leases, "list_leases", "/leases").cells(OWN),
+        row(Leases, "list_leases", "/leases?username=$user")
+            .cells(ADMINS)
+            .missing("/leases?username=$none", "404 not_found"),
+        row(Leases, "list_leases", "/leases?prefix=db").cells(ADMINS),
+        row(Leases, "read_lease", "/leases/$lease").cells([N, "-", F, F, F, "-", F, "-", "-"]),
+        row(Leases, "read_lease", "/leases/$others_lease").cells(ADMINS).missing("/leases/$no_lease", "404 not_found"),
+        row(Leases, "renew_lease", "/leases/$lease/renew").body(json!({ "increment": "5m" })).cells(own),
+        row(Leases, "renew_lease", "/leases/$others_lease/renew")
+            .body(json!({}))
+            .cells(RULERS)
+            .missing("/leases/$no_lease/renew", "404 not_found"),
+        row(Leases, "revoke_lease", "/leases/$lease/revoke").body(json!({})).cells(own),
+        row(Leases, "revoke_lease", "/leases/$others_lease/revoke")
+            .body(json!({}))
+            .cells(RULERS)
+            .missing("/leases/$no_lease/revoke", "404 not_found"),
+        row(Leases, "revoke_leases", "/leases/revoke").body(json!({ "prefix": "db" })).cells(RULERS),
+        row(Leases, "revoke_leases", "/leases/revoke")
+            .body(json!({ "username": "$user" }))
+            .cells(RULERS)
+            .missing_body(json!({ "username": "$none" }), "422 not_found"),
+    ]
+}
+
 fn system() -> Vec<Row> {
     let policy = || json!({ "text": "forbid (principal, action, resource in Resource::\"secrets/kv/none\");" });
     vec![
@@ -404,6 +433,17 @@ fn system() -> Vec<Row> {
             .cells(RULERS)
             .answers("422 reserved_name")
             .missing("/sys/plugins/none/1.0.0", "404 not_found"),
+        row(System, "list_mounts", "/sys/mounts").cells(ADMINS),
+        row(System, "get_mount", "/sys/mounts/secrets/kv")
+            .cells(ADMINS)
+            .missing("/sys/mounts/secrets/none", "404 not_found"),
+        row(System, "get_mount_log", "/sys/mounts/auth/password/log")
+            .cells(ADMINS)
+            .missing("/sys/mounts/auth/none/log", "404 not_found"),
+        row(System, "get_mount_failures", "/sys/mounts/secrets/kv/failures")
+            .cells(ADMINS)
+            .missing("/sys/mounts/secrets/none/failures", "404 not_found"),
+        row(System, "metrics", "/metrics").cells(ADMINS),
         row(System, "list_roles", "/sys/roles").cells(ADMINS),
         row(System, "get_role", "/sys/roles/$role").cells(ADMINS).missing("/sys/roles/$none", "404 not_found"),
         row(System, "put_role", "/sys/roles/$new")

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::super::leases::{borrow, mount};
 use super::document::Document;
-use crate::harness::{Client, Seal, TestServer, canary, eventually, unique};
+use crate::harness::{Client, Lender, Outside, Seal, TestServer, canary, eventually, unique};
 
 /// Who asks. A row has one cell for each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,6 +58,8 @@ pub struct World {
     /// Of a store that shares open.
     shares: Vec<String>,
     code: String,
+    /// Where there is something to be lent.
+    _outside: Option<Outside>,
 }
 
 const ELSEWHERE: &str = "read:secrets/kv/elsewhere list:secrets/kv/elsewhere";
@@ -69,6 +72,17 @@ impl World {
         let maker = server.anonymous().with_token(&text("root_token"));
         let admin = (text("admin_username"), text("admin_password"));
         Self::of(server, maker, admin, Vec::new(), String::new()).await
+    }
+
+    /// A dev server with an engine `db` that lends to everybody.
+    pub async fn with_leases() -> Self {
+        let (mut world, outside) = (Self::dev().await, Outside::start().await);
+        mount(&world.maker, "db", &Lender::default(), &outside).await;
+        let text =
+            r#"permit (principal in Role::"user", action == Action::"create", resource in Resource::"secrets/db");"#;
+        world.maker.put("/sys/policies/borrow", json!({ "text": text })).await.expect(200);
+        world._outside = Some(outside);
+        world
     }
 
     /// A server whose store shares open.
@@ -99,7 +113,7 @@ impl World {
             server.keep_password(name, &password);
         }
         let (actors, passwords) = (Mutex::default(), Mutex::default());
-        let world = Self { server, document, actors, maker, admin, passwords, shares, code };
+        let world = Self { server, document, actors, maker, admin, passwords, shares, code, _outside: None };
         world.log_in().await;
         world
     }
@@ -203,6 +217,13 @@ impl World {
         thing
     }
 
+    /// The user that the row is about, logged in.
+    async fn somebody(&self, things: &mut Things) -> Client {
+        let user = self.thing("user", things).await;
+        let password = self.passwords.lock().expect("nobody panics here")[&user].clone();
+        self.server.log_in(&user, &password).await
+    }
+
     async fn make(&self, name: &str, things: &mut Things) -> String {
         let ada = self.actor(Actor::User);
         match name {
@@ -233,10 +254,12 @@ impl World {
                 let made = self.maker.post(&path, json!({})).await.expect(200);
                 made["id"].as_str().expect("an id").to_owned()
             }
-            "others_session" => {
-                let user = self.thing("user", things).await;
-                let password = self.passwords.lock().expect("nobody panics here")[&user].clone();
-                self.server.log_in(&user, &password).await.session_id()
+            "others_session" => self.somebody(things).await.session_id(),
+            "lease" => leased(&ada).await,
+            "others_lease" => leased(&self.somebody(things).await).await,
+            "no_lease" => {
+                let lease = leased(&ada).await;
+                lease.chars().rev().collect()
             }
             "session" => ada.child(None, json!({})).await.expect(200)["session_id"].as_str().expect("an id").to_owned(),
             "refresh" => self.server.login("ada").await.refresh_token(),
@@ -310,6 +333,11 @@ impl World {
             other => panic!("no row can be about ${other}"),
         }
     }
+}
+
+async fn leased(client: &Client) -> String {
+    let lease = borrow(client, &unique("role")).await;
+    lease["lease_id"].as_str().expect("an id").to_owned()
 }
 
 fn encoded(text: &str) -> String {

@@ -102,3 +102,45 @@ fn resolved(contract: &str) -> Result<(Resolve, WorldId), Failure> {
 fn broken(error: impl std::fmt::Debug) -> Failure {
     failed(format!("no component of this world: {error:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract(more: &str) -> String {
+        let head = "[plugin]\nname = \"a\"\nversion = \"1.0.0\"\nkind = \"secrets\"\napi = \"1.0\"\n";
+        of(&Manifest::parse(&format!("{head}{more}")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_world_has_what_the_manifest_asks_for_and_no_more() {
+        let plain = contract("");
+        let world = |text: &str| text.split("world coffer").nth(1).unwrap().to_owned();
+        for name in ["create-key", "open-key", "password-hash", "password-verify", "resource key"] {
+            assert!(!plain.contains(&format!("{name}:")) && !plain.contains(&format!("{name} {{")), "{name}");
+        }
+        assert!(plain.contains("random:") && plain.contains("constant-time-eq:"));
+        assert!(!world(&plain).contains("import http") && !world(&plain).contains("import effects"));
+        let more = "exports = [\"leases\", \"maintenance\"]\n[requires]\ncrypto = [\"ed25519\", \"password-hash\"]\n\
+                    [[requires.http]]\nhost = \"a.example.com\"\nwhy = \"x\"\n";
+        let all = contract(more);
+        for part in ["create-key:", "resource key {", "password-hash:"] {
+            assert!(all.contains(part), "{part}");
+        }
+        for part in ["import http;", "import effects;", "export leases;", "export maintenance;", "export engine;"] {
+            assert!(world(&all).contains(part), "{part}");
+        }
+        for text in
+            [plain, all, contract("[requires]\ncrypto = [\"password-hash\"]"), contract("exports = [\"engine\"]")]
+        {
+            resolved(&text).unwrap();
+        }
+    }
+
+    #[test]
+    fn who_uses_what_is_not_of_the_contract_is_told_its_name() {
+        let module = wat::parse_str(r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#).unwrap();
+        let refused = around(&contract(""), module).unwrap_err();
+        assert!(refused.to_string().contains("fd_write of wasi_snapshot_preview1"), "{refused}");
+    }
+}

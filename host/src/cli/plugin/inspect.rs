@@ -8,6 +8,7 @@ use crate::catalog::{Component, Publisher};
 
 #[derive(Args, Debug)]
 pub struct Arguments {
+    /// The component: NAME-VERSION.wasm
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

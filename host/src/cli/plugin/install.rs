@@ -11,6 +11,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Arguments {
+    /// The component: NAME-VERSION.wasm
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Enable it here; a mount that has it already is upgraded

@@ -50,9 +50,19 @@ enum Command {
     /// The plugins of a server, shipped and uploaded
     List,
     /// What a server knows of one
-    Show { name: String, version: String },
+    Show {
+        /// Its name
+        name: String,
+        /// Its version
+        version: String,
+    },
     /// Delete an uploaded one that no mount uses
-    Delete { name: String, version: String },
+    Delete {
+        /// Its name
+        name: String,
+        /// Its version
+        version: String,
+    },
     /// What the mounts of a server are doing: calls, where their time goes, failures
     Top(top::Top),
     /// What the plugin of a mount logged

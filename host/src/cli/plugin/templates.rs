@@ -48,7 +48,7 @@ const PYTHON_AUTH: &[File] =
 
 const C: &[File] = files! { "requirements.txt": "c/requirements.txt", ".gitignore": "python/gitignore", };
 const C_SECRETS: &[File] =
-    files! { "plugin.toml": "c/secrets.toml", "plugin.c": "c/secrets.c", "calls.json": "secrets.json", };
+    files! { "plugin.toml": "secrets.toml", "plugin.c": "c/secrets.c", "calls.json": "secrets.json", };
 const C_AUTH: &[File] = files! { "plugin.toml": "auth.toml", "plugin.c": "c/auth.c", "calls.json": "auth.json", };
 
 /// What the author works on; what a language needs besides is written by `new` and `build`.

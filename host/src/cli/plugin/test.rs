@@ -22,6 +22,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Arguments {
+    /// The component: NAME-VERSION.wasm
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What is asked of it, in JSON: a list of calls and of what they are to answer
@@ -77,7 +78,7 @@ pub async fn test(arguments: &Arguments) -> Result<Value, Failure> {
     let notes =
         bench.plugin.call(Check, &bench.call).await.map_err(|fault| failed(format!("check: {}", told(&fault))))?;
     for (at, asked) in asked.iter().enumerate() {
-        bench.ask(asked).await.map_err(|why| failed(format!("call {at}: {why}")))?;
+        bench.ask(asked).await.map_err(|why| failed(format!("call {at}: {why}{}", bench.said())))?;
     }
     Ok(json!({"plugin": component.manifest.name, "notes": notes.value, "calls": asked.len(), "failed": 0}))
 }
@@ -112,6 +113,11 @@ impl Bench {
             origin: Some(Origin { mount, path: String::new() }),
         };
         Ok(Self { plugin, call, hand })
+    }
+
+    /// What the plugin itself has to say: of a mistake in it, where that is.
+    fn said(&self) -> String {
+        self.plugin.stats().log.iter().map(|line| format!("\n  it logged: {} {}", line.level, line.text)).collect()
     }
 
     async fn ask(&mut self, asked: &Asked) -> Result<(), String> {

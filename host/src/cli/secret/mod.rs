@@ -61,6 +61,7 @@ enum Command {
 /// Which secret: `kv/apps/web/db`, or `kv/~/mail` for your own.
 #[derive(Args, Clone, Debug)]
 struct Named {
+    /// A secret: kv/apps/web/db
     #[arg(value_name = "SECRET", value_parser = parse, add = ArgValueCompleter::new(complete::secrets))]
     secret: SecretPath,
 }

@@ -10,6 +10,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Delete {
+    /// Secrets: kv/apps/web/db
     #[arg(value_name = "SECRET", value_parser = parse, required = true, add = ArgValueCompleter::new(complete::secrets))]
     secrets: Vec<SecretPath>,
     /// Only if this is the newest version

@@ -4,7 +4,10 @@
 use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
-use super::auth_inputs::{ByGet, ByPost};
+use super::{
+    auth_inputs::{ByGet, ByPost},
+    types::{Types, pascal},
+};
 use crate::{
     app::App,
     catalog::{self, CallSpec, Kind, Manifest, Method},
@@ -36,22 +39,24 @@ fn of_query(error: login::Error) -> ApiError {
 }
 
 /// Path items by their paths.
-pub fn paths() -> Map<String, Value> {
+pub fn paths(types: &mut Types) -> Map<String, Value> {
     let shipped = catalog::shipped();
     let manifests = shipped.iter().filter_map(|(_, wasm)| catalog::inspect(wasm).ok()).map(|found| found.manifest);
     let mut items = Map::new();
     for manifest in manifests.filter(|manifest| manifest.kind == Kind::Auth) {
         for call in manifest.calls.iter().filter(|call| call.path.is_empty()) {
             let item = items.entry(format!("/api/v1/auth/{{mount}}/{}", call.operation)).or_insert_with(|| json!({}));
-            item[call.method.as_str().to_ascii_lowercase()] = operation(&manifest, call);
+            item[call.method.as_str().to_ascii_lowercase()] = operation(types, &manifest, call);
         }
     }
     items
 }
 
-fn operation(manifest: &Manifest, call: &CallSpec) -> Value {
+fn operation(types: &mut Types, manifest: &Manifest, call: &CallSpec) -> Value {
     let method = call.method.as_str().to_ascii_lowercase();
     let any = || json!({"type": "object"});
+    let name = format!("{}{}", pascal(manifest.name.as_str()), pascal(&call.operation));
+    let answer = types.name(format!("{name}Result"), call.response.clone().unwrap_or_else(any));
     let mut operation = json!({
         "tags": ["plugins"],
         "summary": format!("`{}`, of mounts of the plugin `{}`. Needs `{}`.", call.operation, manifest.name, call.action.as_str()),
@@ -60,13 +65,13 @@ fn operation(manifest: &Manifest, call: &CallSpec) -> Value {
         "responses": {
             "200": {
                 "description": "What the plugin tells.",
-                "content": {"application/json": {"schema": call.response.clone().unwrap_or_else(any)}},
+                "content": {"application/json": {"schema": answer}},
             },
             "default": {"$ref": "#/components/responses/Error"},
         },
     });
     if call.method == Method::Post {
-        let schema = call.request.clone().unwrap_or_else(any);
+        let schema = types.name(name, call.request.clone().unwrap_or_else(any));
         operation["requestBody"] = json!({"content": {"application/json": {"schema": schema}}});
     }
     operation

@@ -16,6 +16,7 @@ use crate::{
     http::{
         body::{self, Takes},
         error::{ApiError, ApiResult, Kind},
+        json,
         page::{Page, escaped},
         permitted, query,
         trail::About,
@@ -60,9 +61,9 @@ pub async fn show(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn shown(app: App, request: Request) -> ApiResult<Response> {
-    let (parts, _) = request.into_parts();
-    let asked = asked(parts, "auth.browser.show").await?;
+    let asked = asked(without_body(request).await?, "auth.browser.show").await?;
     let BrowserCode { code } = query::decode(&asked.parts)?;
+    plain(&code, ["query", "code"])?;
     let page = app.login.browser_page(&asked.mount, &code, &asked.client).await?;
     let mut response = Response::default();
     response.extensions_mut().insert(about_to(&asked.mount, &page));
@@ -112,6 +113,7 @@ async fn clicked(app: App, request: Request) -> ApiResult<Response> {
     let asked = asked(parts, "auth.browser.click").await?;
     query::none(&asked.parts)?;
     let BrowserCode { code } = body.decode()?;
+    plain(&code, ["body", "code"])?;
     let headers = asked.parts.headers.clone();
     let cookies = move |name: &str| cookie(&headers, name);
     let login::Clicked { url, cookie } = app.login.browser_click(&asked.mount, &code, &cookies, &asked.client).await?;
@@ -144,12 +146,16 @@ pub async fn back(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn came_back(app: App, request: Request) -> ApiResult<Response> {
-    let (parts, _) = request.into_parts();
-    let asked = asked(parts, "auth.browser.back").await?;
+    let asked = asked(without_body(request).await?, "auth.browser.back").await?;
     let Value::Object(mut answer) = query::members(&asked.parts)? else { return Err(ApiError::new(Kind::BadRequest)) };
     let Some(Value::String(state)) = answer.remove("state") else {
-        return Err(ApiError::at(Kind::Missing, ["query", "state"]));
+        // Whatever this is, it comes from no provider.
+        return Err(match answer.keys().find(|name| !PROVIDERS.contains(&name.as_str())) {
+            Some(name) => ApiError::at(Kind::UnknownMember, ["query".into(), json::told(name)]),
+            None => ApiError::at(Kind::Missing, ["query", "state"]),
+        });
     };
+    plain(&state, ["query", "state"])?;
     let headers = asked.parts.headers.clone();
     let cookies = move |name: &str| cookie(&headers, name);
     let done = app.login.browser_back(&asked.mount, (&state, answer), &cookies, &asked.client).await?;
@@ -160,6 +166,24 @@ async fn came_back(app: App, request: Request) -> ApiResult<Response> {
         response.headers_mut().insert(header::SET_COOKIE, gone);
     }
     Ok(response)
+}
+
+/// What an identity provider says beside `state` (RFC 6749 section 4.1.2, RFC 9207). Others say more.
+const PROVIDERS: [&str; 5] = ["code", "error", "error_description", "error_uri", "iss"];
+
+async fn without_body(request: Request) -> ApiResult<Parts> {
+    let (parts, body) = request.into_parts();
+    body::read(&parts, body, Takes::Nothing).await?;
+    Ok(parts)
+}
+
+/// Codes and states are ours: letters, digits, and what people put between them.
+fn plain(text: &str, place: [&'static str; 2]) -> ApiResult<()> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b' ');
+    match is_plain && text.len() <= limits::MOUNT_BYTES {
+        true => Ok(()),
+        false => Err(ApiError::at(Kind::InvalidValue, place)),
+    }
 }
 
 /// Nobody is known yet: it is recorded before anything is looked up.

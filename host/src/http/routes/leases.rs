@@ -163,6 +163,7 @@ pub async fn renew(State(app): State<App>, whose: Whose<Renew>) -> ApiResult<Jso
 
 /// What has been revoked at once, and what will be very soon.
 #[derive(Serialize, ToSchema)]
+#[schema(as = RevokedLeases)]
 pub struct Revoked {
     revoked: usize,
     revoking: usize,

@@ -4,6 +4,7 @@ mod auth_calls;
 mod auth_inputs;
 mod browser;
 mod credentials;
+mod examples;
 mod introspect;
 mod lease_inputs;
 mod leases;
@@ -28,6 +29,7 @@ mod shares;
 mod token;
 mod token_bodies;
 mod token_inputs;
+mod types;
 mod user_inputs;
 mod users;
 

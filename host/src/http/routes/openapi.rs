@@ -9,8 +9,10 @@ use axum::{
 use utoipa::{Modify, OpenApi, openapi::RefOr};
 
 use super::{
-    auth_calls, browser, credentials, introspect, leases, mounts, plugins, policies, roles, seal, secret_verbs,
-    secrets, sessions, settings, shares, token, users,
+    auth_calls, browser, credentials, examples, introspect, leases, mounts, plugins, policies, roles, seal,
+    secret_verbs, secrets, sessions, settings, shares, token,
+    types::{self, Types},
+    users,
 };
 use crate::http::{error::ApiResult, openapi as shared};
 
@@ -118,9 +120,14 @@ impl Modify for Routes {
 pub static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     let document = shared::document(Routes::openapi());
     let mut document = serde_json::to_value(document).expect("our own document serialises");
-    for (path, item) in secret_verbs::paths().into_iter().chain(auth_calls::paths()) {
+    let mut types = Types::default();
+    for (path, item) in secret_verbs::paths(&mut types).into_iter().chain(auth_calls::paths(&mut types)) {
         document["paths"][path] = item;
     }
+    types.add_to(&mut document);
+    types::forms(&mut document);
+    types::tidy(&mut document);
+    examples::add_to(&mut document);
     document.to_string().into()
 });
 

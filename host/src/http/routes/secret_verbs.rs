@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::types::{Types, pascal};
 use crate::catalog::{self, CallSpec, Kind, Manifest, Method};
 
 /// A path of a secret's own, as manifests write it.
 const SECRET: &str = "{key}";
 
 /// Path items by their paths, of all verbs of the shipped engines.
-pub fn paths() -> Map<String, Value> {
+pub fn paths(types: &mut Types) -> Map<String, Value> {
     let shipped = catalog::shipped();
     // A plugin that cannot be read cannot be mounted either.
     let manifests = shipped.iter().filter_map(|(_, wasm)| catalog::inspect(wasm).ok()).map(|found| found.manifest);
-    items(&manifests.collect::<Vec<_>>())
+    items(types, &manifests.collect::<Vec<_>>())
 }
 
-fn items(manifests: &[Manifest]) -> Map<String, Value> {
+fn items(types: &mut Types, manifests: &[Manifest]) -> Map<String, Value> {
     let mut verbs: BTreeMap<(&str, Method), Vec<(&Manifest, &CallSpec)>> = BTreeMap::new();
     for manifest in manifests.iter().filter(|manifest| manifest.kind == Kind::Secrets) {
         for call in manifest.calls.iter().filter(|call| call.path == SECRET) {
@@ -28,15 +29,17 @@ fn items(manifests: &[Manifest]) -> Map<String, Value> {
     let mut items = Map::new();
     for ((verb, method), calls) in verbs {
         let item = items.entry(format!("/api/v1/secrets/{{secret_id}}:{verb}")).or_insert_with(|| json!({}));
-        item[if method == Method::Get { "get" } else { "post" }] = operation(verb, method, &calls);
+        item[if method == Method::Get { "get" } else { "post" }] = operation(types, verb, method, &calls);
     }
     items
 }
 
-fn operation(verb: &str, method: Method, calls: &[(&Manifest, &CallSpec)]) -> Value {
+fn operation(types: &mut Types, verb: &str, method: Method, calls: &[(&Manifest, &CallSpec)]) -> Value {
     let engines = calls.iter().map(|(manifest, _)| manifest.name.to_string()).collect::<Vec<_>>().join(", ");
-    let by = if method == Method::Get { "get" } else { "post" };
-    let schemas = |of: fn(&CallSpec) -> Value| one_of(calls.iter().map(|(_, call)| of(call)).collect());
+    let (by, answered) = if method == Method::Get { ("get", "View") } else { ("post", "Result") };
+    let named = |manifest: &Manifest, what: &str| format!("{}{}{what}", pascal(manifest.name.as_str()), pascal(verb));
+    let answers = calls.iter().map(|(manifest, call)| types.name(named(manifest, answered), response(call)));
+    let answers = one_of(answers.collect());
     let mut operation = json!({
         "tags": ["secrets"],
         "summary": format!("`{verb}`, of engines: {engines}."),
@@ -49,10 +52,7 @@ fn operation(verb: &str, method: Method, calls: &[(&Manifest, &CallSpec)]) -> Va
             "schema": {"type": "string"},
         }],
         "responses": {
-            "200": {
-                "description": "It is done.",
-                "content": {"application/json": {"schema": schemas(response)}},
-            },
+            "200": {"description": "It is done.", "content": {"application/json": {"schema": answers}}},
             "default": {"$ref": "#/components/responses/Error"},
         },
     });
@@ -61,7 +61,8 @@ fn operation(verb: &str, method: Method, calls: &[(&Manifest, &CallSpec)]) -> Va
         operation["parameters"].as_array_mut().into_iter().for_each(|parameters| parameters.extend(asked.clone()));
     } else {
         let needs = calls.iter().all(|(_, call)| !members(call.request.as_ref(), "required").is_empty());
-        let content = json!({"application/json": {"schema": schemas(request)}});
+        let taken = calls.iter().map(|(manifest, call)| types.name(named(manifest, ""), request(call)));
+        let content = json!({"application/json": {"schema": one_of(taken.collect())}});
         operation["requestBody"] = json!({"content": content, "required": needs});
     }
     operation

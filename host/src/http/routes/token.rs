@@ -62,7 +62,7 @@ impl From<Tokens> for TokenView {
     tag = "tokens",
     request_body(content((LoginBody = "application/json"), (LoginBody = "application/x-www-form-urlencoded"))),
     responses((status = 200, description = "A session.", body = TokenView)),
-    security((), ("bearer" = []))
+    security((), ("bearer" = []), ("client" = []))
 )]
 pub async fn create(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
     let login = Login::read(&request)?;
@@ -169,7 +169,7 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     tag = "tokens",
     request_body(content((RenewBody = "application/json"), (RenewBody = "application/x-www-form-urlencoded"))),
     responses((status = 200, description = "The new pair.", body = TokenView)),
-    security(())
+    security((), ("client" = []))
 )]
 pub async fn renew(State(app): State<App>, request: TokenRequest) -> ApiResult<Json<TokenView>> {
     let mut body = request.members("refresh_token")?;

@@ -1,5 +1,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -178,19 +182,21 @@ fn find_secrets(inputs: &[Bytes]) -> Secrets {
             Err(_) => found.push(Zeroizing::new(String::from_utf8_lossy(input).into_owned())),
         }
     }
+    found.retain(|secret| secret.len() >= SHORTEST);
+    if found.len() > limits::PLUGIN_LOG_SECRETS {
+        return Secrets::TooMany;
+    }
     for at in 0..found.len() {
         add_other_forms(at, &mut found);
     }
     found.retain(|secret| secret.len() >= SHORTEST);
     found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
     found.dedup();
-    match found.len() <= limits::PLUGIN_LOG_SECRETS {
-        true => Secrets::Known(found),
-        false => Secrets::TooMany,
-    }
+    Secrets::Known(found)
 }
 
-/// A secret of many lines is printed line by line, and one in quotes with its marks escaped.
+/// A secret of many lines is printed line by line, one in quotes with its marks escaped, and bytes in hex or in
+/// base64. Against a guest that means to, nothing helps: no more is promised than that a slip does no harm.
 fn add_other_forms(at: usize, found: &mut Vec<Zeroizing<String>>) {
     let secret = found[at].clone();
     if secret.contains('\n') {
@@ -200,6 +206,19 @@ fn add_other_forms(at: usize, found: &mut Vec<Zeroizing<String>>) {
     if *escaped != *secret {
         found.push(escaped);
     }
+    found.push(Zeroizing::new(hex::encode(&*secret)));
+    found.push(Zeroizing::new(hex::encode_upper(&*secret)));
+    for before in 0..3 {
+        found.extend([STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| in_base64(&secret, before, &engine)));
+    }
+}
+
+/// As it stands in base64 of something that it begins so many bytes into: what of it does not depend on what is beside.
+fn in_base64(secret: &str, before: usize, engine: &GeneralPurpose) -> Zeroizing<String> {
+    let padded = Zeroizing::new([&[0_u8; 3][..before], secret.as_bytes()].concat());
+    let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+    let whole = Zeroizing::new(engine.encode(&*padded));
+    Zeroizing::new(whole[first..last].to_owned())
 }
 
 fn gather(value: serde_json::Value, into: &mut Vec<Zeroizing<String>>) {

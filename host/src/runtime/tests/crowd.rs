@@ -4,10 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::hostile::{SLEEP, sleeper};
 use crate::runtime::{
     Call, Fault, Login, Options, Outcome, Plugin,
-    testing::{Bench, auth, engine},
+    testing::{Bench, SLEEP, auth, engine, sleeper},
     types::Step,
 };
 

@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     runtime::{
         Fault,
-        testing::{Bench, PUT, engine, engine_with_realloc},
+        testing::{Bench, PUT, SLEEP, engine, engine_with_realloc, sleeper},
     },
 };
 
@@ -163,15 +163,6 @@ async fn a_write_in_a_call_that_may_only_read_cannot_be_hidden() {
     let intend = r#"(import "coffer:plugin/effects@1.0.0" "intend" (func $intend (param i32 i32 i32)))"#;
     let wasm = engine(intend, "", "(call $intend (i32.const 0) (i32.const 0) (i32.const 4096)) (call $ok)");
     assert!(fault_in(&bench, wasm).await.starts_with("Invalid"));
-}
-
-pub(super) const SLEEP: &str = r#"
-    (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $subscribe (param i64) (result i32)))
-    (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
-
-pub(super) fn sleeper(millis: u64) -> Vec<u8> {
-    let nanos = millis * 1_000_000;
-    engine(SLEEP, "", &format!("(call $block (call $subscribe (i64.const {nanos}))) (call $ok)"))
 }
 
 #[tokio::test]

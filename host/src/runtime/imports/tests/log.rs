@@ -72,6 +72,22 @@ fn a_secret_of_many_lines_is_found_line_by_line_and_in_quotes() {
 }
 
 #[test]
+fn a_secret_is_known_in_hex_and_in_base64_wherever_it_begins() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let bench = Bench::new();
+    let text = logged(|| {
+        let mut sandbox = bench.sandbox(&[r#"{"key":"canary-one"}"#]);
+        for before in ["", "a", "ab", "abc", "{\"key\":\""] {
+            let whole = format!("{before}canary-one\"}}");
+            sandbox.emit(Level::Info, STANDARD.encode(&whole), vec![]).unwrap();
+            sandbox.emit(Level::Info, hex::encode(&whole), field("hex", &hex::encode_upper(&whole))).unwrap();
+        }
+    });
+    assert_eq!(text.matches("[secret]").count(), 15, "{text}");
+    assert!(!text.contains(&hex::encode("canary")) && !text.contains("Y2FuYXJ5"), "{text}");
+}
+
+#[test]
 fn with_more_secrets_than_can_be_searched_for_nothing_is_said() {
     let bench = Bench::new();
     let many: Vec<String> = (0..300).map(|i| format!("\"secret-{i}\"")).collect();
