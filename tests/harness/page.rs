@@ -99,7 +99,7 @@ pub async fn done_as_written(page: &str, text: &str) {
         }
         None => format!("127.0.0.1:{}", free_port()),
     };
-    let mut reader = Reader { folder, address, servers: Vec::new(), shell: String::new() };
+    let mut reader = Reader { folder, address, servers: Vec::new() };
     reader.read(page, &blocks).await;
 }
 
@@ -107,8 +107,6 @@ struct Reader {
     folder: PathBuf,
     address: String,
     servers: Vec<Child>,
-    /// All that has been typed so far in the terminal of the commands.
-    shell: String,
 }
 
 impl Reader {
@@ -194,7 +192,6 @@ impl Reader {
         let output = tokio::time::timeout(PATIENCE, running).await;
         let output = output.unwrap_or_else(|_| panic!("{page} does not end within {PATIENCE:?}"));
         let output = output.expect("no panic").expect("bash is there");
-        self.shell.push_str(&script);
         let failed = segment.iter().find(|(at, ..)| !self.folder.join(format!("../{at}.done")).exists());
         if let Some((at, commands, _)) = failed {
             let (out, err) = self.said(*at);

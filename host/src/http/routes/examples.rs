@@ -70,7 +70,8 @@ mod tests {
         for (name, operation) in operations(&document) {
             let bodies = [operation.pointer("/requestBody/content"), operation.pointer("/responses/200/content")];
             for content in bodies.into_iter().flatten().filter_map(|content| content.get(JSON)) {
-                let free = content["schema"] == serde_json::json!({"type": "object"}) && name.contains("openapi.json");
+                // It is itself.
+                let free = name.ends_with("/openapi.json");
                 match content.get("example") {
                     None if free => {}
                     None => told.push(format!("{name} ({}) has no example", operation["operationId"])),
