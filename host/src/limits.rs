@@ -15,6 +15,8 @@ pub const HEADER_COUNT: usize = 64;
 pub const HEADER_BYTES: usize = 32 * 1024;
 pub const LIST_DEFAULT: usize = 100;
 pub const LIST_MOST: usize = 1000;
+/// Of users, for lists in the order of their names: some 100 bytes each.
+pub const NAMES_REMEMBERED: usize = 100_000;
 /// Names looked at for one page of a listing.
 pub const LIST_EXAMINED: usize = 10_000;
 
@@ -273,6 +275,8 @@ pub const SESSION_COPIES: u64 = 10_000;
 pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much longer than a family's own row those of its uses are kept.
 pub const USES_KEPT: Duration = Duration::from_secs(60);
+/// Sessions of a list that are looked at together.
+pub const SESSIONS_AT_ONCE: usize = 64;
 /// Attempts at a conditional write that others keep winning.
 pub const SESSION_ATTEMPTS: usize = 16;
 /// A manifest, and what a component may consist of.
@@ -285,6 +289,8 @@ pub const COMPONENT_PARTS: usize = 64;
 /// Uploaded plugins in all, and the pieces in which one is stored.
 pub const PLUGINS: usize = 1000;
 pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
+/// Of these, in one batch and in one look: what a slow database does in its time.
+pub const PLUGIN_PARTS_AT_ONCE: usize = 4;
 /// Uploads that are read at a time: each takes its size in memory.
 pub const UPLOADS: usize = 2;
 /// Publishers that are trusted, and plugins that may not run.

@@ -81,7 +81,7 @@ async fn what_a_name_and_version_stood_for_is_never_something_else(server: Build
 #[tokio::test]
 async fn the_largest_plugin_is_taken_in_whole_on_either_database() {
     for storage in [Storage::Sqlite, Storage::Postgres] {
-        let server = TestServer::builder().storage(storage).start().await;
+        let mut server = TestServer::builder().storage(storage).start().await;
         let admin = server.admin().await;
         let mut wasm = Guest::new("hello", "1.0.0").build();
         let room = 32 * 1024 * 1024 - wasm.len() - 32;
@@ -91,6 +91,37 @@ async fn the_largest_plugin_is_taken_in_whole_on_either_database() {
         assert_eq!(made["bytes"], wasm.len());
         enable(&admin, "hello", json!({ "plugin": "hello", "version": "1.0.0" })).await.expect(200);
         admin.get("/secrets/hello/x").await.expect(200);
+        // Read again from the store, by a server that has not compiled it.
+        server.restart().await;
+        std::fs::remove_dir_all(server.data_dir().join("compiled")).expect("what is compiled may go");
+        server.restart().await;
+        admin.get("/secrets/hello/x").await.expect(200);
+        // It goes whole, and comes again as the same.
+        admin.delete("/sys/setting/secrets/hello").await.expect(200);
+        admin.delete("/sys/plugins/hello/1.0.0").await.expect(200);
+        upload(&admin, "hello", "1.0.0", wasm).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn of_two_large_uploads_of_one_version_one_is_taken_whole() {
+    let server = TestServer::builder().storage(Storage::Postgres).start().await;
+    let admin = server.admin().await;
+    let large = |version: &str, filling: u8| {
+        let mut wasm = Guest::new("hello", version).build();
+        append_section(&mut wasm, "ballast", &vec![filling; 9 * 1024 * 1024]);
+        wasm
+    };
+    for (version, fillings) in [("1.0.0", [1, 1]), ("1.1.0", [1, 2])] {
+        let each = fillings.map(|filling| upload(&admin, "hello", version, large(version, filling)));
+        let answers = futures_util::future::join_all(each).await;
+        let taken = answers.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!(taken, 1, "{:?}", answers.iter().map(|answer| &answer.text).collect::<Vec<_>>());
+        for refused in answers.into_iter().filter(|answer| answer.status != 200) {
+            refused.expect_type(422, "already_exists");
+        }
+        enable(&admin, "hello", json!({ "plugin": "hello", "version": version })).await.expect(200);
+        assert_eq!(admin.get("/secrets/hello/x").await.expect(200)["version"], version);
     }
 }
 

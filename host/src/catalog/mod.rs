@@ -38,7 +38,7 @@ pub use manifest::{Auth, CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Su
 pub use publisher::Publisher;
 pub use request::RequestSchema;
 pub use schema::Schema;
-pub use shelf::Uploaded;
+pub use shelf::{Staged, Uploaded};
 pub use signature::sign;
 
 /// A plugin that is here.
@@ -172,7 +172,7 @@ impl Catalog {
     pub async fn bytes(&self, found: &Found) -> Result<Arc<[u8]>, Error> {
         match (&found.code, &self.0.shelf) {
             (Code::Shipped(wasm), _) => Ok(wasm.clone()),
-            (Code::Uploaded(entry), Some(shelf)) => shelf.bytes(&found.component, entry.uploaded.bytes).await,
+            (Code::Uploaded(entry), Some(shelf)) => shelf.bytes(&found.component, &entry.uploaded).await,
             (Code::Uploaded(_), None) => Err(Error::UnknownVersion),
         }
     }
@@ -195,6 +195,32 @@ impl Catalog {
     ) {
         if let Some(shelf) = &self.0.shelf {
             shelf.put(to, old, (component, wasm), by);
+        }
+    }
+
+    /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on.
+    pub fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8]) -> Staged {
+        self.0.shelf.as_ref().map(|shelf| shelf.stage(to, component, from, bytes)).unwrap_or_default()
+    }
+
+    /// The same as `propose`, when all parts have been stored.
+    pub fn propose_staged(
+        &self,
+        to: &mut Writes,
+        old: Option<&Stored<Uploaded>>,
+        what: (&Component, usize, &Staged),
+        by: (UserId, Timestamp),
+    ) {
+        if let Some(shelf) = &self.0.shelf {
+            shelf.put_staged(to, old, what, by);
+        }
+    }
+
+    /// Proposes to take away what was staged and has not become a plugin; `now` is what the record
+    /// says of the name and version.
+    pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, what: (&Component, &Staged)) {
+        if let Some(shelf) = &self.0.shelf {
+            shelf.unstage(to, now, what);
         }
     }
 

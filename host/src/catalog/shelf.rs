@@ -19,6 +19,9 @@ use crate::{
 pub struct Uploaded {
     pub digest: Digest,
     pub bytes: usize,
+    /// The folder of its parts, of one that was too large for one batch; the others' stand beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<String>,
     signer: Option<PublisherKey>,
     manifest: String,
     imports: Vec<Import>,
@@ -36,6 +39,11 @@ impl Uploaded {
         self.signer.map_or(Publisher::Unsigned, Publisher::Key)
     }
 
+    /// Where its parts stand.
+    fn folder(&self, name: &PluginName, version: &Version) -> String {
+        folder(name, version, self.staged.as_deref())
+    }
+
     /// As `inspect` had it.
     fn component(&self) -> Result<Component, Error> {
         Ok(Component {
@@ -46,6 +54,16 @@ impl Uploaded {
             imports: self.imports.clone(),
             exports: self.exports.iter().cloned().collect(),
         })
+    }
+}
+
+/// Parts that have been written, and as what: a record may be made that speaks of them.
+#[derive(Debug, Default)]
+pub struct Staged(Vec<(String, EntryVersion)>);
+
+impl Staged {
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
     }
 }
 
@@ -102,12 +120,17 @@ impl Shelf {
     }
 
     /// The very bytes that the digest stands for.
-    pub(super) async fn bytes(&self, component: &Component, length: usize) -> Result<Arc<[u8]>, Error> {
-        let folder = folder(&component.manifest.name, &component.manifest.version);
+    pub(super) async fn bytes(&self, component: &Component, uploaded: &Uploaded) -> Result<Arc<[u8]>, Error> {
+        let length = uploaded.bytes;
+        let folder = uploaded.folder(&component.manifest.name, &component.manifest.version);
         let keys: Vec<String> = (0..length.div_ceil(limits::PLUGIN_PART_BYTES)).map(|n| part(&folder, n)).collect();
         let mut wasm = Vec::with_capacity(length.min(limits::UPLOAD_BYTES));
-        for found in self.parts.get_many(&keys).await? {
-            wasm.extend_from_slice(&found.ok_or(Error::UnknownVersion)?.value);
+        // A few at a time, as they were written: each look has its time. The digest tells whether
+        // they belong together.
+        for some in keys.chunks(limits::PLUGIN_PARTS_AT_ONCE) {
+            for found in self.parts.get_many(some).await? {
+                wasm.extend_from_slice(&found.ok_or(Error::UnknownVersion)?.value);
+            }
         }
         match Digest::of(&wasm) == component.digest {
             true => Ok(wasm.into()),
@@ -121,12 +144,73 @@ impl Shelf {
         to: &mut Writes,
         old: Option<&Stored<Uploaded>>,
         (component, wasm): (&Component, &[u8]),
+        by: (UserId, Timestamp),
+    ) {
+        self.put_record(to, old, (component, wasm.len(), None), by);
+        let folder = folder(&component.manifest.name, &component.manifest.version, None);
+        self.put_parts(to, &folder, 0, wasm);
+    }
+
+    /// Some parts of one that is too large for one batch, from part `from` on. No record speaks of
+    /// them yet. The folder is these bytes' own: nobody else's upload writes there but the same.
+    pub(super) fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8]) -> Staged {
+        let folder = folder(&component.manifest.name, &component.manifest.version, Some(of(component)));
+        Staged(self.put_parts(to, &folder, from, bytes))
+    }
+
+    /// Makes what was staged a plugin, if it still stands as it was written.
+    pub(super) fn put_staged(
+        &self,
+        to: &mut Writes,
+        old: Option<&Stored<Uploaded>>,
+        (component, length, staged): (&Component, usize, &Staged),
+        by: (UserId, Timestamp),
+    ) {
+        for (key, version) in &staged.0 {
+            self.parts.expect(to, key, Expect::Version(*version));
+        }
+        self.put_record(to, old, (component, length, Some(of(component).to_owned())), by);
+    }
+
+    /// Takes away what was staged, unless somebody has made a plugin of it meanwhile.
+    pub(super) fn unstage(
+        &self,
+        to: &mut Writes,
+        now: Option<&Stored<Uploaded>>,
+        (component, staged): (&Component, &Staged),
+    ) {
+        let in_use = now.is_some_and(|now| !now.value.deleted && now.value.digest == component.digest);
+        if in_use {
+            return;
+        }
+        self.records.expect_as_read(to, &key(&component.manifest.name, &component.manifest.version), now);
+        for (key, version) in &staged.0 {
+            self.parts.expect(to, key, Expect::Version(*version));
+            self.parts.delete(to, key);
+        }
+    }
+
+    fn put_parts(&self, to: &mut Writes, folder: &str, from: usize, bytes: &[u8]) -> Vec<(String, EntryVersion)> {
+        let put = |(number, bytes): (usize, &[u8])| {
+            let key = part(folder, from + number);
+            let version = self.parts.put_bytes(to, &key, Zeroizing::new(bytes.to_vec()), None);
+            (key, version)
+        };
+        bytes.chunks(limits::PLUGIN_PART_BYTES).enumerate().map(put).collect()
+    }
+
+    fn put_record(
+        &self,
+        to: &mut Writes,
+        old: Option<&Stored<Uploaded>>,
+        (component, bytes, staged): (&Component, usize, Option<String>),
         (uploaded_by, uploaded_at): (UserId, Timestamp),
-    ) -> Uploaded {
+    ) {
         let (name, version) = (&component.manifest.name, &component.manifest.version);
         let uploaded = Uploaded {
             digest: component.digest.clone(),
-            bytes: wasm.len(),
+            bytes,
+            staged,
             signer: component.signer,
             manifest: component.text.clone(),
             imports: component.imports.clone(),
@@ -138,18 +222,13 @@ impl Shelf {
         let key = key(name, version);
         self.records.expect_as_read(to, &key, old);
         self.records.put(to, &key, &uploaded, None);
-        let folder = folder(name, version);
-        for (number, bytes) in wasm.chunks(limits::PLUGIN_PART_BYTES).enumerate() {
-            self.parts.put_bytes(to, &part(&folder, number), Zeroizing::new(bytes.to_vec()), None);
-        }
-        uploaded
     }
 
     pub(super) fn delete(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
         let key = key(place.0, place.1);
         self.records.expect(to, &key, Expect::Version(old.version));
         self.records.put(to, &key, &Uploaded { deleted: true, ..old.value.clone() }, None);
-        let folder = folder(place.0, place.1);
+        let folder = old.value.folder(place.0, place.1);
         for number in 0..old.value.bytes.div_ceil(limits::PLUGIN_PART_BYTES) {
             self.parts.delete(to, &part(&folder, number));
         }
@@ -179,8 +258,16 @@ fn key(name: &PluginName, version: &Version) -> String {
     format!("{name}/{version}")
 }
 
-fn folder(name: &PluginName, version: &Version) -> String {
-    format!("{name}/{version}/")
+fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String {
+    match staged {
+        None => format!("{name}/{version}/"),
+        Some(staged) => format!("{name}/{version}/{staged}/"),
+    }
+}
+
+/// Names the folder of parts that are staged.
+fn of(component: &Component) -> &str {
+    &component.digest.as_str()[..16]
 }
 
 fn part(folder: &str, number: usize) -> String {

@@ -83,7 +83,19 @@ impl Directory {
         self.names.put(to, &names[0], &Leads { user: Some(user.id.clone()) }, None);
         self.users.expect(to, user.id.as_str(), Expect::Absent);
         self.users.put(to, user.id.as_str(), &user, None);
+        self.ensure_nobody(to, &user).await?;
         Ok(user)
+    }
+
+    /// Looks like anybody's entry, and is no user's.
+    async fn ensure_nobody(&self, to: &mut Writes, like: &User) -> Result<(), Error> {
+        let [lead, entry] = keys::NOBODY;
+        if read_for_change::<Leads>(&self.names, to, lead).await?.is_none() {
+            let id = UserId::new();
+            self.names.put(to, lead, &Leads { user: Some(id.clone()) }, None);
+            self.names.put(to, entry, &User { id, ..like.clone() }, None);
+        }
+        Ok(())
     }
 
     async fn free_name(&self, to: &mut Writes, name: &Username) -> Result<(), Error> {

@@ -12,6 +12,9 @@ pub struct Leads {
     pub user: Option<UserId>,
 }
 
+/// Beside the names: what the name of nobody leads to, and who that would be.
+pub const NOBODY: [&str; 2] = ["-lead", "-user"];
+
 /// Where a name may stand: under the newest key first, then under older ones.
 pub fn of_name(barrier: &Barrier, name: &Username) -> Result<Vec<String>, Error> {
     under_every_key(barrier, &[b"user", name.as_str().as_bytes()])

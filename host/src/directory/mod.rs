@@ -9,6 +9,8 @@
 //! leaves them unfit to be stored. One more thing that is known of a user is one more member of
 //! `User`.
 
+use std::sync::Arc;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -23,10 +25,13 @@ mod error;
 mod keys;
 mod links;
 mod listing;
+mod names;
 mod roles;
 #[cfg(test)]
 mod tests;
 mod user;
+
+use names::Names;
 
 pub use change::Change;
 pub use error::Error;
@@ -43,6 +48,7 @@ pub struct Directory {
     links: View,
     roles: View,
     holders: View,
+    order: Arc<Names>,
 }
 
 /// Roles that are always there.
@@ -57,6 +63,7 @@ impl Directory {
             links: barrier.view(Prefix::Link),
             roles: barrier.view(Prefix::Role),
             holders: barrier.view(Prefix::Holder),
+            order: Arc::default(),
             barrier,
             clock,
         }
@@ -69,7 +76,20 @@ impl Directory {
 
     pub async fn by_name(&self, name: &Username) -> Result<Option<User>, Error> {
         let found = self.names.get_many(&keys::of_name(&self.barrier, name)?).await?;
+        if found.iter().all(Option::is_none) {
+            self.look_at_nobody().await?;
+        }
         self.told_by(found).await
+    }
+
+    /// What a name that leads to somebody costs, for one that does not: time tells nobody who is there.
+    async fn look_at_nobody(&self) -> Result<(), Error> {
+        let found = self.names.get_many(&keys::NOBODY).await?;
+        if let [Some(lead), Some(user)] = &found[..] {
+            std::hint::black_box(decode::<keys::Leads>(&lead.value, keys::NOBODY[0])?);
+            std::hint::black_box(decode::<User>(&user.value, keys::NOBODY[1])?);
+        }
+        Ok(())
     }
 
     /// Whose identity this is, if anybody's. The link of a deleted user leads nowhere.

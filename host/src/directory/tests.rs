@@ -302,7 +302,7 @@ async fn users_are_shown_in_the_order_of_their_names_each_once() {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let shown = |user: &User| user.username.as_str() != "u13";
-            let (page, next) = town.directory.page(after.as_ref(), limit, shown).await.unwrap();
+            let (page, next) = town.directory.page(7, after.as_ref(), limit, shown).await.unwrap();
             assert!(page.len() <= limit);
             seen.extend(page.into_iter().map(|user| String::from(user.username)));
             after = next;
@@ -312,6 +312,26 @@ async fn users_are_shown_in_the_order_of_their_names_each_once() {
         }
         assert_eq!(seen, names, "{limit}");
     }
+    // Remembered until the generation moves.
+    town.create("a-new-one", "user").await;
+    let first =
+        async |generation| town.directory.page(generation, None, 1, |_| true).await.unwrap().0.remove(0).username;
+    assert_eq!((first(7).await.as_str(), first(8).await.as_str()), ("u0", "a-new-one"));
+    town.directory.forget();
+    assert_eq!(first(8).await.as_str(), "a-new-one");
+}
+
+#[tokio::test]
+async fn a_name_of_nobody_is_looked_up_like_anybodys() {
+    let town = town();
+    town.create("ada", "user").await;
+    let nobody = Username::parse("nobody-there").unwrap();
+    assert!(town.directory.by_name(&nobody).await.unwrap().is_none());
+    // There is an entry to look at, which is no user's and in no list.
+    assert_eq!(town.directory.list(None, 10).await.unwrap().0.len(), 1);
+    let views = town.barrier.view(crate::barrier::layout::Prefix::UserName);
+    let found = views.get_many(&super::keys::NOBODY).await.unwrap();
+    assert!(found.iter().all(Option::is_some), "{found:?}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::{
         self, Facts, Fault,
         types::{Identity, SessionLimits, Step},
     },
-    session::{self, Epochs, EpochsOf, NewSession, Tokens},
+    session::{self, EpochOf, Epochs, EpochsOf, NewSession, Tokens},
 };
 
 /// A login whose credentials were right. It may have to wait for a second factor, sealed, in the store.
@@ -90,13 +90,15 @@ impl Login {
         let program = self.program(attempt.program.as_ref(), &attempt.client).await?.map(|program| program.id);
         let named = self.named(admitted).await?;
         // Before the credential is looked at: an ending that overlaps makes this session void.
+        // Nobody's is read as well, and means nothing.
+        let nobody = UserId::new();
         let of = EpochsOf {
-            user: named.as_ref().map(|user| user.id.clone()),
+            user: Some(named.as_ref().map_or_else(|| nobody.clone(), |user| user.id.clone())),
             mount: Some(mount.id.clone()),
             digest: Some(live.digest().to_string()),
             client: program.clone(),
         };
-        let epochs = self.sessions.epochs(&of).await?;
+        let epochs = self.sessions.epochs(&of).await?.without(&EpochOf::User(nobody));
         self.takes_logins(&mount.id).await?;
         self.prove(admitted, attempt, (named.as_ref(), program, epochs)).await
     }
@@ -152,10 +154,6 @@ impl Login {
         let Some(name) = &admitted.name else { return Ok(None) };
         let Ok(name) = Username::parse(name) else { return Ok(None) };
         let found = self.directory.by_name(&name).await?;
-        if found.is_none() {
-            // As many reads as for a name that is known.
-            self.directory.user(&UserId::new()).await?;
-        }
         Ok(found.filter(|user| !user.disabled && !admitted.guess.is_slowed()))
     }
 

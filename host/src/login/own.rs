@@ -9,7 +9,7 @@ use super::{
     begin::{facts, fault},
 };
 use crate::{
-    catalog::{Manifest, Method},
+    catalog::{CallSpec, Manifest, Method},
     directory::User,
     ids::{Action, MountName},
     mount::Kind,
@@ -43,7 +43,7 @@ impl Login {
     pub fn own_action(&self, of: &OwnPath, method: Method) -> Verb {
         let declared = || {
             let mount = self.mounts.get(Kind::Auth, &of.mount)?;
-            declared(mount.live().ok()?.manifest(), of, method)
+            declared(mount.live().ok()?.manifest(), of, method).map(|call| call.action)
         };
         Verb { action: declared().unwrap_or(Action::Manage), name: of.operation.clone() }
     }
@@ -61,7 +61,8 @@ impl Login {
         let other = if method == Method::Get { Method::Post } else { Method::Get };
         match (declared(live.manifest(), of, method), declared(live.manifest(), of, other)) {
             _ if !live.plugin.exports().engine => return Err(Refusal::NoCall.into()),
-            (Some(_), _) => {}
+            // What does not fit the manifest never reaches the guest.
+            (Some(call), _) => call.check(body).map_err(Error::Invalid)?,
             (None, Some(_)) => return Err(Refusal::OnlyBy(other.as_str()).into()),
             (None, None) => return Err(Refusal::NoCall.into()),
         }
@@ -92,7 +93,7 @@ impl Login {
     }
 }
 
-/// The action that the manifest gives it.
-fn declared(manifest: &Manifest, of: &OwnPath, method: Method) -> Option<Action> {
-    manifest.call(&of.operation, method, of.path.is_empty()).map(|call| call.action)
+/// What the manifest says of it.
+fn declared<'a>(manifest: &'a Manifest, of: &OwnPath, method: Method) -> Option<&'a CallSpec> {
+    manifest.call(&of.operation, method, of.path.is_empty())
 }

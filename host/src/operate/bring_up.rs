@@ -36,6 +36,7 @@ impl Operate {
     pub async fn keep_up(&self) -> Result<(), Error> {
         if self.0.barrier.is_sealed() {
             self.0.mounts.clear();
+            self.0.directory.forget();
             return Ok(());
         }
         self.bring_up().await?;

@@ -104,6 +104,7 @@ impl Operate {
         }
         let sealed = self.0.barrier.seal(node_only).await;
         self.0.mounts.clear();
+        self.0.directory.forget();
         if !node_only {
             // Without the keys nobody can be asked; every node obeys within this time, or has stopped.
             self.0.fence.outlast().await;

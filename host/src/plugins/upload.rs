@@ -3,11 +3,14 @@ use std::sync::Arc;
 use super::{Error, Plugin, PluginPath, Plugins};
 use crate::{
     barrier::{self, Writes},
-    catalog::{self, Component, Digest, Publisher, Wanted},
+    catalog::{self, Component, Digest, Publisher, Staged, Wanted},
     limits,
     policy::{Create, Permit},
     problem::Problem,
 };
+
+/// What is stored at once of a plugin.
+const PIECE: usize = limits::PLUGIN_PARTS_AT_ONCE * limits::PLUGIN_PART_BYTES;
 
 /// A file that somebody wants to be a plugin.
 #[derive(Clone, Debug)]
@@ -40,18 +43,76 @@ impl Plugins {
         let component = inspected(upload.wasm.clone()).await?;
         self.check(path, &component)?;
         parts.mounts.try_out(upload.wasm.clone()).await?;
-        let by = permit.caller().user.clone();
+        self.store(permit, &component, &upload).await?;
+        let found = parts.catalog.find(&path.name, &Wanted::Exact(path.version.clone()))?;
+        Ok(self.shown(found, permit.caller()))
+    }
+
+    async fn store(
+        &self,
+        permit: &Permit<Create, PluginPath>,
+        component: &Component,
+        upload: &Upload,
+    ) -> Result<(), Error> {
+        let (parts, wasm) = (&self.parts, &*upload.wasm);
         for _ in 0..limits::CHANGE_ATTEMPTS {
-            let Ok(old) = self.is_taken(path, &upload.digest).await? else { return Err(Error::Exists) };
-            let mut writes = Writes::default();
-            let now = parts.clock.now();
-            parts.catalog.propose(&mut writes, old.as_ref(), (&component, &upload.wasm), (by.clone(), now));
-            if self.commit(writes).await? {
-                let found = parts.catalog.find(&path.name, &Wanted::Exact(path.version.clone()))?;
-                return Ok(self.shown(found, permit.caller()));
+            let Ok(old) = self.is_taken(permit.resource(), &upload.digest).await? else { return Err(Error::Exists) };
+            let (mut writes, by) = (Writes::default(), (permit.caller().user.clone(), parts.clock.now()));
+            let staged = match wasm.len() > PIECE {
+                true => Some(self.stage(component, wasm).await?),
+                false => None,
+            };
+            match &staged {
+                Some(staged) => {
+                    parts.catalog.propose_staged(&mut writes, old.as_ref(), (component, wasm.len(), staged), by);
+                }
+                None => parts.catalog.propose(&mut writes, old.as_ref(), (component, wasm), by),
+            }
+            match (self.commit(writes).await, staged) {
+                (Ok(true), _) => return Ok(()),
+                (Ok(false), None) => {}
+                (Ok(false), Some(staged)) => self.unstage(component, &staged).await,
+                // It may have been stored: the record that speaks of the parts would lose them.
+                (Err(error), _) => return Err(error),
             }
         }
         Err(barrier::Error::Conflict.into())
+    }
+
+    /// A database gives one batch only so much time: a large plugin is written piece by piece, and
+    /// is there when its record is. What a node that died has left is written over by the next
+    /// upload of the same bytes.
+    async fn stage(&self, component: &Component, wasm: &[u8]) -> Result<Staged, Error> {
+        let mut staged = Staged::default();
+        for (number, piece) in wasm.chunks(PIECE).enumerate() {
+            let mut writes = Writes::default();
+            staged.extend(self.parts.catalog.stage(
+                &mut writes,
+                component,
+                number * limits::PLUGIN_PARTS_AT_ONCE,
+                piece,
+            ));
+            self.parts.barrier.commit(writes).await?;
+        }
+        Ok(staged)
+    }
+
+    /// Of an upload that somebody else was faster with.
+    async fn unstage(&self, component: &Component, staged: &Staged) {
+        let (parts, manifest) = (&self.parts, &component.manifest);
+        let work = async {
+            let now = parts.catalog.record(&manifest.name, &manifest.version).await?;
+            let mut writes = Writes::default();
+            parts.catalog.unstage(&mut writes, now.as_ref(), (component, staged));
+            match parts.barrier.commit(writes).await {
+                // The same bytes are being uploaded by somebody else: the parts are theirs now.
+                Ok(()) | Err(barrier::Error::Conflict) => Ok(()),
+                Err(error) => Err(Error::from(error)),
+            }
+        };
+        if let Err(error) = work.await {
+            tracing::warn!(%error, "parts of a plugin that has not become one are left");
+        }
     }
 
     /// `Err`: by something that is there, or by other bytes that once were.

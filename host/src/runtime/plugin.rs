@@ -178,8 +178,8 @@ impl Plugin {
         Stats { resting: self.seat.breaker.is_open(), ..self.seat.shared.tally.read() }
     }
 
-    #[cfg(test)]
-    pub(super) fn tally(&self) -> &Tally {
+    /// What it logged and how it failed, as far as it is kept.
+    pub fn tally(&self) -> &Tally {
         &self.seat.shared.tally
     }
 

@@ -2,7 +2,7 @@
 //! The row's version, random and never repeated, is the epoch; a session lives only while every
 //! epoch it was made under still stands. Never a time, so that no clock brings a session back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +89,8 @@ impl Epochs {
         self
     }
 
-    /// These, vouched for by another plugin digest.
-    pub(super) fn without(mut self, of: &EpochOf) -> Self {
+    /// These, resting on one less.
+    pub fn without(mut self, of: &EpochOf) -> Self {
         self.0.remove(&of.key());
         self
     }
@@ -101,6 +101,17 @@ impl Epochs {
             let expect = version.map_or(Expect::Absent, |raw| Expect::Version(Version::from_raw(raw)));
             view.expect(to, key, expect);
         }
+    }
+
+    /// As they are now, all that any of these knows.
+    pub(super) async fn current(view: &View, of: impl Iterator<Item = &Self>) -> Result<Self, Error> {
+        let keys: BTreeSet<&String> = of.flat_map(|epochs| epochs.0.keys()).collect();
+        read(view, keys.into_iter().cloned().collect()).await
+    }
+
+    /// Is each of them what it is there?
+    pub(super) fn stand_in(&self, current: &Self) -> bool {
+        self.0.iter().all(|(key, version)| current.0.get(key) == Some(version))
     }
 
     /// Do all of them still stand?

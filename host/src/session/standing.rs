@@ -1,8 +1,10 @@
 //! What storage says of a family: its row, those of its parents, and the epochs it rests on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Sessions, record::Facts};
+use super::{Epochs, Error, Sessions, record::Facts};
 use crate::{
     barrier::{Stored, View, Writes, layout::Prefix},
     clock::Timestamp,
@@ -59,17 +61,33 @@ impl Sessions {
     }
 
     pub(super) async fn standing(&self, id: &SessionId, facts: &Facts) -> Result<Standing, Error> {
-        if self.clock.now() >= facts.end {
-            return Ok(Standing::Dead);
-        }
-        let keys: Vec<_> = [id].into_iter().chain(&facts.parents).map(SessionId::as_str).collect();
+        Ok(self.standings(&[(id, facts)]).await?.pop().unwrap_or(Standing::Dead))
+    }
+
+    /// Of many at once, in the order asked for, with no more looks at storage than for one.
+    pub(super) async fn standings(&self, families: &[(&SessionId, &Facts)]) -> Result<Vec<Standing>, Error> {
+        let now = self.clock.now();
+        let lines: Vec<Vec<&str>> = families
+            .iter()
+            .map(|(id, facts)| [*id].into_iter().chain(&facts.parents).map(SessionId::as_str).collect())
+            .collect();
+        let keys: Vec<&str> = lines.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let (rows, epochs) = (self.rows(), super::epochs::view(&self.barrier));
-        let (rows, hold) = tokio::try_join!(rows.get_many(&keys), facts.epochs.hold(&epochs))?;
-        if !hold || rows.iter().any(Option::is_none) {
-            return Ok(Standing::Dead);
-        }
-        let current = rows[0].as_ref().is_some_and(|row| row.version.raw() == facts.generation);
-        Ok(if current { Standing::Alive } else { Standing::Torn })
+        let current = Epochs::current(&epochs, families.iter().map(|(_, facts)| &facts.epochs));
+        let (rows, current) = tokio::try_join!(rows.get_many(&keys), current)?;
+        let rows: BTreeMap<&str, Version> =
+            keys.into_iter().zip(rows).filter_map(|(key, row)| Some((key, row?.version))).collect();
+        let standing = |((_, facts), line): (&(&SessionId, &Facts), &Vec<&str>)| {
+            let stands = line.iter().all(|id| rows.contains_key(id)) && facts.epochs.stand_in(&current);
+            match rows.get(line[0]) {
+                Some(version) if now < facts.end && stands => match version.raw() == facts.generation {
+                    true => Standing::Alive,
+                    false => Standing::Torn,
+                },
+                _ => Standing::Dead,
+            }
+        };
+        Ok(families.iter().zip(&lines).map(standing).collect())
     }
 
     pub(super) async fn row(&self, id: &SessionId) -> Result<Option<Stored<Row>>, Error> {

@@ -136,7 +136,8 @@ impl Users {
     ) -> Result<(Vec<User>, Option<Username>), Error> {
         let may = |name: &Username| self.policies.allows(permit.caller(), Action::List, &UserPath(name.clone()).path());
         let shown = |user: &User| user.username.as_str() != ROOT && may(&user.username);
-        Ok(self.directory.page(after, limit, shown).await?)
+        let generation = self.fence.generation(Counter::Users);
+        Ok(self.directory.page(generation, after, limit, shown).await?)
     }
 
     pub async fn get(&self, permit: &Permit<Read, UserPath>) -> Result<User, Error> {

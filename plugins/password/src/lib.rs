@@ -1,7 +1,8 @@
 //! The passwords of Coffer's own users: one each, as an Argon2id hash that the host makes.
 //!
 //! The rules for a good password are the server's (`sys/security`); here only its type and bounds
-//! are looked at. Stored is one entry for each user, `user/<id>`.
+//! are looked at. Stored is one entry for each user, `user/<id>`, and one of nobody's, so that a
+//! refusal takes the same reading and hashing whether or not there is such a user.
 
 use coffer_plugin_sdk::{prelude::*, serde_json::Value};
 
@@ -11,6 +12,8 @@ pub struct Password;
 
 /// The one credential that a user has here.
 const ID: &str = "password";
+/// Nobody's id.
+const NOBODY: &str = "-";
 /// Far beyond what the server's rules allow: 1,024 characters of four bytes.
 const PASSWORD_BYTES: usize = 4096;
 
@@ -51,8 +54,7 @@ impl Auth for Password {
 
     fn login(&self, login: Login) -> Result<Step> {
         let user = context::login_user();
-        // Nobody's id: an unknown user costs a look as well.
-        let stored = find(user.as_deref().unwrap_or("-"))?;
+        let stored = find(user.as_deref().unwrap_or(NOBODY))?;
         // An unknown user, or one without a password, costs as much as a wrong password.
         let is_right = crypto::password_verify(&login.password, stored.as_ref().map(|stored| stored.phc.as_str()))?;
         let (Some(user), Some(mut stored), true) = (user, stored, is_right) else { return Err(Error::denied()) };
@@ -87,6 +89,7 @@ impl Credentials for Password {
         let (phc, generation, now) = (crypto::password_hash(&plain.password)?, crypto::random_id(), time::now());
         let created_at = find(subject)?.map_or(now, |before| before.created_at);
         storage::put(&key(subject), &Stored { phc, generation, created_at, updated_at: now }, None)?;
+        ensure_nobody(now)?;
         Ok(None)
     }
 
@@ -106,6 +109,15 @@ impl Credentials for Password {
             _ => Ok(()),
         }
     }
+}
+
+/// A password that nobody knows, to be compared with what is said in the name of nobody.
+fn ensure_nobody(now: Timestamp) -> Result<()> {
+    if find(NOBODY)?.is_some() {
+        return Ok(());
+    }
+    let (phc, generation) = (crypto::password_hash(&crypto::random_id())?, crypto::random_id());
+    storage::put(&key(NOBODY), &Stored { phc, generation, created_at: now, updated_at: now }, None)
 }
 
 fn key(user: &str) -> String {

@@ -62,7 +62,8 @@ fn a_login_that_is_not_one_is_told_where() {
         // Which of two missing members is named is not ours to say.
         assert!(error.code == "invalid" && (error.problems[0].at == at || body == json!({})), "{body}");
     }
-    assert_eq!(host.password_work(), 1);
+    // Ada's, and nobody's.
+    assert_eq!(host.password_work(), 2);
 }
 
 #[test]
@@ -142,11 +143,12 @@ fn a_session_is_renewed_only_while_its_password_stands() {
 fn remove_is_idempotent_and_takes_only_what_it_names() {
     let host = with_ada();
     host.remove::<Password>(ADA, Some("other")).unwrap();
-    assert_eq!(host.keys(), ["user/usr_ada"]);
+    assert_eq!(host.keys(), ["user/-", "user/usr_ada"]);
     host.remove::<Password>(ADA, Some("password")).unwrap();
     host.remove::<Password>(ADA, Some("password")).unwrap();
     host.remove::<Password>(ADA, None).unwrap();
-    assert!(host.keys().is_empty());
+    // Nobody's stays.
+    assert_eq!(host.keys(), ["user/-"]);
     assert_eq!(code(login(&host, "right")), "denied");
 }
 
@@ -157,4 +159,16 @@ fn a_password_changed_under_a_login_is_the_one_that_counts() {
     assert_eq!(code(login(&host, "right")), "denied");
     host.meanwhile(|host| host.remove::<Password>(ADA, None).unwrap());
     assert_eq!(code(login(&host, "newer")), "denied");
+}
+
+#[test]
+fn a_name_of_nobody_is_compared_with_a_hash_like_anybodys() {
+    let host = with_ada();
+    let nobody = host.stored("user/-").expect("an entry of nobody's");
+    let ada = host.stored(&format!("user/{ADA}")).expect("an entry");
+    let members = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!((members(&nobody), nobody.to_string().len()), (members(&ada), ada.to_string().len()));
+    // There is one, whoever comes after.
+    assert_eq!(host.enroll::<Password>("usr_bob", None, json!({"password": "other"})).unwrap(), Value::Null);
+    assert_eq!(host.stored("user/-"), Some(nobody));
 }

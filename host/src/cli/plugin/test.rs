@@ -117,7 +117,7 @@ impl Bench {
 
     /// What the plugin itself has to say: of a mistake in it, where that is.
     fn said(&self) -> String {
-        self.plugin.stats().log.iter().map(|line| format!("\n  it logged: {} {}", line.level, line.text)).collect()
+        self.plugin.tally().log().iter().map(|line| format!("\n  it logged: {} {}", line.level, line.text)).collect()
     }
 
     async fn ask(&mut self, asked: &Asked) -> Result<(), String> {

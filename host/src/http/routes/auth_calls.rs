@@ -11,19 +11,31 @@ use super::{
 use crate::{
     app::App,
     catalog::{self, CallSpec, Kind, Manifest, Method},
-    http::{error::ApiResult, permitted::Permitted},
+    http::{
+        error::{ApiError, ApiResult},
+        permitted::Permitted,
+    },
+    login,
 };
 
 pub async fn get(State(app): State<App>, asked: Permitted<ByGet>) -> ApiResult<Json<Map<String, Value>>> {
     let Permitted(permit, ByGet(query), caller) = asked;
     let who = (&caller.authenticated.user, &caller.client);
-    Ok(Json(app.login.own_call(&permit, (Method::Get, &query), who).await?))
+    Ok(Json(app.login.own_call(&permit, (Method::Get, &query), who).await.map_err(of_query)?))
 }
 
 pub async fn post(State(app): State<App>, asked: Permitted<ByPost>) -> ApiResult<Json<Map<String, Value>>> {
     let Permitted(permit, ByPost(body), caller) = asked;
     let who = (&caller.authenticated.user, &caller.client);
     Ok(Json(app.login.own_call(&permit, (Method::Post, &body), who).await?))
+}
+
+/// What does not fit stood in the query.
+fn of_query(error: login::Error) -> ApiError {
+    match error {
+        login::Error::Invalid(problems) => ApiError::problems("query", problems, &Value::Null),
+        other => other.into(),
+    }
 }
 
 /// Path items by their paths.
