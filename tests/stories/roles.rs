@@ -144,6 +144,8 @@ async fn a_role_that_a_mount_gives_is_in_use() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.put("/sys/roles/ops", json!({})).await.expect(200);
+    let rules = json!({ "logins": { "roles": { "other": ["ops"] } } });
+    admin.post("/sys/security", rules).await.expect(200);
     let mount = json!({ "plugin": "password", "roles": { "team:1": { "give": ["ops"] } } });
     admin.post("/sys/setting", json!({ "key": "auth/other", "value": mount })).await.expect(200);
     admin.delete("/sys/roles/ops").await.expect_type(422, "in_use");
