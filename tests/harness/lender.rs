@@ -142,8 +142,7 @@ impl Lender {
     pub fn build(&self, outside: &Outside) -> Vec<u8> {
         let Self { ttl, max_ttl, leases, name } = self;
         let base = format!("http://{}/roles/", outside.address);
-        let leases_exports = format!(
-            r#"
+        let leases_exports = r#"
             (func (export "coffer:plugin/leases@1.0.0#renew") (param $p i32) (param $n i32) (param $by i64) (result i32)
                 (if (i32.ne (call $ask (i32.const 1420) (i32.const 3) (local.get $p) (local.get $n)) (i32.const 200))
                     (then (return (call $fail))))
@@ -161,9 +160,8 @@ impl Lender {
                 (i32.store (i32.const 1216) (i32.const 1))
                 (i32.store offset=4 (i32.const 1216) (i32.const 1400))
                 (i32.store offset=8 (i32.const 1216) (i32.const 11))
-                (i32.const 1216))"#
-        );
-        let leases_exports = if *leases { leases_exports } else { String::new() };
+                (i32.const 1216))"#;
+        let leases_exports = if *leases { leases_exports } else { "" };
         let text = format!(
             r#"(module
             (import "coffer:plugin/effects@1.0.0" "intend" (func $intend (param i32 i32 i32)))

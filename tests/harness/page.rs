@@ -181,7 +181,7 @@ impl Reader {
                 false => format!("{{\n{commands}}} {tell}\n"),
                 true => format!("set +e; {{\n{commands}}} {tell}; ended=$?; set -e; [ $ended -ne 0 ]\n"),
             };
-            let _ = write!(script, "{ended}echo > ../{at}.done\n");
+            let _ = writeln!(script, "{ended}echo > ../{at}.done");
         }
         // What a terminal would still know after somebody has turned to another one.
         script.push_str("{ declare -f; declare -p | grep -vE '^declare -[a-zA-Z-]*r' | grep -vE '^declare -[^ ]* (BASH|DIRSTACK|FUNCNAME|GROUPS|PIPESTATUS|COLUMNS|LINES|SHLVL|_=)'; echo \"cd '$PWD'\"; } > \"$TERMINAL\"\n");

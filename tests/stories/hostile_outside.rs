@@ -12,16 +12,19 @@ use super::hostile::mount;
 use crate::harness::guests::fetcher;
 use crate::harness::{Client, TestServer, canary};
 
-/// Somebody on loopback, and what he was asked: path and `authorization`.
+/// Path and `authorization`.
+type Call = (String, Option<String>);
+
+/// Somebody on loopback, and what he was asked.
 struct Somebody {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Arc<Mutex<Vec<Call>>>,
 }
 
 impl Somebody {
     /// Sends whoever asks for `/away` to that place.
     async fn start(away: &str) -> Self {
-        let asked = Arc::<Mutex<Vec<(String, Option<String>)>>>::default();
+        let asked = Arc::<Mutex<Vec<Call>>>::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = (asked.clone(), away.to_owned());
@@ -30,7 +33,7 @@ impl Somebody {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<(String, Option<String>)> {
+    fn asked(&self) -> Vec<Call> {
         std::mem::take(&mut *self.asked.lock().expect("nobody panics here"))
     }
 
@@ -39,7 +42,7 @@ impl Somebody {
     }
 }
 
-type Told = (Arc<Mutex<Vec<(String, Option<String>)>>>, String);
+type Told = (Arc<Mutex<Vec<Call>>>, String);
 
 async fn answer(State((asked, away)): State<Told>, request: Request) -> (StatusCode, [(&'static str, String); 1]) {
     let path = request.uri().path().to_owned();

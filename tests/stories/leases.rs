@@ -65,6 +65,7 @@ fn moment(value: &Value) -> std::time::SystemTime {
     humantime::parse_rfc3339(value.as_str().unwrap_or_else(|| panic!("a time: {value}"))).expect("a time")
 }
 
+#[expect(clippy::disallowed_methods, reason = "beside what another process says")]
 fn left(value: &Value) -> u64 {
     moment(value).duration_since(std::time::SystemTime::now()).unwrap_or_default().as_secs()
 }

@@ -72,7 +72,7 @@ impl OwnInput for Introspect {
 
 /// Who asks: a session, or a machine that shows its secret (RFC 7662 section 2.1).
 pub enum Asking {
-    Session(Own<Introspect>),
+    Session(Box<Own<Introspect>>),
     Program(Box<(TokenRequest, Program, Introspect)>),
 }
 
@@ -84,7 +84,7 @@ impl FromRequest<App> for Asking {
         let has_token = bearer::token(&parts)?.is_some();
         let request = Request::from_parts(parts, body);
         if has_token {
-            return Own::from_request(request, app).await.map(Self::Session);
+            return Own::from_request(request, app).await.map(|own| Self::Session(Box::new(own)));
         }
         let request = TokenRequest::from_request(request, app).await?;
         let mut body = match request.body.clone().into_value() {
@@ -143,7 +143,8 @@ pub struct IntrospectView {
 )]
 pub async fn introspect(State(app): State<App>, asking: Asking) -> ApiResult<Json<IntrospectView>> {
     let found = match asking {
-        Asking::Session(Own(input, caller)) => {
+        Asking::Session(own) => {
+            let Own(input, caller) = *own;
             app.login.introspect(input.token.reveal(), &caller.authenticated).await?
         }
         Asking::Program(asked) => by_program(&app, *asked).await?,
