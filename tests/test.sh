@@ -5,6 +5,8 @@ set -euo pipefail
 
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run "$@" --no-tests=pass
+    # What it leaves out: the examples in what authors read.
+    cargo test --doc -p coffer-plugin-sdk
     # Stories wait for servers more than they compute.
     cargo nextest run --no-fail-fast --test-threads $(($(nproc 2>/dev/null || echo 2) * 2))
 else
