@@ -204,3 +204,25 @@ async fn a_narrow_session_makes_no_wider_one_by_any_way() {
     }
     ada.get("/users/me").await.expect(200);
 }
+
+#[tokio::test]
+async fn nobody_locks_an_address_out_through_a_visitors_browser() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    admin.post("/sys/security", json!({ "logins": { "failures_per_address": 3 } })).await.expect(200);
+    let nobody = server.anonymous();
+    // What a state stands for cannot be guessed, so whoever asks for one that is not there has guessed nothing.
+    for state in 0..5 {
+        nobody.get(&format!("/auth/password/callback?state=A{state}")).await.expect(400);
+    }
+    // An image on another site's page.
+    for path in ["/auth/password/browser?code=AAAA-AAAA", "/auth/password/callback?state=A", "/sys/health"] {
+        let image = nobody.get(path).header("sec-fetch-site", "cross-site");
+        let image = image.header("sec-fetch-mode", "no-cors").header("sec-fetch-dest", "image");
+        image.await.expect_type(403, "cross_site");
+    }
+    // A link on it.
+    let link = nobody.get("/sys/health").header("sec-fetch-site", "cross-site");
+    link.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document").await.expect(200);
+    server.login("ada").await;
+}

@@ -147,10 +147,19 @@ async fn no_head(mut request: Request, next: Next) -> Response {
 async fn same_site(request: Request, next: Next) -> Response {
     let is_get = request.method() == Method::GET || request.method() == Method::HEAD;
     let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    match is_get || is_same_site(request.headers(), host) {
+    let is_led = is_get && is_led_here(request.headers());
+    match is_led || is_same_site(request.headers(), host) {
         true => next.run(request).await,
         false => ApiError::new(Kind::CrossSite).into_response(),
     }
+}
+
+/// A link leads here from anywhere. What a page fetches for itself, an image or a frame, is asked in the name of
+/// somebody who only looks at it, and would guess from that address.
+fn is_led_here(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|told| told == value);
+    let is_browser = headers.contains_key("sec-fetch-site");
+    !is_browser || (is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document"))
 }
 
 fn is_same_site(headers: &HeaderMap, authority: Option<String>) -> bool {

@@ -228,11 +228,17 @@ impl Login {
         Err(barrier::Error::Conflict.into())
     }
 
-    /// The login that a code or a state leads to. Guesses count, against the address block.
+    /// The login that a code or a state leads to. Guesses of codes count, against the address block; a state is long
+    /// enough, and whoever lets others ask for made-up ones would keep them from logging in.
     async fn found(&self, mount: &MountName, (kind, text): (&[u8], &str), client: &Client) -> Result<Found, Error> {
         self.fresh().await?;
         let mount = self.mounts.get(Kind::Auth, mount).ok_or(Refusal::Expired)?;
-        let guess = self.throttle.begin(Try { realm: mount.id.as_str(), name: None, address: client.address }).await?;
+        let guess = match kind {
+            b"state" => None,
+            _ => {
+                Some(self.throttle.begin(Try { realm: mount.id.as_str(), name: None, address: client.address }).await?)
+            }
+        };
         let view = self.barrier.view(Prefix::Challenge);
         let leads = view.get::<Leads>(&self.row_of(kind, text)?).await?.ok_or(Refusal::Expired)?.value;
         let mut stored = view.get::<Row<Waiting>>(&leads.challenge).await?.ok_or(Refusal::Expired)?;
@@ -242,7 +248,9 @@ impl Login {
         }
         let browser = stored.value.waiting.browser.take().ok_or(Refusal::Expired)?;
         mount.live()?;
-        guess.void().await;
+        if let Some(guess) = guess {
+            guess.void().await;
+        }
         Ok(Found { key: leads.challenge, stored, browser })
     }
 
