@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 use super::{Barrier, Error, Writes, envelope::Bound};
 use crate::{
     clock::Timestamp,
+    limits,
     storage::{Expect, Key, Page, Range, Version},
 };
 
@@ -34,9 +35,7 @@ impl View {
     }
 
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Stored<T>>, Error> {
-        let Some(Stored { value, version, expires_at }) = self.get_bytes(key).await? else { return Ok(None) };
-        let value = serde_json::from_slice(&value).map_err(|_| Error::Corrupt(self.full(key)))?;
-        Ok(Some(Stored { value, version, expires_at }))
+        Ok(self.read_many(std::slice::from_ref(&key)).await?.pop().flatten())
     }
 
     pub async fn get_bytes(&self, key: &str) -> Result<Option<Stored<Zeroizing<Vec<u8>>>>, Error> {
@@ -44,6 +43,20 @@ impl View {
     }
 
     /// In the order asked for, from one snapshot.
+    pub async fn read_many<T: DeserializeOwned>(
+        &self,
+        keys: &[impl AsRef<str>],
+    ) -> Result<Vec<Option<Stored<T>>>, Error> {
+        let found = self.get_many(keys).await?;
+        let read = keys.iter().zip(found).map(|(key, stored)| {
+            let Some(Stored { value, version, expires_at }) = stored else { return Ok(None) };
+            let corrupt = |_| Error::Corrupt(self.full(key.as_ref()));
+            Ok(Some(Stored { value: serde_json::from_slice(&value).map_err(corrupt)?, version, expires_at }))
+        });
+        read.collect()
+    }
+
+    /// The same of bytes.
     pub async fn get_many(&self, keys: &[impl AsRef<str>]) -> Result<Vec<Option<Stored<Zeroizing<Vec<u8>>>>>, Error> {
         let mut keyring = self.barrier.keyring()?;
         let keys: Vec<Key> = keys.iter().map(|key| self.full(key.as_ref())).collect();
@@ -81,6 +94,19 @@ impl View {
             key.drain(..self.prefix.len());
         }
         Ok(page)
+    }
+
+    /// Every key of a stretch, however many there are; with a delimiter, every folder.
+    pub async fn keys(&self, prefix: &str, delimiter: Option<char>) -> Result<Vec<String>, Error> {
+        let (mut keys, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.list(prefix, delimiter, after.as_deref(), limits::LIST_MOST).await?;
+            keys.extend(page.keys);
+            match page.more {
+                true => after = keys.last().cloned(),
+                false => return Ok(keys),
+            }
+        }
     }
 
     /// Proposes a value; says which version it will have.

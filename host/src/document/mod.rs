@@ -69,13 +69,9 @@ impl Documents {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let page = self.view.list(prefix, None, after.as_deref(), limits::LIST_MOST).await?;
-            for (key, stored) in page.keys.iter().zip(self.view.get_many(&page.keys).await?) {
-                let Some(stored) = stored else { continue };
-                let document: Document =
-                    serde_json::from_slice(&stored.value).map_err(|_| Error::Corrupt(key.clone()))?;
-                if !document.deleted {
-                    found.push((key.clone(), document));
-                }
+            for (key, stored) in page.keys.iter().zip(self.view.read_many::<Document>(&page.keys).await?) {
+                let Some(stored) = stored.filter(|stored| !stored.value.deleted) else { continue };
+                found.push((key.clone(), stored.value));
             }
             match page.more {
                 true => after = page.keys.last().cloned(),
@@ -110,11 +106,8 @@ impl Documents {
     /// What the key has been, newest first; deletions among them.
     pub async fn history(&self, key: &str) -> Result<Vec<Document>, Error> {
         let page = self.past.list(&format!("{key}\n"), None, None, limits::LIST_MOST).await?;
-        let found = self.past.get_many(&page.keys).await?;
-        let documents = page.keys.iter().zip(found).rev().filter_map(|(key, stored)| {
-            Some(serde_json::from_slice(&stored?.value).map_err(|_| Error::Corrupt(key.clone())))
-        });
-        documents.collect()
+        let found = self.past.read_many::<Document>(&page.keys).await?;
+        Ok(found.into_iter().rev().flatten().map(|stored| stored.value).collect())
     }
 }
 

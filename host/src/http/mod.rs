@@ -18,6 +18,7 @@ pub mod dev_certificate;
 mod docs;
 pub mod error;
 pub mod form;
+mod html;
 mod intake;
 pub mod json;
 pub mod layers;

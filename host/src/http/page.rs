@@ -9,6 +9,8 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
+use super::html;
+
 /// What a response shows in place of its body. Goes in its extensions: it is written last, whatever the status is.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -65,26 +67,14 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-/// A text in HTML, also within quotation marks.
+/// A text that somebody else chose, in HTML.
 pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // A name that would turn the line round, or hide in it.
-            c if c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                out.push('\u{fffd}');
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    let shown = |c: char| {
+        // A name that would turn the line round, or hide in it.
+        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || hides { '\u{fffd}' } else { c }
+    };
+    html::escaped(&text.chars().map(shown).collect::<String>())
 }
 
 #[cfg(test)]

@@ -84,11 +84,8 @@ impl Store {
         let mut found = Vec::new();
         for some in ids.chunks(AT_ONCE) {
             let keys: Vec<&str> = some.iter().map(LeaseId::as_str).collect();
-            for (id, stored) in some.iter().zip(self.leases.get_many(&keys).await?) {
-                let Some(stored) = stored else { continue };
-                let corrupt = |_| Error::Corrupt(format!("{}{id}", Prefix::Lease));
-                found.push((id.clone(), serde_json::from_slice(&stored.value).map_err(corrupt)?));
-            }
+            let records = some.iter().zip(self.leases.read_many(&keys).await?);
+            found.extend(records.filter_map(|(id, stored)| Some((id.clone(), stored?.value))));
         }
         Ok(found)
     }
@@ -120,25 +117,13 @@ impl Store {
         most: usize,
     ) -> Result<(Vec<(String, LeaseId)>, bool), Error> {
         let page = index.list(prefix, None, after, most).await?;
-        let id = |key: String| {
-            let id = LeaseId::parse(key.rsplit('/').next().unwrap_or_default()).ok()?;
-            Some((key, id))
-        };
+        let id = |key: String| id_in(&key).map(|id| (key, id));
         Ok((page.keys.into_iter().filter_map(id).collect(), page.more))
     }
 
     /// All of them.
     pub(super) async fn all_ids(&self, index: &View, prefix: &str) -> Result<Vec<LeaseId>, Error> {
-        let mut all = Vec::new();
-        let mut after = None::<String>;
-        loop {
-            let (found, more) = self.ids((index, prefix), after.as_deref(), limits::LIST_MOST).await?;
-            after = found.last().map(|(key, _)| key.clone());
-            all.extend(found.into_iter().map(|(_, id)| id));
-            if !more || after.is_none() {
-                return Ok(all);
-            }
-        }
+        Ok(index.keys(prefix, None).await?.iter().filter_map(|key| id_in(key)).collect())
     }
 
     /// Are there so many below it already?
@@ -168,15 +153,8 @@ impl Store {
     }
 
     pub(super) async fn lenders(&self) -> Result<HashSet<MountId>, Error> {
-        let (mut mounts, mut after) = (HashSet::new(), None::<String>);
-        loop {
-            let page = self.mounts.list("", Some('/'), after.as_deref(), limits::LIST_MOST).await?;
-            mounts.extend(page.keys.iter().filter_map(|key| MountId::parse(key.trim_end_matches('/')).ok()));
-            match page.more {
-                true => after = page.keys.last().cloned(),
-                false => return Ok(mounts),
-            }
-        }
+        let mounts = self.mounts.keys("", Some('/')).await?;
+        Ok(mounts.iter().filter_map(|key| MountId::parse(key.trim_end_matches('/')).ok()).collect())
     }
 
     /// Is it this node's turn to do something that one does at a time? A dead one's turn ends by itself.
@@ -219,6 +197,11 @@ impl Store {
 /// What nobody has asked for is the mount's own.
 pub(super) fn of_user(user: Option<&str>, mount: &MountId) -> String {
     format!("{}/", user.unwrap_or(mount.as_str()))
+}
+
+/// Every index ends in it.
+fn id_in(key: &str) -> Option<LeaseId> {
+    LeaseId::parse(key.rsplit('/').next().unwrap_or_default()).ok()
 }
 
 fn parse_due(key: &str) -> Option<(Timestamp, MountId, LeaseId)> {

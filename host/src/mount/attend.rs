@@ -121,7 +121,7 @@ impl Mounts {
 
     /// Mounts that were removed, as long as what they left is kept.
     pub async fn departed(&self) -> Result<Vec<MountId>, barrier::Error> {
-        let page = self.0.view.list(DEPARTED, None, None, crate::limits::LIST_MOST).await?;
-        Ok(page.keys.iter().filter_map(|key| MountId::parse(&key[DEPARTED.len()..]).ok()).collect())
+        let keys = self.0.view.keys(DEPARTED, None).await?;
+        Ok(keys.iter().filter_map(|key| MountId::parse(&key[DEPARTED.len()..]).ok()).collect())
     }
 }

@@ -89,12 +89,11 @@ impl Store {
     /// All of them, by name. They are few: `limits::POLICY_TEXTS`.
     pub(super) async fn texts(&self) -> Result<Vec<(PolicyName, Stored<Text>)>, barrier::Error> {
         let page = self.view.list("", None, None, limits::LIST_MOST).await?;
-        let (mut texts, corrupt) = (Vec::new(), |key: &str| barrier::Error::Corrupt(key.to_owned()));
-        for (key, stored) in page.keys.iter().zip(self.view.get_many(&page.keys).await?) {
-            let Some(Stored { value, version, expires_at }) = stored else { continue };
-            let name = PolicyName::parse(key).map_err(|_| corrupt(key))?;
-            let value = serde_json::from_slice(&value).map_err(|_| corrupt(key))?;
-            texts.push((name, Stored { value, version, expires_at }));
+        let mut texts = Vec::new();
+        for (key, stored) in page.keys.iter().zip(self.view.read_many(&page.keys).await?) {
+            let Some(stored) = stored else { continue };
+            let name = PolicyName::parse(key).map_err(|_| barrier::Error::Corrupt(key.clone()))?;
+            texts.push((name, stored));
         }
         Ok(texts)
     }

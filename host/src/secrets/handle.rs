@@ -50,6 +50,8 @@ impl Secrets {
         self.handle_at(&mount, permit, operation, asker).await
     }
 
+    /// The same on a mount that has been looked up. Runs the engine until what it wrote is stored, and what it
+    /// lends with it.
     pub(super) async fn handle_at<A: Action>(
         &self,
         mount: &Mount,
@@ -58,39 +60,16 @@ impl Secrets {
         asker: &Asker,
     ) -> Result<Map<String, Value>, Error> {
         let path = permit.resource();
-        let (response, lease) = self.ask_for(mount, path, &operation, asker).await?;
-        let mut answer = response.object();
-        answer.insert("secret_id".to_owned(), json!(path.to_string()));
-        if !response.warnings.is_empty() {
-            answer.insert("warnings".to_owned(), json!(response.warnings));
-        }
-        if let Some(lease) = lease {
-            let Lease { id, expires_at, max_expires_at, renewable, .. } = lease;
-            let (id, ends, most) = (id.to_string(), expires_at.to_string(), max_expires_at.to_string());
-            let told = json!({"lease_id": id, "expires_at": ends, "max_expires_at": most, "renewable": renewable});
-            answer.insert("lease".to_owned(), told);
-        }
-        Ok(answer)
-    }
-
-    /// Runs the engine until what it wrote is stored, and what it lends with it.
-    async fn ask_for(
-        &self,
-        mount: &Mount,
-        path: &SecretPath,
-        operation: &Operation,
-        asker: &Asker,
-    ) -> Result<(Response, Option<Lease>), Error> {
         let lends = mount.live()?.plugin.exports().leases && !operation.read_only;
         if lends {
             // Before it makes anything that would have to be unmade.
             self.leases.room(&mount.id, &asker.user).await?;
         }
-        let mut attempts = self.attempts(mount, path.path(), operation, asker)?;
-        let mut attempt = async |request: Handle| {
-            let mut outcome = attempts.run(request).await?;
+        let mut attempts = self.attempts(mount, path.path(), &operation, asker)?;
+        loop {
+            let mut outcome = attempts.run(handle(path.path(), &operation)).await?;
             let (mut writes, spec) = (outcome.writes, outcome.value.lease.take());
-            let answer = outcome.value.object();
+            let mut answer = outcome.value.object();
             // Before anything is stored: what the client is not told of it could not give back.
             if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
                 return Err(Error::Contract("a reserved name in the answer"));
@@ -99,17 +78,20 @@ impl Secrets {
                 return Err(Error::Contract("a lease from a call or an engine that can make none"));
             }
             let lease = spec.map(|spec| self.leases.issue(&mut writes, (&mount.id, path), &asker.borrower(), spec));
-            let stored = attempts.commit(writes, outcome.may_rerun).await?;
-            Ok::<_, Error>(stored.then_some((outcome.value, lease)))
-        };
-        loop {
-            if let Some(answer) = attempt(handle(path.path(), operation)).await? {
+            if attempts.commit(writes, outcome.may_rerun).await? {
+                answer.insert("secret_id".to_owned(), json!(path.to_string()));
+                if !outcome.value.warnings.is_empty() {
+                    answer.insert("warnings".to_owned(), json!(outcome.value.warnings));
+                }
+                if let Some(lease) = lease {
+                    answer.insert("lease".to_owned(), told(&lease));
+                }
                 return Ok(answer);
             }
         }
     }
 
-    /// The same, of an operation that lends nothing.
+    /// Runs the engine until what it wrote is stored, for an operation that lends nothing.
     pub(super) async fn ask(
         &self,
         mount: &Mount,
@@ -145,6 +127,12 @@ impl Asker {
         let Self { user, session, ends_at, request, .. } = self.clone();
         Borrower { user, session, ends_at, request }
     }
+}
+
+fn told(lease: &Lease) -> Value {
+    let Lease { id, expires_at, max_expires_at, renewable, .. } = lease;
+    let (id, ends, most) = (id.to_string(), expires_at.to_string(), max_expires_at.to_string());
+    json!({"lease_id": id, "expires_at": ends, "max_expires_at": most, "renewable": renewable})
 }
 
 fn handle(path: &str, operation: &Operation) -> Handle {

@@ -49,21 +49,6 @@ pub fn fragment(text: &str) -> String {
     html
 }
 
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// HTML is shown as the text that it is, columns need no style, pictures are not shown.
 fn shown<'a>(event: Event<'a>, source: &str, pages: &[(&str, &str)]) -> Event<'a> {
     match event {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::markdown::{Rendered, escaped, fragment};
+use super::markdown::{Rendered, fragment};
+use crate::http::html::escaped;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    REFERENCE,
-    markdown::{Rendered, escaped},
-};
+use super::{REFERENCE, markdown::Rendered};
+use crate::http::html::escaped;
 
 pub const CSS: &str = include_str!("style.css");
 
