@@ -108,9 +108,10 @@ pub const PLUGIN_TEXT_BYTES: usize = 1024;
 pub const PLUGIN_GROUPS: usize = 1000;
 pub const PLUGIN_INTERNAL_BYTES: usize = 64 * 1024;
 pub const PLUGIN_CHALLENGE_WAIT: Duration = Duration::from_secs(3600);
-/// Logins that wait for their next step: of one mount, and of one address block there; how many places are looked at for a
-/// free one, and when to come back if there is none.
+/// Logins that wait for their next step: of one mount, of one neighbourhood and of one address block there; how many places
+/// are looked at for a free one, and when to come back if there is none.
 pub const CHALLENGES_PER_MOUNT: u64 = 10_000;
+pub const CHALLENGES_PER_NEIGHBOURHOOD: u64 = 256;
 pub const CHALLENGES_PER_BLOCK: u64 = 64;
 pub const CHALLENGE_SEATS_TRIED: u64 = 64;
 pub const CHALLENGES_FULL: Duration = Duration::from_secs(60);
