@@ -287,6 +287,8 @@ pub const MANIFEST_ASKS: usize = 64;
 pub const COMPONENT_IMPORTS: usize = 64;
 pub const COMPONENT_EXPORTS: usize = 64;
 pub const COMPONENT_PARTS: usize = 64;
+/// What is instantiated, passed on or named in one, and again in each instance of a component in it.
+pub const COMPONENT_STEPS: usize = 250_000;
 /// Uploaded plugins in all, and the pieces in which one is stored.
 pub const PLUGINS: usize = 1000;
 pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
