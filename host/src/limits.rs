@@ -87,6 +87,8 @@ pub const PLUGIN_TABLES: u32 = 8;
 pub const PLUGIN_HANDLES: usize = 1000;
 /// How often a running guest is looked at, and yields.
 pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
+/// Whoever has worked for longer in one call works in turns.
+pub const PLUGIN_SHORT: Duration = Duration::from_millis(4);
 /// Each function of the host, besides the deadline of the whole call.
 pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
 /// What one call of a host function may carry.
