@@ -2,6 +2,7 @@
 //! are several nodes.
 
 use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -126,6 +127,41 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     until_gone(&outside, "two").await;
     eventually("nothing is left", || async { (shown(&ada, &two).await.status == 403).then_some(()) }).await;
     server.admin().await.delete("/sys/plugins/lender/1.0.0").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_mount_whose_service_hangs_keeps_no_other_mounts_leases_waiting() {
+    let server = TestServer::start().await;
+    let (admin, hanging) = mounted(&server, Lender { ttl: 1, max_ttl: 60, ..Lender::default() }).await;
+    let other = Outside::start().await;
+    mount(&admin, "other", &Lender { name: "other", ttl: 1, max_ttl: 60, ..Lender::default() }, &other).await;
+    hanging.set_hangs(true);
+    let ada = server.login("ada").await;
+    // Each of them takes its plugin's four seconds, four at a time.
+    for role in 0..40 {
+        borrow(&ada, &format!("stuck-{role}")).await;
+    }
+    eventually("it hangs", || async {
+        (0..40).any(|role| hanging.count("DELETE", &format!("stuck-{role}")) > 0).then_some(())
+    })
+    .await;
+    let began = tokio::time::Instant::now();
+    for role in ["one", "two", "three"] {
+        let body = json!({ "secret_id": format!("other/{role}"), "data": {} });
+        admin.post("/secrets/create", body).await.expect(200);
+        until_gone(&other, role).await;
+    }
+    // One after the other: of one look at everything, the hanging ones alone take more than ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    // Nor does who ends a session wait for it.
+    let lease = admin.post("/secrets/create", json!({ "secret_id": "other/long", "data": {} })).await.expect(200);
+    renew(&admin, &lease["lease"], json!({ "increment": 50 })).await.expect(200);
+    admin.post("/token/revoke", json!({ "token": admin.token() })).await.expect(200);
+    until_gone(&other, "long").await;
+    let tried = (0..40).filter(|role| hanging.count("DELETE", &format!("stuck-{role}")) > 0).count();
+    assert!(tried < 40, "the others did not have to wait for all of them");
+    assert!((0..40).all(|role| hanging.has(&format!("stuck-{role}"))));
+    hanging.set_hangs(false);
 }
 
 /// One of this machine's that is not loopback, which only dev servers reach.
