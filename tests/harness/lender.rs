@@ -30,6 +30,7 @@ struct Inner {
     log: Mutex<Vec<(String, String)>>,
     is_down: AtomicBool,
     holds: AtomicBool,
+    hangs: AtomicBool,
     removing: AtomicUsize,
     removing_most: AtomicUsize,
     slow: AtomicBool,
@@ -74,6 +75,11 @@ impl Outside {
         self.inner.holds.store(holds, SeqCst);
     }
 
+    /// Who wants something removed is never answered.
+    pub fn set_hangs(&self, hangs: bool) {
+        self.inner.hangs.store(hangs, SeqCst);
+    }
+
     /// Removing takes a while.
     pub fn set_slow(&self, slow: bool) {
         self.inner.slow.store(slow, SeqCst);
@@ -111,6 +117,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
                 std::future::pending::<()>().await;
             }
         }
+        "DELETE" if inner.hangs.load(SeqCst) => std::future::pending::<()>().await,
         "DELETE" => {
             let now = inner.removing.fetch_add(1, SeqCst) + 1;
             inner.removing_most.fetch_max(now, SeqCst);

@@ -1,6 +1,8 @@
 //! What ends a lease before its time: its session, its user, its mount. And who revokes it, where there
 //! are several nodes.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::leases::{borrow, id, mount, mounted, renew, revoke, shown, until_gone};
@@ -124,6 +126,39 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     until_gone(&outside, "two").await;
     eventually("nothing is left", || async { (shown(&ada, &two).await.status == 403).then_some(()) }).await;
     server.admin().await.delete("/sys/plugins/lender/1.0.0").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_mount_whose_service_hangs_keeps_no_other_mounts_leases_waiting() {
+    let server = TestServer::start().await;
+    let (admin, hanging) = mounted(&server, Lender { ttl: 1, max_ttl: 60, ..Lender::default() }).await;
+    let other = Outside::start().await;
+    mount(&admin, "other", &Lender { name: "other", ttl: 3, max_ttl: 60, ..Lender::default() }, &other).await;
+    hanging.set_hangs(true);
+    let ada = server.login("ada").await;
+    // Each of them takes its plugin's four seconds, four at a time.
+    for role in 0..40 {
+        borrow(&ada, &format!("stuck-{role}")).await;
+    }
+    eventually("it hangs", || async {
+        (0..40).any(|role| hanging.count("DELETE", &format!("stuck-{role}")) > 0).then_some(())
+    })
+    .await;
+    let began = tokio::time::Instant::now();
+    for role in ["one", "two", "three"] {
+        let body = json!({ "secret_id": format!("other/{role}"), "data": {} });
+        admin.post("/secrets/create", body).await.expect(200);
+        until_gone(&other, role).await;
+    }
+    // One after the other: in one look at everything each would wait more than ten seconds for what hangs.
+    assert!(began.elapsed() < Duration::from_secs(27), "{:?}", began.elapsed());
+    // Nor does who ends a session wait for it.
+    let lease = admin.post("/secrets/create", json!({ "secret_id": "other/long", "data": {} })).await.expect(200);
+    renew(&admin, &lease["lease"], json!({ "increment": 50 })).await.expect(200);
+    admin.post("/token/revoke", json!({ "token": admin.token() })).await.expect(200);
+    until_gone(&other, "long").await;
+    assert!((0..40).all(|role| hanging.has(&format!("stuck-{role}"))));
+    hanging.set_hangs(false);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::{
 mod guests;
 
 pub(crate) use guests::{
-    GET, INTEND, PUT, SLEEP, auth, engine, engine_with_realloc, lender, maintained, sleeper, world,
+    GET, INTEND, PUT, SLEEP, auth, engine, engine_with_realloc, lender, lender_that, maintained, sleeper, world,
 };
 
 /// A runtime and one mount in a store of its own.
