@@ -204,13 +204,21 @@ pub const INTEND: &str = r#"(import "coffer:plugin/effects@1.0.0" "intend" (func
 
 /// An engine that can take back what it has lent: always, unless what it is told is empty.
 pub fn lender(imports: &str, more: &str, body: &str) -> Vec<u8> {
-    let exports = r#"
-        (func (export "coffer:plugin/leases@1.0.0#renew") (param i32 i32 i64) (result i32) (unreachable))
-        (func (export "coffer:plugin/leases@1.0.0#revoke") (param $p i32) (param $n i32) (result i32)
-            (if (i32.eqz (local.get $n)) (then (unreachable)))
-            (i32.const 2048))
+    let revoke = "(if (i32.eqz (local.get $n)) (then (unreachable))) (i32.const 2048)";
+    lender_that(imports, more, ("(unreachable)", revoke), body)
+}
+
+/// One that does this to prolong and to take back `$p $n`: what it answers of the former lies at 8192, and `$by` is
+/// for how long.
+pub fn lender_that(imports: &str, more: &str, (renew, revoke): (&str, &str), body: &str) -> Vec<u8> {
+    let exports = format!(
+        r#"
+        (func (export "coffer:plugin/leases@1.0.0#renew") (param $p i32) (param $n i32) (param $by i64) (result i32)
+            {renew})
+        (func (export "coffer:plugin/leases@1.0.0#revoke") (param $p i32) (param $n i32) (result i32) {revoke})
         (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (unreachable))
-        (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32) (unreachable))"#;
+        (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32) (unreachable))"#
+    );
     world("full-secrets-engine", &format!("{imports} {COMMON} {REALLOC} {more} {exports} {}", handle(body)))
 }
 

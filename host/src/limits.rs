@@ -122,14 +122,13 @@ pub const BROWSER_POLL: Duration = Duration::from_secs(2);
 pub const PLUGIN_LEASE_SECONDS: u64 = 10 * 366 * 24 * 3600;
 /// Deeds outside that one call announces.
 pub const PLUGIN_INTENTS: usize = 16;
-/// Leases that one user may hold; what is to be undone counts.
+/// Leases of one mount that one user may hold; what is to be undone counts.
 pub const LEASES_PER_USER: usize = if cfg!(test) { 20 } else { 5_000 };
-/// How often what is due is looked for, how much of it at a time, and how long one mount may keep the others waiting.
+/// How often what is due is looked for, how much of one mount at a time, and how long until it is looked again.
 pub const LEASE_SWEEP_EVERY: Duration = Duration::from_secs(1);
-pub const LEASES_DUE: usize = 10_000;
+pub const LEASES_DUE: usize = if cfg!(test) { 20 } else { 1_000 };
 pub const LEASE_SWEEP_WAIT: Duration = Duration::from_secs(10);
-/// Mounts that are asked side by side, and revocations of one mount.
-pub const LEASE_MOUNTS_AT_ONCE: usize = 8;
+/// Revocations of one mount side by side.
 pub const LEASES_AT_ONCE: usize = 4;
 /// How often it is asked whether the sessions that leases were given to are still there.
 pub const LEASE_SESSIONS_EVERY: Duration = Duration::from_secs(3);

@@ -57,7 +57,7 @@ pub async fn until_gone(outside: &Outside, role: &str) {
     eventually("the role is gone", || async { (!outside.has(role)).then_some(()) }).await;
 }
 
-fn listed(answer: &Value) -> Vec<String> {
+pub fn listed(answer: &Value) -> Vec<String> {
     answer["leases"].as_array().unwrap_or_else(|| panic!("leases: {answer}")).iter().map(id).collect()
 }
 

@@ -1,12 +1,12 @@
 //! What ends a lease before its time: its session, its user, its mount. And who revokes it, where there
 //! are several nodes.
 
-use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::leases::{borrow, id, mount, mounted, renew, revoke, shown, until_gone};
-use crate::harness::{Builder, Lender, Nodes, Outside, TestServer, eventually};
+use crate::harness::{Builder, Lender, Nodes, Outside, TestServer, eventually, own_address};
 
 on_every_store!(what_a_session_has_borrowed_ends_with_it, a_session_that_ends_while_the_server_is_dead_is_found);
 
@@ -128,18 +128,42 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     server.admin().await.delete("/sys/plugins/lender/1.0.0").await.expect(200);
 }
 
-/// One of this machine's that is not loopback, which only dev servers reach.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Nothing is sent: this only asks for the route.
-    socket.connect("203.0.113.1:9").ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback())
+#[tokio::test]
+async fn a_mount_whose_service_hangs_keeps_no_other_mounts_leases_waiting() {
+    let server = TestServer::start().await;
+    let (admin, hanging) = mounted(&server, Lender { ttl: 1, max_ttl: 60, ..Lender::default() }).await;
+    let other = Outside::start().await;
+    mount(&admin, "other", &Lender { name: "other", ttl: 3, max_ttl: 60, ..Lender::default() }, &other).await;
+    hanging.set_hangs(true);
+    let ada = server.login("ada").await;
+    // Each of them takes its plugin's four seconds, four at a time.
+    for role in 0..40 {
+        borrow(&ada, &format!("stuck-{role}")).await;
+    }
+    eventually("it hangs", || async {
+        (0..40).any(|role| hanging.count("DELETE", &format!("stuck-{role}")) > 0).then_some(())
+    })
+    .await;
+    let began = tokio::time::Instant::now();
+    for role in ["one", "two", "three"] {
+        let body = json!({ "secret_id": format!("other/{role}"), "data": {} });
+        admin.post("/secrets/create", body).await.expect(200);
+        until_gone(&other, role).await;
+    }
+    // One after the other: in one look at everything each would wait more than ten seconds for what hangs.
+    assert!(began.elapsed() < Duration::from_secs(27), "{:?}", began.elapsed());
+    // Nor does who ends a session wait for it.
+    let lease = admin.post("/secrets/create", json!({ "secret_id": "other/long", "data": {} })).await.expect(200);
+    renew(&admin, &lease["lease"], json!({ "increment": 50 })).await.expect(200);
+    admin.post("/token/revoke", json!({ "token": admin.token() })).await.expect(200);
+    until_gone(&other, "long").await;
+    assert!((0..40).all(|role| hanging.has(&format!("stuck-{role}"))));
+    hanging.set_hangs(false);
 }
 
 #[tokio::test]
 async fn of_several_nodes_one_revokes_what_is_due_and_any_goes_on_for_a_dead_one() {
-    let address = own_address().expect("a machine with an address besides loopback");
-    let outside = Outside::start_at(address).await;
+    let outside = Outside::start_at(own_address()).await;
     let mut nodes = Nodes::start(3).await;
     let admin = nodes.admin().await;
     admin.post("/sys/security", json!({ "plugins": { "require_signature": false } })).await.expect(200);

@@ -71,6 +71,7 @@ mod kv_model;
 mod kv_verbs;
 mod leases;
 mod leases_ends;
+mod leases_policy;
 mod limits_and_bad_input;
 mod listing;
 mod mounts;

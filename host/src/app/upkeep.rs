@@ -9,7 +9,14 @@ impl App {
     /// What goes on beside the requests, for as long as this is awaited: keeping up with what
     /// other nodes have changed, the head of the trail, and what has expired.
     pub async fn upkeep(&self) {
-        tokio::join!(self.keep_up(), self.news(), self.seal_heads(), self.sweep(), self.sweep_leases());
+        tokio::join!(
+            self.keep_up(),
+            self.news(),
+            self.seal_heads(),
+            self.sweep(),
+            self.end_leases(),
+            self.leases.revoke_due()
+        );
     }
 
     async fn keep_up(&self) {
@@ -54,12 +61,12 @@ impl App {
         }
     }
 
-    async fn sweep_leases(&self) {
+    async fn end_leases(&self) {
         let mut ticks = every(limits::LEASE_SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.leases.sweep().await {
-                tracing::warn!(%error, "leases that are due are not revoked");
+            if let Err(error) = self.leases.sweep_ended().await {
+                tracing::warn!(%error, "leases of what has ended are not looked for");
             }
         }
     }

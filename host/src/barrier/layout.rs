@@ -47,11 +47,11 @@ pub enum Prefix {
     Policy,
     /// `lease/<id>`: what a plugin has lent, or has announced and not done.
     Lease,
-    /// The same by when there is something to do: `lease-due/<millis>/<mount id>/<id>`.
+    /// The same by when there is something to do: `lease-due/<mount id>/<millis>/<id>`.
     LeaseDue,
     /// By where it came from: `lease-path/secrets/<mount>/<path>/<id>`, …
     LeasePath,
-    /// … from which mount: `lease-mount/<mount id>/<id>`, …
+    /// … from which mount, and to whom: `lease-mount/<mount id>/<user id>/<id>`, …
     LeaseMount,
     /// … to whom: `lease-user/<user id>/<id>`, …
     LeaseUser,

@@ -240,16 +240,22 @@ impl From<secrets::Error> for ApiError {
     }
 }
 
+fn held(most: usize) -> ApiError {
+    let msg = format!("at most {most} leases of one mount may be held: revoke some first").into();
+    ApiError::details(Kind::TooMany, vec![Detail { loc: Vec::new(), msg, r#type: Kind::TooMany.code().into() }])
+}
+
 impl From<lease::Error> for ApiError {
     fn from(error: lease::Error) -> Self {
         use lease::Error as E;
         let place = ["path", "lease_id"];
         match error {
             E::NotFound => Self::new(Kind::NotFound),
-            E::NotRenewable => Self::because(Kind::InvalidValue, place, "cannot be renewed"),
-            E::Over => Self::because(Kind::InvalidValue, place, "has ended, or is about to"),
+            E::NotRenewable(why) => Self::because(Kind::InvalidValue, place, why),
+            E::Forbidden(refusal) => Self::new(Kind::Forbidden).caused_by(refusal),
             E::Busy => Self::new(Kind::Unavailable).caused_by(error),
-            E::TooMany => Self::new(Kind::TooManyRequests).caused_by(error),
+            // No time of ours helps against it: something has to be given back.
+            E::TooMany(most) => held(most),
             E::Mount(error) => error.into(),
             E::Session(error) => error.into(),
             E::Store(error) => error.into(),

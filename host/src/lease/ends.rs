@@ -4,10 +4,10 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{Error, Leases, Of, record::Record};
+use super::{By, Error, Leases, Of, record::Record};
 use crate::{
     barrier::{self, Writes},
-    ids::{LeaseId, SessionId},
+    ids::{Action, LeaseId, SessionId},
     limits,
 };
 
@@ -15,19 +15,23 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 impl Leases {
-    /// One node at a time looks.
-    pub(super) async fn sweep_ended(&self) -> Result<(), Error> {
+    /// Looks for what has ended. To be asked for again and again, on every node; one at a time looks.
+    pub async fn sweep_ended(&self) -> Result<(), Error> {
+        if self.barrier.is_sealed() {
+            return Ok(());
+        }
         let until = self.clock.now().after(limits::LEASE_SESSIONS_EVERY);
         // Where nothing is lent nothing is written.
         if self.store().is_empty().await? || !self.store().turn("ended", until).await? {
             return Ok(());
         }
+        self.move_older().await?;
         self.end_of_sessions().await?;
         let lenders = self.store().lenders().await?;
         for mount in self.mounts.departed().await? {
             if lenders.contains(&mount) {
                 let ids = self.store().all_ids(&self.store().mounts, &format!("{mount}/")).await?;
-                self.end(ids, false).await?;
+                self.end(ids, None).await?;
             }
         }
         Ok(())
@@ -41,7 +45,7 @@ impl Leases {
             let looks = sessions.into_iter().map(|(key, session)| async move {
                 if self.has_surely_ended(&session).await? {
                     let ids = self.store().all_ids(&self.store().sessions, &key).await?;
-                    self.end(ids, false).await?;
+                    self.end(ids, None).await?;
                 }
                 Ok::<_, Error>(())
             });
@@ -62,25 +66,28 @@ impl Leases {
         Ok(self.sessions.has_ended(session).await?)
     }
 
-    /// Has everything revoked soon that this speaks of, by the sweeper. Says how much.
-    pub async fn revoke_all(&self, of: &Of) -> Result<usize, Error> {
+    /// Has everything revoked soon that this speaks of and that whoever asks may end, by the sweeper. Says how much.
+    pub async fn revoke_all(&self, of: &Of, by: By<'_>) -> Result<usize, Error> {
         let (index, prefix) = self.index(of);
         let ids = self.store().all_ids(index, &prefix).await?;
-        self.end(ids, true).await
+        self.end(ids, Some((of, by))).await
     }
 
-    /// `again`: also what is failing is tried at once.
-    async fn end(&self, ids: Vec<LeaseId>, again: bool) -> Result<usize, Error> {
-        let ends = ids.into_iter().map(|id| async move { self.end_one(&id, again).await });
+    /// Where somebody asks, what is failing is tried at once as well.
+    async fn end(&self, ids: Vec<LeaseId>, asked: Option<(&Of, By<'_>)>) -> Result<usize, Error> {
+        let ends = ids.into_iter().map(|id| async move { self.end_one(&id, asked).await });
         let ended: Vec<_> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
         ended.into_iter().try_fold(0, |count, ended| Ok(count + usize::from(ended?)))
     }
 
-    async fn end_one(&self, id: &LeaseId, again: bool) -> Result<bool, Error> {
+    async fn end_one(&self, id: &LeaseId, asked: Option<(&Of, By<'_>)>) -> Result<bool, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Some(stored) = self.store().get(id).await? else { return Ok(false) };
             let (record, now) = (&stored.value, self.clock.now());
-            let has_ended = record.ending && !again;
+            if asked.is_some_and(|(of, by)| !self.lets(by, Action::Delete, Some(of), &record.path)) {
+                return Ok(false);
+            }
+            let has_ended = record.ending && asked.is_none();
             // An intent's call may still be under way: its own time is the right one.
             if has_ended || record.is_claimed(now) || (record.is_intent() && record.failures == 0) {
                 return Ok(record.is_claimed(now));

@@ -1,19 +1,24 @@
-use crate::{barrier, mount, session};
+use crate::{barrier, mount, policy, session};
+
+pub(super) const FIXED: &str = "cannot be renewed";
+/// Its time is over, its session has ended, or somebody has revoked it.
+pub(super) const OVER: &str = "has ended, or is about to";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no such lease")]
     NotFound,
-    #[error("the lease cannot be renewed")]
-    NotRenewable,
-    /// Its time is over, its session has ended, or somebody has revoked it.
-    #[error("the lease has ended, or is about to")]
-    Over,
+    /// In words of ours: as in `FIXED` and `OVER`.
+    #[error("the lease {0}")]
+    NotRenewable(&'static str),
+    /// Not by where it came from; or what it was lent for is not permitted any longer.
+    #[error("not permitted where it came from: {0}")]
+    Forbidden(policy::Refusal),
     /// Somebody else is at it just now.
     #[error("the lease is being worked on")]
     Busy,
-    #[error("the user holds too many leases")]
-    TooMany,
+    #[error("the user holds {0} leases of the mount already")]
+    TooMany(usize),
     #[error(transparent)]
     Mount(#[from] mount::Error),
     #[error(transparent)]

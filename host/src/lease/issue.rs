@@ -1,15 +1,14 @@
 use std::time::Duration;
 
 use super::{
-    Error, Leases,
+    Leases,
+    deed::Deed,
     record::{Internal, Lease, Record},
-    store::of_user,
 };
 use crate::{
     barrier::Writes,
     clock::Timestamp,
     ids::{LeaseId, MountId, RequestId, SecretPath, SessionId, UserId},
-    limits,
     runtime::types::LeaseSpec,
 };
 
@@ -21,18 +20,11 @@ pub struct Borrower {
     /// The session's: no lease outlives it.
     pub ends_at: Timestamp,
     pub request: RequestId,
+    /// What was permitted when it was lent.
+    pub deed: Deed,
 }
 
 impl Leases {
-    /// May this user borrow more? To be asked before the plugin does anything outside.
-    pub async fn room(&self, mount: &MountId, user: &UserId) -> Result<(), Error> {
-        let of = of_user(Some(user.as_str()), mount);
-        match self.store().are(&self.store().users, &of, limits::LEASES_PER_USER).await? {
-            true => Err(Error::TooMany),
-            false => Ok(()),
-        }
-    }
-
     /// Adds the lease to the batch of the call that it came of.
     pub fn issue(
         &self,
@@ -51,6 +43,7 @@ impl Leases {
             user: Some(borrower.user.clone()),
             session: Some(borrower.session.clone()),
             request: borrower.request.to_string(),
+            deed: Some(borrower.deed.clone()),
             made_at: now,
             renewed_at: None,
             expires_at,

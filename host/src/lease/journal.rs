@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use super::{
     record::{Internal, Record},
-    store::{Store, of_user},
+    room::Rooms,
+    store::Store,
 };
 use crate::{
     barrier::{Barrier, Writes},
@@ -22,28 +23,33 @@ struct Notes {
     barrier: Barrier,
     clock: Clock,
     store: Store,
+    rooms: Rooms,
 }
 
 /// Where the sandbox notes what plugins announce.
-pub fn journal(barrier: &Barrier, clock: &Clock) -> Arc<dyn Journal> {
-    Arc::new(Notes { barrier: barrier.clone(), clock: clock.clone(), store: Store::new(barrier) })
+pub fn journal(barrier: &Barrier, clock: &Clock, rooms: &Rooms) -> Arc<dyn Journal> {
+    let (barrier, store) = (barrier.clone(), Store::new(barrier));
+    Arc::new(Notes { barrier, clock: clock.clone(), store, rooms: rooms.clone() })
 }
 
 #[async_trait]
 impl Journal for Notes {
     async fn note(&self, intent: Intent) -> Result<Writes, Unnoted> {
         let Intent { origin, principal, request, undo, until } = intent;
-        let of = of_user(principal.as_deref(), &origin.mount);
-        if self.store.are(&self.store.users, &of, limits::LEASES_PER_USER).await? {
-            return Err(Unnoted::TooMany);
-        }
+        let user = principal.and_then(|id| UserId::parse(&id).ok());
+        let of = (&origin.mount, user.as_ref());
+        let room = match self.rooms.of_call(of, &request) {
+            Some(room) => room,
+            None => self.rooms.take(&self.store, of, &request).await?.ok_or(Unnoted::TooMany)?,
+        };
         let due = until.after(limits::LEASE_INTENT_GRACE);
         let record = Record {
             mount: origin.mount,
             path: origin.path,
-            user: principal.and_then(|id| UserId::parse(&id).ok()),
+            user,
             session: None,
             request,
+            deed: None,
             made_at: self.clock.now(),
             renewed_at: None,
             expires_at: due,
@@ -60,6 +66,7 @@ impl Journal for Notes {
         let (id, mut writes) = (LeaseId::new(), Writes::default());
         let noted = self.store.insert(&mut writes, &id, record);
         self.barrier.commit(writes).await?;
+        drop(room);
         // Once it is being undone it is too late to commit: then the batch of the call conflicts.
         let mut drops = Writes::default();
         self.store.remove(&mut drops, &id, &noted);

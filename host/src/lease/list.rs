@@ -1,14 +1,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Leases,
-    record::{Lease, State},
+    By, Error, Leases,
+    record::{Lease, Record, State},
 };
 use crate::{
-    barrier::{self, View},
-    ids::{Folder, LeaseId, SessionId, UserId, Username},
+    barrier::{self, Stored, View},
+    ids::{Action, Folder, LeaseId, SessionId, UserId, Username},
     limits,
-    policy::Resource,
+    policy::{Refusal, Resource},
 };
 
 /// Whose leases, or from where.
@@ -16,7 +16,7 @@ use crate::{
 pub enum Of {
     User(UserId),
     Session(SessionId),
-    /// None: everything.
+    /// None: everything, also what auth methods have left. Policy is asked about each.
     Below(Option<Folder>),
 }
 
@@ -74,6 +74,25 @@ impl Leases {
         Ok(self.store().get(id).await?.map(|stored| Lease::of(id, &stored.value, now)))
     }
 
+    /// As somebody may see it: what they are forbidden is as if it were not there.
+    pub async fn show(&self, id: &LeaseId, by: By<'_>) -> Result<Lease, Error> {
+        let now = self.clock.now();
+        Ok(Lease::of(id, &self.found(id, by, Action::Read).await?.value, now))
+    }
+
+    pub(super) async fn found(&self, id: &LeaseId, by: By<'_>, action: Action) -> Result<Stored<Record>, Error> {
+        let found = self.store().get(id).await?.ok_or(Error::NotFound)?;
+        let lets = |action| self.lets(by, action, None, &found.value.path);
+        match lets(action) {
+            true => Ok(found),
+            // Whoever sees it is not told that it is not there.
+            false if lets(Action::Read) => {
+                Err(Error::Forbidden(Refusal { reason: "forbidden where it came from".into() }))
+            }
+            false => Err(Error::NotFound),
+        }
+    }
+
     pub async fn user(&self, name: &Username) -> Result<Option<UserId>, Error> {
         let found = self.directory.by_name(name).await;
         Ok(found
@@ -84,8 +103,14 @@ impl Leases {
             .map(|user| user.id))
     }
 
-    /// In the order of their index: by path and id, or by id.
-    pub async fn list(&self, of: &Of, filter: &Filter, after: Option<Place>, limit: usize) -> Result<Page, Error> {
+    /// In the order of their index: by path and id, or by id. What is forbidden is not shown.
+    pub async fn list(
+        &self,
+        of: &Of,
+        filter: &Filter,
+        by: By<'_>,
+        (after, limit): (Option<Place>, usize),
+    ) -> Result<Page, Error> {
         let (index, prefix) = self.index(of);
         let below = filter.below.as_ref().map(|folder| format!("{}/", Resource::path(folder)));
         let (mut leases, mut examined, mut after) = (Vec::new(), 0, after.map(|place| place.0));
@@ -106,7 +131,8 @@ impl Leases {
                 let lease = Lease::of(&id, &record, now);
                 let is_below = below.as_ref().is_none_or(|below| format!("{}/", lease.path).starts_with(below));
                 let is_of = filter.session.as_ref().is_none_or(|session| lease.session.as_ref() == Some(session));
-                if is_below && is_of && filter.state.is_none_or(|state| lease.state == state) {
+                let is_meant = is_below && is_of && filter.state.is_none_or(|state| lease.state == state);
+                if is_meant && self.lets(by, Action::List, Some(of), &lease.path) {
                     leases.push(lease);
                 }
             }

@@ -7,32 +7,47 @@
 //! front of what is due, in storage, so that no crash loses it. Never knows HTTP, nor what a lease
 //! is good for. One more reason why leases end is one more look in `ends.rs`.
 
+mod deed;
 mod ends;
 mod error;
 mod issue;
 mod journal;
+mod leave;
 mod list;
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
 mod model;
+mod older;
 mod record;
 mod renew;
 mod revoke;
+mod room;
 mod store;
 mod sweep;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_policy;
+#[cfg(test)]
+mod tests_of_rooms;
 
 use std::{collections::HashSet, sync::Arc};
 
+pub use deed::Deed;
 pub use error::Error;
 pub use issue::Borrower;
 pub use journal::journal;
+pub use leave::By;
 pub use list::{Filter, Of, Page, Place, Scope};
 pub use record::{Lease, State};
+pub use room::{Room, Rooms};
 
 use crate::{
     audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId, mount::Mounts,
-    session::Sessions,
+    policy::Policies, session::Sessions,
 };
 
 use store::Store;
@@ -49,6 +64,9 @@ pub struct Parts {
     pub clock: Clock,
     pub directory: Directory,
     pub mounts: Mounts,
+    pub policies: Policies,
+    /// The same as its journal has.
+    pub rooms: Rooms,
     pub sessions: Sessions,
 }
 

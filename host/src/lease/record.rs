@@ -3,6 +3,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::deed::Deed;
 use crate::{
     clock::Timestamp,
     ids::{LeaseId, MountId, SessionId, UserId},
@@ -19,6 +20,9 @@ pub(super) struct Record {
     pub(super) session: Option<SessionId>,
     /// Of the request that it came of.
     pub(super) request: String,
+    /// What its holder was permitted when it was lent. None: nobody wrote it down then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deed: Option<Deed>,
     pub(super) made_at: Timestamp,
     pub(super) renewed_at: Option<Timestamp>,
     pub(super) expires_at: Timestamp,

@@ -1,33 +1,38 @@
 use std::time::Duration;
 
 use super::{
-    Error, Leases,
+    By, Error, Leases,
+    error::{FIXED, OVER},
     record::{Internal, Lease, Record},
 };
 use crate::{
     barrier::Stored,
-    ids::{LeaseId, RequestId, UserId},
+    ids::{Action, LeaseId, RequestId},
     limits,
     runtime::{Facts, RenewLease},
 };
 
 impl Leases {
     /// Has the plugin prolong it: for as long as it was first given, unless told otherwise, and
-    /// never beyond its last moment.
+    /// never beyond its last moment. Whoever asks must be permitted, now, what it was lent for: also of somebody
+    /// else's, so that nobody prolongs for others what they could not have themselves.
     pub async fn renew(
         &self,
         id: &LeaseId,
         increment: Option<Duration>,
-        (asker, request): (&UserId, &RequestId),
+        (by, request): (By<'_>, &RequestId),
     ) -> Result<Lease, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
-            let stored = self.renewable(id).await?;
+            let stored = self.renewable(id, by).await?;
             let record = &stored.value;
             let left = record.max_expires_at.since(self.clock.now());
             let wanted = increment.unwrap_or(Duration::from_secs(record.span)).min(left);
             let input = RenewLease { internal: record.internal.0.clone(), increment_seconds: wanted.as_secs().max(1) };
-            let facts =
-                Facts { request_id: request.to_string(), principal: Some(asker.to_string()), ..Facts::default() };
+            let facts = Facts {
+                request_id: request.to_string(),
+                principal: Some(by.caller.user.to_string()),
+                ..Facts::default()
+            };
             let mut attempts = self.mounts.attend(&record.mount, facts, record.place()).await?;
             let outcome = attempts.run(input).await?;
             let (now, spec, mut writes) = (self.clock.now(), outcome.value, outcome.writes);
@@ -50,19 +55,20 @@ impl Leases {
         Err(Error::Busy)
     }
 
-    async fn renewable(&self, id: &LeaseId) -> Result<Stored<Record>, Error> {
-        let stored = self.store().get(id).await?.ok_or(Error::NotFound)?;
+    async fn renewable(&self, id: &LeaseId, by: By<'_>) -> Result<Stored<Record>, Error> {
+        let stored = self.found(id, by, Action::Update).await?;
         let (record, now) = (&stored.value, self.clock.now());
-        let Some(session) = &record.session else { return Err(Error::NotRenewable) };
+        let Some(session) = &record.session else { return Err(Error::NotRenewable(FIXED)) };
+        self.may_borrow(by.caller, record)?;
         if record.ending || record.claimed || record.failures > 0 || record.expires_at <= now {
-            return Err(Error::Over);
+            return Err(Error::NotRenewable(OVER));
         }
         // The sweeper may not have seen it yet.
         if self.sessions.has_ended(session).await? {
-            return Err(Error::Over);
+            return Err(Error::NotRenewable(OVER));
         }
         if !record.renewable {
-            return Err(Error::NotRenewable);
+            return Err(Error::NotRenewable(FIXED));
         }
         Ok(stored)
     }

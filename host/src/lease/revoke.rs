@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Error, Leases, record::Record};
+use super::{By, Error, Leases, record::Record};
 use crate::{
     barrier::{self, Stored, Writes},
-    ids::{self, LeaseId, RequestId},
+    ids::{self, Action, LeaseId, RequestId},
     limits, mount,
     runtime::{Facts, Fault, RevokeLease},
 };
 
 impl Leases {
     /// Somebody wants it gone. If its plugin cannot take it back now, it is tried again until it can.
-    pub async fn revoke(&self, id: &LeaseId, request: &RequestId) -> Result<(), Error> {
+    pub async fn revoke(&self, id: &LeaseId, by: By<'_>, request: &RequestId) -> Result<(), Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
-            let stored = self.store().get(id).await?.ok_or(Error::NotFound)?;
+            let stored = self.found(id, by, Action::Delete).await?;
             let (record, now) = (&stored.value, self.clock.now());
             // An intent's call may still be under way.
             if record.is_claimed(now) || (record.is_intent() && record.failures == 0 && record.due > now) {

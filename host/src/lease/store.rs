@@ -9,7 +9,7 @@ use super::record::Record;
 use crate::{
     barrier::{Barrier, Error, Stored, View, Writes, layout::Prefix},
     clock::Timestamp,
-    ids::{LeaseId, MountId, SessionId},
+    ids::{LeaseId, MountId, SessionId, UserId},
     limits,
     storage::Expect,
 };
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 100;
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     leases: View,
-    due: View,
+    pub(super) due: View,
     pub(super) paths: View,
     pub(super) mounts: View,
     pub(super) users: View,
@@ -69,6 +69,14 @@ impl Store {
         self.put(to, id, record)
     }
 
+    /// Has every index lead to it as it is.
+    pub(super) fn settle(&self, to: &mut Writes, id: &LeaseId, was: &Stored<Record>) {
+        self.leases.expect_as_read(to, id.as_str(), Some(was));
+        for (index, key) in self.places(id, &was.value) {
+            index.put_bytes(to, &key, Zeroizing::default(), None);
+        }
+    }
+
     pub(super) fn remove(&self, to: &mut Writes, id: &LeaseId, was: &Stored<Record>) {
         self.leases.expect_as_read(to, id.as_str(), Some(was));
         self.leases.delete(to, id.as_str());
@@ -90,23 +98,11 @@ impl Store {
         Ok(found)
     }
 
-    /// What there is something to do about, the longest due first.
-    pub(super) async fn due(&self, now: Timestamp) -> Result<Vec<(MountId, LeaseId)>, Error> {
-        let (mut due, mut after) = (Vec::new(), None::<String>);
-        loop {
-            let page = self.due.list("", None, after.as_deref(), limits::LIST_MOST).await?;
-            for key in &page.keys {
-                let Some((at, mount, id)) = parse_due(key) else { continue };
-                if at > now || due.len() >= limits::LEASES_DUE {
-                    return Ok(due);
-                }
-                due.push((mount, id));
-            }
-            match page.more {
-                true => after = page.keys.last().cloned(),
-                false => return Ok(due),
-            }
-        }
+    /// What of one mount there is something to do about, the longest due first: so much at a time.
+    pub(super) async fn due(&self, mount: &MountId, now: Timestamp) -> Result<Vec<LeaseId>, Error> {
+        let page = self.due.list(&format!("{mount}/"), None, None, limits::LEASES_DUE).await?;
+        let due = page.keys.iter().filter_map(|key| Some((due_in(key)?, id_in(key)?)));
+        Ok(due.take_while(|(at, _)| *at <= now).map(|(_, id)| id).collect())
     }
 
     /// Ids below a stretch of an index, at most `most`, after a key; and the last key that was looked at.
@@ -181,10 +177,10 @@ impl Store {
     fn places(&self, id: &LeaseId, record: &Record) -> Vec<(&View, String)> {
         let Record { mount, path, .. } = record;
         let mut places = vec![
-            (&self.due, format!("{:016}/{mount}/{id}", record.due.millis().max(0))),
+            (&self.due, format!("{mount}/{:016}/{id}", record.due.millis().max(0))),
             (&self.paths, format!("{path}/{id}")),
-            (&self.mounts, format!("{mount}/{id}")),
-            (&self.users, format!("{}{id}", of_user(record.user.as_ref().map(|user| user.as_str()), mount))),
+            (&self.mounts, format!("{}{id}", of_holder(mount, record.user.as_ref()))),
+            (&self.users, format!("{}/{id}", holder(mount, record.user.as_ref()))),
         ];
         // What is to go anyway need not be asked about again.
         if let Some(session) = record.session.as_ref().filter(|_| !record.ending) {
@@ -195,17 +191,20 @@ impl Store {
 }
 
 /// What nobody has asked for is the mount's own.
-pub(super) fn of_user(user: Option<&str>, mount: &MountId) -> String {
-    format!("{}/", user.unwrap_or(mount.as_str()))
+fn holder<'a>(mount: &'a MountId, user: Option<&'a UserId>) -> &'a str {
+    user.map_or(mount.as_str(), UserId::as_str)
+}
+
+/// Below it is what somebody holds of a mount.
+pub(super) fn of_holder(mount: &MountId, user: Option<&UserId>) -> String {
+    format!("{mount}/{}/", holder(mount, user))
 }
 
 /// Every index ends in it.
-fn id_in(key: &str) -> Option<LeaseId> {
+pub(super) fn id_in(key: &str) -> Option<LeaseId> {
     LeaseId::parse(key.rsplit('/').next().unwrap_or_default()).ok()
 }
 
-fn parse_due(key: &str) -> Option<(Timestamp, MountId, LeaseId)> {
-    let mut parts = key.split('/');
-    let at = Timestamp::from_millis(parts.next()?.parse().ok()?);
-    Some((at, MountId::parse(parts.next()?).ok()?, LeaseId::parse(parts.next()?).ok()?))
+fn due_in(key: &str) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(key.split('/').nth(1)?.parse().ok()?))
 }

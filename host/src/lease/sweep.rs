@@ -1,8 +1,15 @@
 //! What is due is revoked, by whichever node claims it.
 
-use std::{collections::BTreeMap, future::ready};
+use std::{
+    collections::{HashMap, HashSet},
+    future::ready,
+};
 
 use futures_util::{StreamExt, stream};
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::MissedTickBehavior,
+};
 
 use super::{Error, Leases, record::Record, revoke::told};
 use crate::{
@@ -13,29 +20,51 @@ use crate::{
 };
 
 impl Leases {
-    /// One look at what is due, and at what has ended. To be asked for again and again, on every node.
-    pub async fn sweep(&self) -> Result<(), Error> {
-        if self.barrier.is_sealed() {
-            return Ok(());
+    /// For as long as it is awaited, on every node: what is due is revoked, of each mount at its own pace. A mount
+    /// whose plugin fails, or whose other side hangs, keeps nobody else's leases waiting.
+    pub async fn revoke_due(&self) {
+        let (mut work, mut under_way) = (JoinSet::new(), HashMap::<MountId, AbortHandle>::new());
+        let mut ticks = tokio::time::interval(limits::LEASE_SWEEP_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            while work.try_join_next().is_some() {}
+            under_way.retain(|_, sweep| !sweep.is_finished());
+            match self.lending().await {
+                Ok(mut mounts) => {
+                    mounts.retain(|mount| !under_way.contains_key(mount));
+                    for mount in mounts {
+                        let (leases, id) = (self.clone(), mount.clone());
+                        under_way.insert(mount, work.spawn(async move { leases.sweep_mount(&id).await }));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "leases that are due are not revoked"),
+            }
         }
-        self.mounts.refresh().await?;
-        let (revoked, ended) = tokio::join!(self.sweep_due(), self.sweep_ended());
-        revoked.and(ended)
     }
 
-    pub(super) async fn sweep_due(&self) -> Result<(), Error> {
-        let mut by_mount = BTreeMap::<MountId, Vec<LeaseId>>::new();
-        for (mount, id) in self.store().due(self.clock.now()).await? {
-            by_mount.entry(mount).or_default().push(id);
+    async fn lending(&self) -> Result<HashSet<MountId>, Error> {
+        if self.barrier.is_sealed() {
+            return Ok(HashSet::new());
         }
-        let sweep = |ids| self.sweep_some(ids);
-        stream::iter(by_mount.into_values()).for_each_concurrent(limits::LEASE_MOUNTS_AT_ONCE, sweep).await;
+        self.mounts.refresh().await?;
+        Ok(self.lenders().await?)
+    }
+
+    /// One look at every mount.
+    #[cfg(test)]
+    pub(super) async fn sweep_due(&self) -> Result<(), Error> {
+        let sweeps = self.lending().await?.into_iter().map(|mount| async move { self.sweep_mount(&mount).await });
+        futures_util::future::join_all(sweeps).await;
         Ok(())
     }
 
-    /// Those of one mount, until they are done or have had their share of time: a mount whose other
-    /// side is slow keeps nobody else's leases waiting for long.
-    async fn sweep_some(&self, mut ids: Vec<LeaseId>) {
+    /// What is due of one mount, until it is done or it is time to look again.
+    async fn sweep_mount(&self, mount: &MountId) {
+        let mut ids = match self.store().due(mount, self.clock.now()).await {
+            Ok(ids) => ids,
+            Err(error) => return tracing::warn!(%mount, %error, "what is due of a mount is not revoked"),
+        };
         // Nodes that look at the same moment do not all begin with the same one.
         ids.sort_by_cached_key(|_| u32::from_be_bytes(ids::random()));
         let until = self.clock.monotonic() + limits::LEASE_SWEEP_WAIT;

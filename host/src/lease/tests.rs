@@ -1,151 +1,21 @@
-//! Leases without a server: two nodes on one store, and a clock that is moved by hand.
+use std::time::Duration;
 
-use std::{sync::Arc, time::Duration};
-
-use super::{Borrower, Error, Filter, Leases, Of, Parts, State, journal, revoke::backoff};
+use super::{
+    By, Error, Filter, Of, State,
+    error::OVER,
+    revoke::backoff,
+    testing::{Bench, NODES, admin, spec},
+};
 use crate::{
-    audit::{Audit, Sink},
-    barrier::{Barrier, Writes},
-    catalog::{self, Catalog},
-    clock::{Clock, Hand, Timestamp},
-    directory::Directory,
-    document::Documents,
-    fence::{Counter, Fence},
-    ids::{MountId, MountName, RequestId, SecretPath, SessionId, UserId},
-    limits,
-    mount::{self, Kind, Mount, Mounts},
+    barrier::Writes,
+    ids::{MountId, RequestId, SecretPath, UserId},
+    limits, mount,
     runtime::{
-        Facts, Fault, Handle, Intent, Journal, Options, Origin, Runtime, Unnoted,
+        Facts, Fault, Handle,
         testing::{GET, INTEND, PUT, lender, request},
         types::LeaseSpec,
     },
-    security::Security,
-    session::{Sessions, embedded::Embedded},
-    storage::{Backend, Memory, Range},
 };
-
-pub(super) const NODES: usize = 2;
-
-pub(super) struct Bench {
-    pub(super) nodes: Vec<Leases>,
-    pub(super) journal: Arc<dyn Journal>,
-    pub(super) barrier: Barrier,
-    pub(super) clock: Clock,
-    pub(super) hand: Hand,
-    memory: Arc<Memory>,
-    documents: Documents,
-    security: Security,
-    catalog: Catalog,
-    fence: Fence,
-    _folder: tempfile::TempDir,
-}
-
-impl Bench {
-    pub(super) async fn new() -> Self {
-        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
-        let memory = Arc::new(Memory::default());
-        let barrier = Barrier::for_test(memory.clone(), clock.clone());
-        let folder = tempfile::tempdir().unwrap();
-        let sink = Sink::File(folder.path().join("audit.log"));
-        let audit = Audit::open(sink, clock.clone(), barrier.clone()).await.unwrap();
-        let fence = Fence::new(barrier.clone(), clock.clone());
-        let documents = Documents::new(&barrier);
-        let security = Security::new(documents.clone(), fence.clone());
-        let catalog = Catalog::open(Vec::new(), &barrier).unwrap();
-        let runtime = Runtime::new(clock.clone(), Options { calls: 4, calls_each: 2, queue: 2, passwords: 1 }).unwrap();
-        let journal = journal(&barrier, &clock);
-        let runtime = runtime.noting(journal.clone());
-        let parts = (&barrier, &clock, &fence);
-        let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
-        let store = Arc::new(Embedded::new(barrier.clone()));
-        let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
-        let node = || {
-            Leases::new(Parts {
-                audit: audit.clone(),
-                barrier: barrier.clone(),
-                clock: clock.clone(),
-                directory: Directory::new(barrier.clone(), clock.clone()),
-                mounts: mounts.clone(),
-                sessions: sessions.clone(),
-            })
-        };
-        let nodes = (0..NODES).map(|_| node()).collect();
-        Self { nodes, journal, barrier, clock, hand, memory, documents, security, catalog, fence, _folder: folder }
-    }
-
-    async fn store(&self, mut writes: Writes) {
-        [Counter::Mounts, Counter::Settings].iter().for_each(|counter| self.fence.raise(&mut writes, *counter));
-        self.barrier.commit(writes).await.unwrap();
-        self.fence.ask().await.unwrap();
-        self.security.refresh().await.unwrap();
-        self.nodes[0].mounts.refresh().await.unwrap();
-    }
-
-    async fn set(&self, to: &mut Writes, key: &str, value: serde_json::Value) -> u64 {
-        let current = self.documents.read(key).await.unwrap();
-        self.documents.write(to, key, &current, Some(value), (None, self.clock.now())).number
-    }
-
-    /// The plugin stands at `secrets/db`.
-    async fn mount(&self, wasm: &[u8]) -> Arc<Mount> {
-        let mut writes = Writes::default();
-        let rules = serde_json::json!({"plugins": {"require_signature": false}});
-        self.set(&mut writes, "security", rules).await;
-        let component = catalog::inspect(wasm).unwrap();
-        self.catalog.propose(&mut writes, None, (&component, wasm), (UserId::new(), self.clock.now()));
-        self.store(writes).await;
-        let value = serde_json::json!({"plugin": "lender", "version": "1.0.0"});
-        let (mounts, name) = (&self.nodes[0].mounts, MountName::parse("db").unwrap());
-        let change = mounts.prepare(Kind::Secrets, name.clone(), &value, false).await.unwrap();
-        let mut writes = Writes::default();
-        let number = self.set(&mut writes, "secrets/db", value).await;
-        mounts.propose(&mut writes, &change, number);
-        self.store(writes).await;
-        mounts.get(Kind::Secrets, &name).unwrap()
-    }
-
-    /// As they stand in the store.
-    pub(super) async fn keys(&self, prefix: &str) -> Vec<String> {
-        let range = Range { prefix: prefix.to_owned(), delimiter: None, after: None, limit: 10_000 };
-        self.memory.list(range, self.clock.now()).await.unwrap().keys
-    }
-
-    fn borrower(&self, seconds: u64) -> Borrower {
-        Borrower {
-            user: UserId::new(),
-            session: SessionId::new(),
-            ends_at: self.clock.now().after(Duration::from_secs(seconds)),
-            request: RequestId::new(),
-        }
-    }
-
-    async fn lend(&self, borrower: &Borrower, seconds: u64) -> super::Lease {
-        let mut writes = Writes::default();
-        let path = SecretPath::parse("db/a").unwrap();
-        let lease = self.nodes[0].issue(&mut writes, (&MountId::new(), &path), borrower, spec(seconds, 2 * seconds));
-        self.barrier.commit(writes).await.unwrap();
-        lease
-    }
-
-    fn intent(&self, user: Option<&UserId>, mount: &MountId) -> Intent {
-        Intent {
-            origin: Origin { mount: mount.clone(), path: "secrets/db/a".to_owned() },
-            principal: user.map(UserId::to_string),
-            request: "r".to_owned(),
-            undo: vec![7].into(),
-            until: self.clock.now(),
-        }
-    }
-}
-
-pub(super) fn spec(seconds: u64, most: u64) -> LeaseSpec {
-    LeaseSpec {
-        ttl: Duration::from_secs(seconds),
-        max_ttl: Duration::from_secs(most),
-        renewable: true,
-        internal: b"canary-internal".to_vec().into(),
-    }
-}
 
 #[tokio::test]
 async fn no_lease_outlives_its_session() {
@@ -190,56 +60,36 @@ async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
     bench.nodes[0].sweep_ended().await.unwrap();
     let state = async || bench.nodes[0].get(&lease.id).await.unwrap().unwrap().state;
     assert_eq!(state().await, State::Revoking);
-    let asker = (&borrower.user, &borrower.request);
-    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::Over)));
+    let admin = admin();
+    let asker = (By::other(&admin), &borrower.request);
+    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::NotRenewable(OVER))));
     // One node at a time looks.
     let other = bench.lend(&borrower, 600).await;
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Active);
     // And who has not seen it yet does not prolong it either.
-    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::Over)));
+    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::NotRenewable(OVER))));
     bench.hand.advance(limits::LEASE_SESSIONS_EVERY);
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Revoking);
 }
 
 #[tokio::test]
-async fn a_user_holds_so_many_leases_and_no_more() {
-    let bench = Bench::new().await;
-    let (borrower, mount) = (bench.borrower(1000), MountId::new());
-    for _ in 0..limits::LEASES_PER_USER {
-        bench.nodes[0].room(&mount, &borrower.user).await.unwrap();
-        bench.lend(&borrower, 600).await;
-    }
-    assert!(matches!(bench.nodes[0].room(&mount, &borrower.user).await, Err(Error::TooMany)));
-    // Nor does a call that announces deeds, and never ends well, get around it.
-    let noted = bench.journal.note(bench.intent(Some(&borrower.user), &mount)).await;
-    assert!(matches!(noted, Err(Unnoted::TooMany)));
-    bench.nodes[0].room(&mount, &UserId::new()).await.unwrap();
-    // What nobody has asked for is the mount's own.
-    for _ in 0..limits::LEASES_PER_USER {
-        bench.journal.note(bench.intent(None, &mount)).await.unwrap();
-    }
-    assert!(matches!(bench.journal.note(bench.intent(None, &mount)).await, Err(Unnoted::TooMany)));
-    bench.journal.note(bench.intent(None, &MountId::new())).await.unwrap();
-}
-
-#[tokio::test]
 async fn what_was_announced_is_dropped_with_the_call_or_undone_and_never_both() {
     let bench = Bench::new().await;
-    let (user, mount) = (UserId::new(), MountId::new());
+    let (user, mount, admin) = (UserId::new(), MountId::new(), admin());
     let dropped = bench.journal.note(bench.intent(Some(&user), &mount)).await.unwrap();
     bench.barrier.commit(dropped).await.unwrap();
     assert_eq!(bench.keys("lease").await, Vec::<String>::new());
     let late = bench.journal.note(bench.intent(Some(&user), &mount)).await.unwrap();
     let of = Of::User(user);
-    let all = bench.nodes[0].list(&of, &Filter::default(), None, 10).await.unwrap().leases;
+    let all = bench.nodes[0].list(&of, &Filter::default(), By::other(&admin), (None, 10)).await.unwrap().leases;
     let [noted] = &all[..] else { panic!("one: {all:?}") };
     assert_eq!((noted.state, noted.session.is_none()), (State::Unresolved, true));
     // Its call may be under way.
     bench.nodes[0].sweep_one(&noted.id).await.unwrap();
-    assert!(matches!(bench.nodes[0].revoke(&noted.id, &RequestId::new()).await, Err(Error::Busy)));
-    bench.nodes[0].revoke_all(&of).await.unwrap();
+    assert!(matches!(bench.nodes[0].revoke(&noted.id, By::other(&admin), &RequestId::new()).await, Err(Error::Busy)));
+    bench.nodes[0].revoke_all(&of, By::other(&admin)).await.unwrap();
     assert_eq!(bench.nodes[0].get(&noted.id).await.unwrap().unwrap().state, State::Unresolved);
     bench.hand.advance(limits::LEASE_INTENT_GRACE);
     bench.nodes[1].sweep_one(&noted.id).await.unwrap();
@@ -284,10 +134,10 @@ async fn a_call_that_has_announced_a_deed_is_not_run_again_and_is_undone_by_its_
     let refused = two.commit(second.writes, second.may_rerun).await;
     assert!(matches!(refused, Err(mount::Error::Fault(Fault::Busy))));
     assert_eq!(bench.keys("lease/").await.len(), 1, "the other's is still to be undone");
-    leases.sweep().await.unwrap();
+    leases.sweep_due().await.unwrap();
     assert_eq!(bench.keys("lease/").await.len(), 1, "not before its deadline");
     bench.hand.advance(Duration::from_secs(60));
-    leases.sweep().await.unwrap();
+    leases.sweep_due().await.unwrap();
     assert_eq!([bench.keys("lease/").await, bench.keys("lease-due/").await], [Vec::<String>::new(), Vec::new()]);
 }
 
@@ -323,7 +173,11 @@ async fn what_is_due_is_revoked_once_whichever_node_looks() {
     bench.hand.advance(Duration::from_secs(60));
     let (one, two) = tokio::join!(bench.nodes[0].sweep_due(), bench.nodes[1].sweep_due());
     one.and(two).unwrap();
-    let left = bench.nodes[0].list(&Of::Below(None), &Filter::default(), None, 10).await.unwrap().leases;
+    let left = bench.nodes[0]
+        .list(&Of::Below(None), &Filter::default(), By::other(&admin()), (None, 10))
+        .await
+        .unwrap()
+        .leases;
     let mut ids: Vec<_> = left.iter().map(|lease| lease.id.clone()).collect();
     ids.sort();
     let mut expected = [bad.id.clone(), later.id];
@@ -338,4 +192,51 @@ fn what_failed_together_does_not_come_back_together() {
     let waits: std::collections::HashSet<_> = (0..20).map(|_| backoff(8)).collect();
     assert!(waits.len() > 10, "{waits:?}");
     assert!((0..u32::MAX).step_by(1 << 28).all(|failures| backoff(failures) <= limits::LEASE_RETRY_LONGEST));
+}
+
+#[tokio::test]
+async fn what_is_due_of_a_mount_that_fails_keeps_nobody_elses_waiting() {
+    let bench = Bench::new().await;
+    let mount = bench.mount(&deed()).await;
+    // Its mount is nowhere, and more of it is due, and for longer, than is looked at at a time.
+    let (borrower, broken) = (bench.borrower(1000), MountId::new());
+    let mut stuck = Vec::new();
+    for _ in 0..limits::LEASES_DUE + 5 {
+        stuck.push(bench.lend_of((&broken, "x/a"), &borrower, 10).await.id);
+    }
+    let lease = bench.lend_of((&mount.id, "db/a"), &borrower, 60).await;
+    bench.hand.advance(Duration::from_secs(60));
+    bench.nodes[0].sweep_due().await.unwrap();
+    assert!(bench.nodes[0].get(&lease.id).await.unwrap().is_none(), "it is taken back");
+    // And of the other all are tried, the longest due first.
+    bench.nodes[1].sweep_due().await.unwrap();
+    for id in &stuck {
+        assert_eq!(bench.nodes[0].get(id).await.unwrap().unwrap().failures, 1);
+    }
+}
+
+#[tokio::test]
+async fn leases_that_were_indexed_otherwise_are_found_and_gone_for_good() {
+    let bench = Bench::new().await;
+    let mount = bench.mount(&deed()).await;
+    let user = UserId::new();
+    let borrower = bench.borrower_in_session(&user, Duration::from_secs(1000)).await;
+    let lease = bench.lend_of((&mount.id, "db/a"), &borrower, 60).await;
+    let (id, at) = (&lease.id, lease.expires_at.millis());
+    // As it was: by moment and then by mount; by mount whoever has it. Another's lease is gone already.
+    let (store, mut writes) = (bench.nodes[0].store(), Writes::default());
+    store.due.delete(&mut writes, &format!("{}/{at:016}/{id}", mount.id));
+    store.mounts.delete(&mut writes, &format!("{}/{user}/{id}", mount.id));
+    for (view, key) in
+        [(&store.due, format!("{at:016}/{}/{id}", mount.id)), (&store.mounts, format!("{}/{id}", mount.id))]
+    {
+        view.put_bytes(&mut writes, &key, zeroize::Zeroizing::default(), None);
+    }
+    store.due.put_bytes(&mut writes, &format!("{at:016}/{}/{}", mount.id, MountId::new()), Default::default(), None);
+    bench.barrier.commit(writes).await.unwrap();
+    bench.hand.advance(Duration::from_secs(60));
+    bench.nodes[0].sweep_ended().await.unwrap();
+    bench.nodes[1].sweep_due().await.unwrap();
+    let keys = bench.keys("lease").await;
+    assert!(keys.iter().all(|key| key.starts_with("lease-sweep/")), "{keys:?}");
 }

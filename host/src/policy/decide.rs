@@ -23,6 +23,9 @@ pub(super) struct Rules {
     slices: Cache<Vec<u32>, Arc<PolicySet>>,
 }
 
+/// The reason of a refusal where no policy says anything.
+pub(super) const SILENCE: &str = "no policy allows";
+
 /// Policies stand below it. Whoever holds shares of the root key can always mend them.
 pub(super) const MENDABLE: &str = "sys/policies";
 
@@ -124,7 +127,7 @@ impl Rules {
         now: Option<crate::clock::Timestamp>,
     ) -> Decision {
         if considered.is_empty() {
-            return Decision::refused("no policy allows");
+            return Decision::refused(SILENCE);
         }
         let asked = question.request(now).and_then(|request| Ok((request, question.entities()?)));
         match (asked, self.policies(considered)) {
@@ -178,7 +181,7 @@ pub(super) fn decision(response: &Response) -> Decision {
     let deciding = names(response.diagnostics().reason().map(ToString::to_string));
     match (response.decision(), deciding.is_empty()) {
         (Verdict::Allow, _) => Decision { allowed: true, reason: format!("allowed by {deciding}").into() },
-        (Verdict::Deny, true) => Decision::refused("no policy allows"),
+        (Verdict::Deny, true) => Decision::refused(SILENCE),
         (Verdict::Deny, false) => Decision::refused(format!("forbidden by {deciding}")),
     }
 }

@@ -107,7 +107,14 @@ impl Policies {
         self.explain(caller, action, path).allowed
     }
 
-    /// The same with the reason.
+    /// Does a policy say no to it, or fail over it? Not where none says anything, nor by the session's scope: for
+    /// what is permitted by another name already.
+    pub fn forbids(&self, caller: &Caller, action: ids::Action, path: &str) -> bool {
+        let decision = self.explain(&Caller { scope: None, ..caller.clone() }, action, path);
+        !decision.allowed && *decision.reason != *decide::SILENCE
+    }
+
+    /// Would it be permitted, and why?
     pub fn explain(&self, caller: &Caller, action: ids::Action, path: &str) -> Decision {
         self.decide(&Question { caller, action, path, verb: "" })
     }

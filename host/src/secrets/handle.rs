@@ -7,7 +7,7 @@ use super::{Error, Secrets};
 use crate::{
     clock::Timestamp,
     ids::{RequestId, SecretPath, SessionId, UserId, Username},
-    lease::{Borrower, Lease},
+    lease::{Borrower, Deed, Lease},
     mount::{self, Attempts, Mount},
     policy::{Action, Permit},
     runtime::{
@@ -61,10 +61,11 @@ impl Secrets {
     ) -> Result<Map<String, Value>, Error> {
         let path = permit.resource();
         let lends = mount.live()?.plugin.exports().leases && !operation.read_only;
-        if lends {
-            // Before it makes anything that would have to be unmade.
-            self.leases.room(&mount.id, &asker.user).await?;
-        }
+        // Before it makes anything that would have to be unmade; kept until it is stored.
+        let _room = match lends {
+            true => Some(self.leases.room(&mount.id, &asker.user, &asker.request).await?),
+            false => None,
+        };
         let mut attempts = self.attempts(mount, path.path(), &operation, asker)?;
         loop {
             let mut outcome = attempts.run(handle(path.path(), &operation)).await?;
@@ -77,7 +78,8 @@ impl Secrets {
             if spec.is_some() && !lends {
                 return Err(Error::Contract("a lease from a call or an engine that can make none"));
             }
-            let lease = spec.map(|spec| self.leases.issue(&mut writes, (&mount.id, path), &asker.borrower(), spec));
+            let borrower = asker.borrower(permit.action());
+            let lease = spec.map(|spec| self.leases.issue(&mut writes, (&mount.id, path), &borrower, spec));
             if attempts.commit(writes, outcome.may_rerun).await? {
                 answer.insert("secret_id".to_owned(), json!(path.to_string()));
                 if !outcome.value.warnings.is_empty() {
@@ -123,9 +125,9 @@ impl Secrets {
 }
 
 impl Asker {
-    fn borrower(&self) -> Borrower {
+    fn borrower(&self, action: &impl Action) -> Borrower {
         let Self { user, session, ends_at, request, .. } = self.clone();
-        Borrower { user, session, ends_at, request }
+        Borrower { user, session, ends_at, request, deed: Deed::of(action) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         whose::Whose,
     },
     ids::LeaseId,
-    lease::{Filter, Lease, Of, Page, Place, Scope, State as Condition},
+    lease::{By, Filter, Lease, Of, Page, Place, Scope, State as Condition},
     span::Span,
 };
 
@@ -91,13 +91,18 @@ pub async fn list(State(app): State<App>, whose: Whose<List>) -> ApiResult<Json<
         Whose::Own(Own(input, caller)) => {
             let (user, session) = (caller.authenticated.user.id.clone(), &caller.authenticated.session.id);
             let session = (!is_whole(&caller)).then(|| session.clone());
-            listed(&app, &caller, (Of::User(user), session), input).await
+            listed(&app, (&caller, by(&caller, true)), (Of::User(user), session), input).await
         }
         Whose::Other(Permitted(permit, ListOther(input), caller)) => {
             let of = of(&app, permit.into_resource()).await?.ok_or_else(|| ApiError::new(Kind::NotFound))?;
-            listed(&app, &caller, (of, None), input).await
+            listed(&app, (&caller, by(&caller, false)), (of, None), input).await
         }
     }
+}
+
+fn by(caller: &Caller, own: bool) -> By<'_> {
+    let caller = &caller.authenticated.caller;
+    if own { By::holder(caller) } else { By::other(caller) }
 }
 
 /// Whose they are. None: nobody's.
@@ -111,7 +116,7 @@ async fn of(app: &App, scope: Scope) -> ApiResult<Option<Of>> {
 
 async fn listed(
     app: &App,
-    caller: &Caller,
+    (caller, by): (&Caller, By<'_>),
     (of, session): (Of, Option<crate::ids::SessionId>),
     input: List,
 ) -> ApiResult<Json<ListedLeases>> {
@@ -119,7 +124,7 @@ async fn listed(
     let listing = format!("leases\n{of:?}\n{below:?}\n{:?}\n{session:?}", input.state);
     let after: Option<Place> = cursor::after(app, caller, &listing, &input.page)?;
     let filter = Filter { state: input.state, below, session };
-    let Page { leases, next } = app.leases.list(&of, &filter, after, input.page.limit).await?;
+    let Page { leases, next } = app.leases.list(&of, &filter, by, (after, input.page.limit)).await?;
     let next_cursor = next.map(|next| cursor::seal(app, caller, &listing, &next)).transpose()?;
     Ok(Json(ListedLeases { leases: leases.into_iter().map(Into::into).collect(), next_cursor }))
 }
@@ -134,12 +139,11 @@ async fn listed(
     responses((status = 200, description = "How it is.", body = LeaseView))
 )]
 pub async fn show(State(app): State<App>, whose: Whose<Show>) -> ApiResult<Json<LeaseView>> {
-    let id = match whose {
-        Whose::Own(Own(Show(id, ()), _)) => id,
-        Whose::Other(Permitted(permit, ..)) => permit.into_resource(),
+    let found = match whose {
+        Whose::Own(Own(Show(id, ()), caller)) => app.leases.show(&id, by(&caller, true)).await?,
+        Whose::Other(Permitted(permit, ..)) => app.leases.show(permit.resource(), By::other(permit.caller())).await?,
     };
-    let found = app.leases.get(&id).await?;
-    Ok(Json(found.ok_or_else(|| ApiError::new(Kind::NotFound))?.into()))
+    Ok(Json(found.into()))
 }
 
 /// Prolongs a lease, as far as its engine and its session let it.
@@ -153,11 +157,11 @@ pub async fn show(State(app): State<App>, whose: Whose<Show>) -> ApiResult<Json<
     responses((status = 200, description = "What holds from now on.", body = LeaseView))
 )]
 pub async fn renew(State(app): State<App>, whose: Whose<Renew>) -> ApiResult<Json<LeaseView>> {
-    let (id, increment, caller): (LeaseId, _, _) = match whose {
-        Whose::Own(Own(Renew(id, increment), caller)) => (id, increment, caller),
-        Whose::Other(Permitted(permit, input, caller)) => (permit.into_resource(), input.0, caller),
+    let (id, increment, caller, own): (LeaseId, _, _, _) = match whose {
+        Whose::Own(Own(Renew(id, increment), caller)) => (id, increment, caller, true),
+        Whose::Other(Permitted(permit, input, caller)) => (permit.into_resource(), input.0, caller, false),
     };
-    let asker = (&caller.authenticated.user.id, &caller.client.request);
+    let asker = (by(&caller, own), &caller.client.request);
     Ok(Json(app.leases.renew(&id, increment.map(Span::duration), asker).await?.into()))
 }
 
@@ -179,11 +183,11 @@ pub struct Revoked {
     responses((status = 200, description = "It is gone.", body = Revoked))
 )]
 pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<Json<Revoked>> {
-    let (id, caller) = match whose {
-        Whose::Own(Own(Revoke(id, ()), caller)) => (id, caller),
-        Whose::Other(Permitted(permit, _, caller)) => (permit.into_resource(), caller),
+    let (id, caller, own) = match whose {
+        Whose::Own(Own(Revoke(id, ()), caller)) => (id, caller, true),
+        Whose::Other(Permitted(permit, _, caller)) => (permit.into_resource(), caller, false),
     };
-    app.leases.revoke(&id, &caller.client.request).await?;
+    app.leases.revoke(&id, by(&caller, own), &caller.client.request).await?;
     Ok(Json(Revoked { revoked: 1, revoking: 0 }))
 }
 
@@ -197,13 +201,13 @@ pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<J
     responses((status = 200, description = "They are being revoked.", body = Revoked))
 )]
 pub async fn revoke_many(State(app): State<App>, whose: Whose<RevokeOwn>) -> ApiResult<Json<Revoked>> {
-    let of = match whose {
-        Whose::Own(Own(RevokeOwn(Some(session)), _)) => Of::Session(session),
-        Whose::Own(Own(RevokeOwn(None), caller)) => Of::User(caller.authenticated.user.id.clone()),
-        Whose::Other(Permitted(permit, ..)) => {
+    let (of, caller, own) = match whose {
+        Whose::Own(Own(RevokeOwn(Some(session)), caller)) => (Of::Session(session), caller, true),
+        Whose::Own(Own(RevokeOwn(None), caller)) => (Of::User(caller.authenticated.user.id.clone()), caller, true),
+        Whose::Other(Permitted(permit, _, caller)) => {
             let of = of(&app, permit.into_resource()).await?;
-            of.ok_or_else(|| ApiError::at(Kind::Unknown, ["body", "username"]))?
+            (of.ok_or_else(|| ApiError::at(Kind::Unknown, ["body", "username"]))?, caller, false)
         }
     };
-    Ok(Json(Revoked { revoked: 0, revoking: app.leases.revoke_all(&of).await? }))
+    Ok(Json(Revoked { revoked: 0, revoking: app.leases.revoke_all(&of, by(&caller, own)).await? }))
 }

@@ -1,0 +1,59 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Leases, record::Record};
+use crate::{
+    ids,
+    policy::{Action, Caller, Refusal, Resource},
+};
+
+/// What somebody did to be lent something.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Deed {
+    actions: Vec<ids::Action>,
+    /// The verb of the call, which policies may go by.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    verb: String,
+}
+
+impl Deed {
+    pub fn of(action: &impl Action) -> Self {
+        Self { actions: action.actions().to_vec(), verb: action.verb().to_owned() }
+    }
+}
+
+impl Action for Deed {
+    fn actions(&self) -> &[ids::Action] {
+        &self.actions
+    }
+
+    fn verb(&self) -> &str {
+        &self.verb
+    }
+}
+
+/// Where it was done.
+struct Lent(String);
+
+impl Resource for Lent {
+    fn path(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Of leases of which it was not written down: by any of these a call may lend, so whoever may still do one of them
+/// there may have it prolonged.
+const MAY_LEND: [ids::Action; 3] = [ids::Action::Use, ids::Action::Create, ids::Action::Update];
+
+impl Leases {
+    /// Nobody prolongs what they could not borrow now: not for themselves, and not for others.
+    pub(super) fn may_borrow(&self, caller: &Caller, record: &Record) -> Result<(), Error> {
+        let ask = |deed| self.policies.permit(caller, deed, Lent(record.path.clone())).map(drop);
+        let decided = match &record.deed {
+            Some(deed) => ask(deed.clone()),
+            None => MAY_LEND.iter().fold(Err(Refusal { reason: "nothing lends".into() }), |decided, action| {
+                decided.or_else(|_| ask(Deed { actions: vec![*action], verb: String::new() }))
+            }),
+        };
+        decided.map_err(Error::Forbidden)
+    }
+}
