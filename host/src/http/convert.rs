@@ -39,7 +39,7 @@ impl From<session::Error> for ApiError {
             E::Reuse(_) => Kind::InvalidGrant,
             E::Address => Kind::WrongAddress,
             E::Wider(_) => Kind::InvalidScope,
-            E::TooMany => Kind::TooManyRequests,
+            E::TooMany => Kind::TooManySessions,
             E::Sealed => Kind::Sealed,
             E::Away(_) => Kind::Unavailable,
         };
@@ -249,7 +249,7 @@ impl From<lease::Error> for ApiError {
             E::NotRenewable => Self::because(Kind::InvalidValue, place, "cannot be renewed"),
             E::Over => Self::because(Kind::InvalidValue, place, "has ended, or is about to"),
             E::Busy => Self::new(Kind::Unavailable).caused_by(error),
-            E::TooMany => Self::new(Kind::TooManyRequests).caused_by(error),
+            E::TooMany => Self::new(Kind::TooManyLeases).caused_by(error),
             E::Mount(error) => error.into(),
             E::Session(error) => error.into(),
             E::Store(error) => error.into(),
