@@ -26,7 +26,8 @@ pub fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     match state.fractions.get().then(|| numeral::first_inexact(bytes)).flatten() {
         None => Ok(value),
         // Again, to see where it stands.
-        Some(number) => read(bytes, &State { refused: Some(number), ..State::default() }),
+        Some(number) => read(bytes, &State { refused: Some(number), ..State::default() })
+            .and(Err(ApiError::at(Kind::InexactNumber, ["body"]))),
     }
 }
 
