@@ -98,6 +98,7 @@ mod roles;
 mod second_factor;
 mod secrets;
 mod security;
+mod security_members;
 mod sessions;
 mod settings;
 mod starting;

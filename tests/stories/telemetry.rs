@@ -203,6 +203,11 @@ async fn mounts_are_listed_for_who_may_see_each_of_them() {
         }
     }
     assert_eq!(paged, all);
+    // Sealed, as every cursor: nothing is written into it, and it is nobody else's.
+    let made = admin.get("/sys/mounts?limit=1").await.expect(200)["next_cursor"].as_str().expect("more").to_owned();
+    assert!(!made.contains("auth"), "{made}");
+    admin.get("/sys/mounts?cursor=auth%2Fpassword").await.expect_at(422, ["query", "cursor"]);
+    admin.get(&format!("/sys/plugins?cursor={made}")).await.expect_at(422, ["query", "cursor"]);
     admin.get("/sys/mounts?cursor=x").await.expect_at(422, ["query", "cursor"]);
     let text = r#"permit (principal in Role::"user", action == Action::"list", resource == Resource::"sys/mounts");"#;
     admin.put("/sys/policies/list", json!({ "text": text })).await.expect(200);
