@@ -278,3 +278,27 @@ fn place_of(key: &str) -> Option<(PluginName, Version)> {
     let (name, version) = key.split_once('/')?;
     Some((PluginName::parse(name).ok()?, Version::parse(version).ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As stores have it: the names of members and of folders are not to change.
+    #[test]
+    fn a_plugin_in_pieces_is_found_where_it_was_put() {
+        let stored = |staged: &str| {
+            format!(
+                r#"{{"digest":"{0}","bytes":5000000,{staged}"signer":null,"manifest":"","imports":[],"exports":[],
+                "uploaded_at":1767323045678,"uploaded_by":"{1}"}}"#,
+                "ab".repeat(32),
+                "0".repeat(24),
+            )
+        };
+        let (name, version) = (PluginName::parse("big").unwrap(), Version::new(1, 2, 3));
+        for (staged, at) in [("", "big/1.2.3/"), (r#""staged":"abababababababab","#, "big/1.2.3/abababababababab/")] {
+            let uploaded: Uploaded = serde_json::from_str(&stored(staged)).unwrap();
+            assert_eq!((uploaded.folder(&name, &version).as_str(), uploaded.deleted), (at, false));
+            assert_eq!(part(at, 4), format!("{at}0004"));
+        }
+    }
+}
