@@ -1,5 +1,6 @@
 //! The configuration file of a server that is not a dev server: TLS of our own making, a key file as seal.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -56,6 +57,11 @@ pub struct Certificate {
 
 impl Certificate {
     pub fn make(folder: &Path) -> Self {
+        Self::make_for(folder, &[])
+    }
+
+    /// Of these addresses too.
+    pub fn make_for(folder: &Path, more: &[IpAddr]) -> Self {
         use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
         let authority_key = KeyPair::generate().expect("a key pair");
@@ -67,8 +73,9 @@ impl Certificate {
         let issuer = Issuer::new(authority, authority_key);
 
         let key = KeyPair::generate().expect("a key pair");
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names).expect("names of loopback");
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter();
+        let names: Vec<String> = names.chain(more.iter().map(IpAddr::to_string)).collect();
+        let mut params = CertificateParams::new(names).expect("names of this machine");
         params.distinguished_name.push(DnType::CommonName, "localhost");
         let certificate = params.signed_by(&key, &issuer).expect("a certificate").pem();
 

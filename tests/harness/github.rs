@@ -1,12 +1,14 @@
 //! A GitHub Enterprise Server on loopback: the part of its REST API and of its OAuth that a login needs, with the
 //! shapes, statuses, headers and errors that GitHub documents.
 //!
+//! The bodies are those of GitHub's published description (`tests/fixtures/github`), about the people of a test.
 //! It holds whoever asks to GitHub's own rules: a user agent, scopes, PKCE, codes that are good once, an OAuth app
 //! that proves itself by HTTP Basic for one call and by a field of a form for another.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -31,6 +33,8 @@ pub const CLIENT_ID: &str = "Iv1.8a61f9b3a7aba766";
 /// The server, until it is dropped.
 pub struct GitHub {
     pub port: u16,
+    host: String,
+    address: IpAddr,
     authority: PathBuf,
     world: Arc<Mutex<World>>,
     task: tokio::task::JoinHandle<()>,
@@ -81,12 +85,17 @@ struct Grant {
 impl GitHub {
     /// Ada (1) is in acme (7) and its team platform (42), and was invited to initech (8).
     pub async fn start() -> Self {
+        Self::start_at("localhost", IpAddr::from([127, 0, 0, 1])).await
+    }
+
+    /// At an address of this machine that servers besides dev ones may reach.
+    pub async fn start_at(host: &str, address: IpAddr) -> Self {
         let dir = tempfile::Builder::new().prefix("coffer-github-").tempdir().expect("a folder of its own");
-        let tls = Certificate::make(dir.path());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let tls = Certificate::make_for(dir.path(), &[address]);
+        let listener = TcpListener::bind((address, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let mut world = World {
-            base: format!("https://localhost:{port}"),
+            base: format!("https://{host}:{port}"),
             client_secret: super::canary("client-secret"),
             ..World::default()
         };
@@ -97,7 +106,7 @@ impl GitHub {
         world.in_teams.insert((42, 1), "active");
         let world = Arc::new(Mutex::new(world));
         let task = tokio::spawn(serve(listener, acceptor(&tls), world.clone()));
-        Self { port, authority: tls.authority, world, task, _dir: dir }
+        Self { port, host: host.to_owned(), address, authority: tls.authority, world, task, _dir: dir }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -113,8 +122,8 @@ impl GitHub {
     pub fn setting(&self, more: Value) -> Value {
         let mut value = json!({
             "plugin": "github",
-            "config": { "base_url": format!("https://localhost:{}", self.port) },
-            "grant": { "http": [format!("localhost:{} 127.0.0.0/8", self.port)] },
+            "config": { "base_url": self.world().base },
+            "grant": { "http": [format!("{}:{} {}/32", self.host, self.port, self.address)] },
             "provision": true,
             "roles": { "team:42": { "give": ["user"], "label": "acme/platform" } },
         });
@@ -173,6 +182,16 @@ impl Drop for GitHub {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// What GitHub publishes as its answer, about somebody or something else.
+fn like(answer: &str, about: Value) -> Value {
+    static ANSWERS: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(include_str!("../fixtures/github/answers.json")).expect("JSON"));
+    let mut value = ANSWERS[answer].clone();
+    assert!(value.is_object(), "GitHub publishes {answer}");
+    merge(&mut value, about);
+    value
 }
 
 fn merge(into: &mut Value, more: Value) {
@@ -325,7 +344,7 @@ impl World {
                 None => not_found(),
             },
             ["organizations", org, ..] if !self.is_open(id(org), token) => self.sso(id(org)),
-            ["organizations", org] if self.orgs.contains_key(&id(org)) => ok(self.org(id(org))),
+            ["organizations", org] if self.orgs.contains_key(&id(org)) => ok(like("organization", self.org(id(org)))),
             ["organizations", org, "memberships", login] => match self.in_orgs.get(&(id(org), self.named(login))) {
                 Some(state) => ok(self.membership(id(org), self.named(login), state)),
                 None => not_found(),
@@ -334,7 +353,7 @@ impl World {
                 match self.in_teams.get(&(id(team), self.named(login))) {
                     Some(state) => {
                         let url = format!("{}/api/v3/teams/{team}/memberships/{login}", self.base);
-                        ok(json!({ "url": url, "role": "member", "state": state }))
+                        ok(like("team_membership", json!({ "url": url, "role": "member", "state": state })))
                     }
                     None => not_found(),
                 }
@@ -382,14 +401,13 @@ impl World {
         let shown = body["access_token"].as_str().unwrap_or_default();
         match self.tokens.get(shown).filter(|token| token.app.as_deref() == Some(id)) {
             None => not_found(),
-            Some(token) => ok(json!({
-                "id": 1, "url": format!("{}/api/v3/authorizations/1", self.base), "token": "",
-                "token_last_eight": &shown[shown.len() - 8..], "hashed_token": hex::encode([7; 32]),
-                "app": { "name": "Coffer", "url": "https://coffer.example", "client_id": id },
-                "note": null, "note_url": null, "fingerprint": null, "scopes": ["read:org"],
-                "created_at": "2026-01-05T09:00:00Z", "updated_at": "2026-01-05T09:00:00Z", "expires_at": null,
-                "user": self.user(token.user),
-            })),
+            Some(token) => ok(like(
+                "checked_token",
+                json!({
+                    "token": "", "token_last_eight": &shown[shown.len() - 8..], "app": { "client_id": id },
+                    "scopes": ["read:org"], "expires_at": null, "user": self.user(token.user),
+                }),
+            )),
         }
     }
 
@@ -451,38 +469,27 @@ impl World {
 
     fn user(&self, id: u64) -> Value {
         let login = &self.users[&id];
-        json!({
-            "login": login, "id": id, "node_id": "MDQ6VXNlcjE=", "avatar_url": "", "gravatar_id": "",
-            "url": format!("{}/api/v3/users/{login}", self.base), "html_url": format!("{}/{login}", self.base),
-            "type": "User", "user_view_type": "public", "site_admin": false, "name": "Ada Lovelace",
-            "company": null, "blog": "", "location": null, "email": "ada@example.com", "hireable": null, "bio": null,
-            "public_repos": 2, "followers": 20, "following": 0, "created_at": "2008-01-14T04:33:35Z",
-        })
+        let url = format!("{}/api/v3/users/{login}", self.base);
+        like(
+            "user",
+            json!({ "login": login, "id": id, "url": url, "name": "Ada Lovelace", "email": "ada@example.com" }),
+        )
     }
 
     fn org(&self, id: u64) -> Value {
         let login = &self.orgs[&id];
-        json!({
-            "login": login, "id": id, "node_id": "MDEyOk9yZ2FuaXphdGlvbjE=",
-            "url": format!("{}/api/v3/orgs/{login}", self.base), "description": "",
-        })
+        like("orgs", json!({ "login": login, "id": id, "url": format!("{}/api/v3/orgs/{login}", self.base) }))
     }
 
     fn membership(&self, org: u64, user: u64, state: &str) -> Value {
         let url = format!("{}/api/v3/orgs/{}/memberships/{}", self.base, self.orgs[&org], self.users[&user]);
-        json!({
-            "url": url, "state": state, "role": "member", "organization_url": "", "organization": self.org(org),
-            "user": self.user(user), "permissions": { "can_create_repository": false },
-        })
+        let (org, user) = (self.org(org), self.user(user));
+        like("memberships", json!({ "url": url, "state": state, "role": "member", "organization": org, "user": user }))
     }
 
     fn team(&self, id: u64) -> Value {
         let (slug, org) = &self.teams[&id];
-        json!({
-            "id": id, "node_id": "MDQ6VGVhbTE=", "name": slug, "slug": slug, "description": "", "privacy": "closed",
-            "notification_setting": "notifications_enabled", "permission": "pull", "parent": null,
-            "members_count": 3, "repos_count": 10, "organization": self.org(*org),
-        })
+        like("teams", json!({ "id": id, "name": slug, "slug": slug, "organization": self.org(*org) }))
     }
 
     fn is_open(&self, org: u64, token: &Token) -> bool {

@@ -1,7 +1,7 @@
 //! A secrets engine that lends roles of a small service outside, and that service.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -86,6 +86,16 @@ impl Outside {
     }
 }
 
+/// One of this machine's that is not loopback, which only dev servers reach.
+pub fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a free port");
+    // Nothing is sent: this only asks for the route.
+    socket.connect("203.0.113.1:9").expect("a route to somewhere");
+    let address = socket.local_addr().expect("an address").ip();
+    assert!(!address.is_loopback(), "a machine with an address besides loopback");
+    address
+}
+
 async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let role = request.uri().path().trim_start_matches("/roles/").to_owned();
     let method = request.method().to_string();
@@ -130,17 +140,18 @@ pub struct Lender {
     /// Without it nothing can be taken back.
     pub leases: bool,
     pub name: &'static str,
+    pub version: &'static str,
 }
 
 impl Default for Lender {
     fn default() -> Self {
-        Self { ttl: 600, max_ttl: 1200, leases: true, name: "lender" }
+        Self { ttl: 600, max_ttl: 1200, leases: true, name: "lender", version: "1.0.0" }
     }
 }
 
 impl Lender {
     pub fn build(&self, outside: &Outside) -> Vec<u8> {
-        let Self { ttl, max_ttl, leases, name } = self;
+        let Self { ttl, max_ttl, leases, name, version } = self;
         let base = format!("http://{}/roles/", outside.address);
         let leases_exports = r#"
             (func (export "coffer:plugin/leases@1.0.0#renew") (param $p i32) (param $n i32) (param $by i64) (result i32)
@@ -249,7 +260,7 @@ impl Lender {
         let mut wasm = encoder.encode().expect("a component");
         let (host, port) = (outside.address.ip(), outside.address.port());
         let manifest = format!(
-            "[plugin]\nname = \"{name}\"\nversion = \"1.0.0\"\nkind = \"secrets\"\napi = \"1.0\"\n\
+            "[plugin]\nname = \"{name}\"\nversion = \"{version}\"\nkind = \"secrets\"\napi = \"1.0\"\n\
              [limits]\nwall-ms = 4000\n[[requires.http]]\nhost = \"{host}\"\nport = {port}\nwhy = \"roles\"\n"
         );
         append_section(&mut wasm, "coffer:manifest", manifest.as_bytes());

@@ -33,7 +33,7 @@ pub use client::{Answer, Call, Client};
 pub use github::GitHub;
 pub use guest::{Guest, append_section};
 pub use leaks::{canary, unique};
-pub use lender::{Lender, Outside};
+pub use lender::{Lender, Outside, own_address};
 pub use nodes::Nodes;
 pub use proxy::Way;
 pub use server::{Builder, Seal, Sessions, Shared, Storage, TestServer};

@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Client, Seal, Sessions, TestServer, canary};
+use crate::harness::{
+    Builder, Client, GitHub, Lender, Outside, Seal, Sessions, TestServer, canary, eventually, own_address,
+};
+
+use super::leases::{BORROW, borrow};
+
+const DAY: u64 = 24 * 3600;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
@@ -27,8 +33,12 @@ fn adopt(server: &TestServer, from: &Path, key: &str) {
 
 /// A server on what the fixture holds.
 async fn opened(name: &str) -> (TestServer, Value) {
+    opened_by(TestServer::builder(), name).await
+}
+
+async fn opened_by(server: Builder, name: &str) -> (TestServer, Value) {
     let kept = read_json(&folder().join(name).join("kept.json"));
-    let mut server = TestServer::builder().seal(Seal::KeyFile).prepare().await;
+    let mut server = server.seal(Seal::KeyFile).prepare().await;
     adopt(&server, &folder().join(name).join("data"), kept["key"].as_str().expect("a key"));
     server.launch();
     server.wait_ready().await;
@@ -45,7 +55,11 @@ async fn the_first_store_opens() {
 #[tokio::test]
 async fn the_second_store_opens() {
     let (server, kept) = opened("store-2").await;
-    is_all_there(&server, &kept).await;
+    has_what_the_second_had(&server, &kept).await;
+}
+
+async fn has_what_the_second_had(server: &TestServer, kept: &Value) {
+    is_all_there(server, kept).await;
     let linus = server.log_in("linus", kept["linus_password"].as_str().expect("a text")).await;
     linus.get("/secrets/kv/apps/web/db").await.expect(200);
     linus.get("/secrets/kv/gone").await.expect_forbidden();
@@ -60,6 +74,54 @@ async fn the_second_store_opens() {
     assert_eq!(robot.get("/users/me").await.expect(200)["username"], "robot");
     let grace = server.log_in("grace", kept["grace_password"].as_str().expect("a text")).await;
     assert_eq!(grace.get("/secrets/hello/world").await.expect(200)["ok"], true);
+}
+
+/// Besides what the second had: a user whom a login with GitHub has made, and what an engine has lent.
+#[tokio::test]
+async fn the_third_store_opens() {
+    let (github, outside) = outside().await;
+    let (server, kept) = opened_by(github.known_to(TestServer::builder()), "store-3").await;
+    has_what_the_second_had(&server, &kept).await;
+    let admin = server.log_in("grace", kept["grace_password"].as_str().expect("a text")).await;
+
+    // That GitHub and that service are no more: there are others now.
+    github_leads(&admin, &github).await;
+    let shown = server.anonymous().post("/token/create", by_github(&github, &server)).await.expect(200);
+    let octavia = server.anonymous().with_session(shown);
+    assert_eq!(octavia.get("/users/me").await.expect(200)["id"], kept["octavia"], "the same as then");
+    octavia.get("/secrets/kv/~/own").await.expect(200);
+
+    let lease = format!("/leases/{}", kept["lease"].as_str().expect("an id"));
+    let seen = admin.get(&lease).await.expect(200);
+    assert_eq!((&seen["secret_id"], &seen["user_id"]), (&json!("db/kept"), &kept["octavia"]));
+    lends(&admin, &outside, "1.0.1").await;
+    // Its session has ended meanwhile.
+    eventually("the lease is taken back", || async { (outside.count("DELETE", "kept") > 0).then_some(()) }).await;
+    eventually("it is gone", || async { (admin.get(&lease).await.status == 404).then_some(()) }).await;
+}
+
+async fn outside() -> (GitHub, Outside) {
+    let address = own_address();
+    (GitHub::start_at(&address.to_string(), address).await, Outside::start_at(address).await)
+}
+
+async fn github_leads(admin: &Client, github: &GitHub) {
+    let value = github.setting(json!({ "roles": { "team:42": { "give": ["user"] } } }));
+    admin.post("/sys/setting", json!({ "key": "auth/github", "value": value })).await.expect(200);
+}
+
+/// User 1 there has another name than anybody here.
+fn by_github(github: &GitHub, server: &TestServer) -> Value {
+    github.world().users.insert(1, "octavia".to_owned());
+    json!({ "grant_type": "github", "token": github.token(server, 1) })
+}
+
+async fn lends(admin: &Client, outside: &Outside, version: &'static str) {
+    let lender = Lender { version, ttl: DAY, max_ttl: DAY, ..Lender::default() };
+    let upload = admin.call(reqwest::Method::PUT, &format!("/sys/plugins/lender/{version}"));
+    upload.header("content-type", "application/wasm").body(lender.build(outside)).await.expect(200);
+    let value = json!({ "plugin": "lender", "version": version, "grant": outside.grant() });
+    admin.post("/sys/setting", json!({ "key": "secrets/db", "value": value })).await.expect(200);
 }
 
 async fn is_all_there(server: &TestServer, kept: &Value) {
@@ -92,22 +154,29 @@ async fn a_fixture_is_written() {
     let name = std::env::var("COFFER_FIXTURE").expect("COFFER_FIXTURE names the folder");
     let to = folder().join(name);
     assert!(!to.exists(), "a fixture is never made anew");
-    let mut server = TestServer::builder().seal(Seal::KeyFile).start().await;
+    let (github, outside) = outside().await;
+    let mut server = github.known_to(TestServer::builder()).seal(Seal::KeyFile).start().await;
     let mut kept = Map::new();
     let admin = filled(&server, &mut kept).await;
     let ada = server.log_in("ada", kept["ada_password"].as_str().expect("a text")).await;
     kept.insert("embedded".into(), sessions(&server, &ada).await);
     more(&admin, &mut kept).await;
+    from_outside(&server, &admin, (&github, &outside), &mut kept).await;
     assert!(server.sigterm().success());
     let key = std::fs::read_to_string(server.dir().join("seal.key")).expect("a key");
     kept.insert("key".into(), key.trim().into());
 
-    let mut other = TestServer::builder().seal(Seal::KeyFile).sessions(Sessions::Redis).prepare().await;
+    let other = github.known_to(TestServer::builder()).seal(Seal::KeyFile).sessions(Sessions::Redis);
+    let mut other = other.prepare().await;
     adopt(&other, server.data_dir(), &key);
     other.launch();
     other.wait_ready().await;
     let ada = other.log_in("ada", kept["ada_password"].as_str().expect("a text")).await;
     kept.insert("redis".into(), sessions(&other, &ada).await);
+    // Not before: the sessions of then are not in Redis, and what they had borrowed is taken back.
+    let octavia = other.anonymous().post("/token/create", by_github(&github, &other)).await.expect(200);
+    let octavia = other.anonymous().with_session(octavia);
+    kept.insert("lease".into(), borrow(&octavia, "kept").await["lease_id"].clone());
     let dump = other.services.redis.as_ref().expect("sessions in Redis").hashes().await;
     assert!(other.sigterm().success());
 
@@ -198,6 +267,23 @@ permit (principal in Role::"ops", action == Action::"use", resource in Resource:
     ] {
         kept.insert(name.to_owned(), value);
     }
+}
+
+/// What came with logins by others and with leases.
+async fn from_outside(
+    server: &TestServer,
+    admin: &Client,
+    outside: (&GitHub, &Outside),
+    kept: &mut Map<String, Value>,
+) {
+    let (github, service) = outside;
+    github_leads(admin, github).await;
+    lends(admin, service, "1.0.0").await;
+    admin.put("/sys/policies/borrow", json!({ "text": BORROW })).await.expect(200);
+    let shown = server.anonymous().post("/token/create", by_github(github, server)).await.expect(200);
+    let octavia = server.anonymous().with_session(shown);
+    kept.insert("octavia".into(), octavia.get("/users/me").await.expect(200)["id"].clone());
+    octavia.put("/secrets/kv/~/own", json!({ "value": canary("own") })).await.expect(200);
 }
 
 /// One of each kind, alive and dead. The time is when all of this was so.

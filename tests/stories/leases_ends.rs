@@ -1,12 +1,10 @@
 //! What ends a lease before its time: its session, its user, its mount. And who revokes it, where there
 //! are several nodes.
 
-use std::net::{IpAddr, UdpSocket};
-
 use serde_json::json;
 
 use super::leases::{borrow, id, mount, mounted, renew, revoke, shown, until_gone};
-use crate::harness::{Builder, Lender, Nodes, Outside, TestServer, eventually};
+use crate::harness::{Builder, Lender, Nodes, Outside, TestServer, eventually, own_address};
 
 on_every_store!(what_a_session_has_borrowed_ends_with_it, a_session_that_ends_while_the_server_is_dead_is_found);
 
@@ -128,18 +126,9 @@ async fn a_mount_that_is_removed_takes_back_what_it_has_lent() {
     server.admin().await.delete("/sys/plugins/lender/1.0.0").await.expect(200);
 }
 
-/// One of this machine's that is not loopback, which only dev servers reach.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Nothing is sent: this only asks for the route.
-    socket.connect("203.0.113.1:9").ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback())
-}
-
 #[tokio::test]
 async fn of_several_nodes_one_revokes_what_is_due_and_any_goes_on_for_a_dead_one() {
-    let address = own_address().expect("a machine with an address besides loopback");
-    let outside = Outside::start_at(address).await;
+    let outside = Outside::start_at(own_address()).await;
     let mut nodes = Nodes::start(3).await;
     let admin = nodes.admin().await;
     admin.post("/sys/security", json!({ "plugins": { "require_signature": false } })).await.expect(200);

@@ -92,6 +92,11 @@ async fn families_of_the_second_store_are_what_they_were() {
     open("store-2").await;
 }
 
+#[tokio::test]
+async fn families_of_the_third_store_are_what_they_were() {
+    open("store-3").await;
+}
+
 async fn open(name: &str) {
     let kept = Kept::copy(name);
     are_what_they_were(&kept.sessions("embedded", None).await, &kept.told["embedded"]).await;

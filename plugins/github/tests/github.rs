@@ -175,6 +175,27 @@ fn what_is_no_persons_token_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
+fn what_github_publishes_as_its_answers_is_understood() {
+    let published: Value = serde_json::from_str(include_str!("../../../tests/fixtures/github/answers.json")).unwrap();
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let api = "https://api.github.com";
+    world.on(&format!("GET {api}/user"), answer(200, &[], &published["user"]));
+    for (list, what) in
+        [("/user/memberships/orgs?state=active&per_page=100", "memberships"), ("/user/teams?per_page=100", "teams")]
+    {
+        world.on(&format!("GET {api}{list}"), answer(200, &[], &json!([published[what]])));
+    }
+    let checked = format!("POST {api}/applications/Iv1.app/token");
+    world.on(&checked, answer(200, &[], &published["checked_token"]));
+    host.set_config(with_app(json!({})));
+    let octocat = identity(by_token(&host, "gho_octocat"));
+    assert_eq!((octocat.subject.as_str(), octocat.display_name.as_str()), ("1", "monalisa octocat"));
+    let groups: Vec<_> = octocat.groups.iter().map(String::as_str).collect();
+    assert_eq!(groups, ["org:1", "team:1"]);
+}
+
+#[test]
 fn a_token_of_another_app_is_refused_and_one_of_ours_is_not() {
     let host = Host::new();
     let world = World::of_ada(&host);
