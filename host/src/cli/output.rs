@@ -191,8 +191,10 @@ pub fn styled(text: &str, style: &str, terminal: bool) -> String {
 /// `name  value`, a line each, with dots between the names of what is within (as `--field` takes them); of a list each
 /// entry has one.
 fn members(value: &Value) -> String {
-    if !value.is_object() {
-        return plain(&text(value)).into_owned() + "\n";
+    match value {
+        Value::Object(_) => {}
+        Value::Array(list) => return list.iter().map(|entry| format!("{}\n", plain(&short(entry)))).collect(),
+        scalar => return format!("{}\n", plain(&text(scalar))),
     }
     let mut rows = Vec::new();
     for (name, leaf) in leaves(value).into_iter().filter(|(name, _)| !name.is_empty()) {
@@ -302,6 +304,7 @@ mod tests {
     fn a_table_holds_no_json() {
         let answer = json!({"a": {"b": {"c": 1}, "d": []}, "e": {}, "f": [{"x": 1, "y": ["u", "v"]}, {"x": 2}]});
         assert_eq!(members(&answer), "a.b.c  1\na.d\ne\nf      x=1 y=u,v\n       x=2\n");
+        assert_eq!(members(&json!(["x", {"a": 1, "b": [2, 3]}])), "x\na=1 b=2,3\n");
         let rows = [json!({"n": {"a": {"b": 1}}, "l": ["x", "y"]}), json!({"n": {"long": "x".repeat(80)}, "l": []})];
         let shown = listed(&rows, &["n", "l"]);
         let lines: Vec<&str> = shown.lines().collect();
