@@ -338,7 +338,7 @@ async fn the_command_line_shows_what_mounts_do() {
     let lines = cli.run(&["plugin", "logs", "hello"]).await.done();
     assert!(lines.lines().count() == 2 && lines.contains(" warn  "), "{lines}");
     cli.run(&["plugin", "logs", "secrets/none"]).await.failed(6);
-    cli.run(&["plugin", "logs", "none"]).await.failed(2);
+    cli.run(&["plugin", "logs", "none"]).await.failed(6);
     let ada = server.user_cli("ada").await;
     for command in [&["top", "--once"][..], &["logs", "secrets/hello"], &["failures", "secrets/hello"]] {
         ada.run(&[&["plugin"][..], command].concat()).await.failed(5);
