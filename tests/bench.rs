@@ -6,6 +6,8 @@ use std::time::Duration;
 use coffer::clock::Clock;
 use serde_json::json;
 
+mod hostile;
+
 use crate::harness::{Builder, Client, Sessions, Storage, TestServer, canary};
 
 const SPAN: Duration = Duration::from_secs(5);

@@ -80,7 +80,20 @@ const WORLD: &str = "package test:guest; world wasi {
 world wasi-auth {
     include coffer:plugin/auth-method@1.0.0;
     import wasi:clocks/monotonic-clock@0.2.6;
+}
+world wasi-auth-engine {
+    include coffer:plugin/auth-method@1.0.0;
+    export coffer:plugin/engine@1.0.0;
 }";
+
+/// An auth method that refuses everybody, with an engine for calls of its own.
+pub fn auth_with_calls(body: &str) -> Vec<u8> {
+    let steps = [("login", "i32 i32"), ("resume", "i32 i32 i32 i32"), ("refresh", "i32 i32")];
+    let exports = steps.map(|(name, params)| {
+        format!(r#"(func (export "coffer:plugin/auth@1.0.0#{name}") (param {params}) (result i32) (call $refuse))"#)
+    });
+    world("wasi-auth-engine", &format!("{COMMON} {REALLOC} {} {}", exports.join(" "), handle(body)))
+}
 
 /// An auth method that refuses everybody, after `login`.
 pub fn auth(imports: &str, login: &str) -> Vec<u8> {
@@ -109,6 +122,74 @@ pub fn world(world: &str, fields: &str) -> Vec<u8> {
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("metadata");
     let mut encoder = ComponentEncoder::default();
     encoder.module(&module).expect("a module of the world").encode().expect("a component")
+}
+
+/// A component that has all it should have, and at its end this one more, instantiated so often.
+pub fn with_components(wasm: Vec<u8>, text: &str, times: usize) -> Vec<u8> {
+    let component = wat::parse_str(text).expect("a component");
+    let (own, instances) = (sections(&wasm, 4), 5);
+    appended(wasm, (4, &component), (instances, own), times)
+}
+
+/// The same with a core module.
+pub fn with_modules(wasm: Vec<u8>, text: &str, times: usize) -> Vec<u8> {
+    let module = wat::parse_str(text).expect("a module");
+    let (own, instances) = (sections(&wasm, 1), 2);
+    appended(wasm, (1, &module), (instances, own), times)
+}
+
+/// A section with what is new, which gets this index, and one with its instances.
+fn appended(mut wasm: Vec<u8>, (kind, new): (u8, &[u8]), (instances, index): (u8, usize), times: usize) -> Vec<u8> {
+    let mut section = |kind: u8, content: &[u8]| {
+        wasm.push(kind);
+        leb(content.len(), &mut wasm);
+        wasm.extend_from_slice(content);
+    };
+    section(kind, new);
+    let mut all = Vec::new();
+    leb(times, &mut all);
+    for _ in 0..times {
+        // Instantiated, with no arguments.
+        all.push(0);
+        leb(index, &mut all);
+        all.push(0);
+    }
+    section(instances, &all);
+    wasm
+}
+
+/// How many sections of a kind stand outermost.
+fn sections(wasm: &[u8], kind: u8) -> usize {
+    let (mut at, mut found) = (8, 0);
+    while at < wasm.len() {
+        let (mut length, mut shift, own) = (0, 0, wasm[at]);
+        loop {
+            at += 1;
+            length |= usize::from(wasm[at] & 0x7f) << shift;
+            shift += 7;
+            if wasm[at] < 0x80 {
+                break;
+            }
+        }
+        at += 1 + length;
+        found += usize::from(own == kind);
+    }
+    found
+}
+
+fn leb(mut number: usize, to: &mut Vec<u8>) {
+    while number >= 0x80 {
+        to.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+/// Nests a component in itself: each level instantiates the one below it so often.
+pub fn nested(levels: usize, times: usize) -> String {
+    let first = "(core module $m) (core instance (instantiate $m))".to_owned();
+    let each = "(instance (instantiate $c))".repeat(times);
+    format!("(component {})", (0..levels).fold(first, |inner, _| format!("(component $c {inner}) {each}")))
 }
 
 /// Puts `path` with the body under it, and answers.

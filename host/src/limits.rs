@@ -87,6 +87,8 @@ pub const PLUGIN_TABLES: u32 = 8;
 pub const PLUGIN_HANDLES: usize = 1000;
 /// How often a running guest is looked at, and yields.
 pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
+/// Whoever has worked for longer in one call works in turns.
+pub const PLUGIN_SHORT: Duration = Duration::from_millis(4);
 /// Each function of the host, besides the deadline of the whole call.
 pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
 /// What one call of a host function may carry.
@@ -108,9 +110,10 @@ pub const PLUGIN_TEXT_BYTES: usize = 1024;
 pub const PLUGIN_GROUPS: usize = 1000;
 pub const PLUGIN_INTERNAL_BYTES: usize = 64 * 1024;
 pub const PLUGIN_CHALLENGE_WAIT: Duration = Duration::from_secs(3600);
-/// Logins that wait for their next step: of one mount, and of one address block there; how many places are looked at for a
-/// free one, and when to come back if there is none.
+/// Logins that wait for their next step: of one mount, of one neighbourhood and of one address block there; how many places
+/// are looked at for a free one, and when to come back if there is none.
 pub const CHALLENGES_PER_MOUNT: u64 = 10_000;
+pub const CHALLENGES_PER_NEIGHBOURHOOD: u64 = 256;
 pub const CHALLENGES_PER_BLOCK: u64 = 64;
 pub const CHALLENGE_SEATS_TRIED: u64 = 64;
 pub const CHALLENGES_FULL: Duration = Duration::from_secs(60);
@@ -285,6 +288,8 @@ pub const MANIFEST_ASKS: usize = 64;
 pub const COMPONENT_IMPORTS: usize = 64;
 pub const COMPONENT_EXPORTS: usize = 64;
 pub const COMPONENT_PARTS: usize = 64;
+/// What is instantiated, passed on or named in one, and again in each instance of a component in it.
+pub const COMPONENT_STEPS: usize = 250_000;
 /// Uploaded plugins in all, and the pieces in which one is stored.
 pub const PLUGINS: usize = 1000;
 pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;

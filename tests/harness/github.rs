@@ -6,8 +6,8 @@
 //! that proves itself by HTTP Basic for one call and by a field of a form for another.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use axum::Router;
@@ -105,7 +105,8 @@ impl GitHub {
         world.in_orgs.extend([((7, 1), "active"), ((8, 1), "pending")]);
         world.in_teams.insert((42, 1), "active");
         let world = Arc::new(Mutex::new(world));
-        let task = tokio::spawn(serve(listener, acceptor(&tls), world.clone()));
+        let router = Router::new().fallback(answer).with_state(world.clone());
+        let task = tokio::spawn(serve(listener, acceptor(&tls), router));
         Self { port, host: host.to_owned(), address, authority: tls.authority, world, task, _dir: dir }
     }
 
@@ -214,8 +215,16 @@ fn acceptor(tls: &Certificate) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, world: Arc<Mutex<World>>) {
-    let router = Router::new().fallback(answer).with_state(world);
+/// Answers on loopback, over TLS, by a certificate that it makes in this folder: where, and who vouches for it.
+pub async fn serve_secured(router: Router, folder: &Path) -> (SocketAddr, PathBuf) {
+    let tls = Certificate::make(folder);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(serve(listener, acceptor(&tls), router));
+    (address, tls.authority)
+}
+
+async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, router) = (tls.clone(), router.clone());
         tokio::spawn(async move {

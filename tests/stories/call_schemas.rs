@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::hostile;
+use crate::harness::guests::auth_with_calls;
 use crate::harness::{Answer, Client, Guest, TestServer, canary};
 
 const CALLS: &str = r#"
@@ -91,6 +93,56 @@ async fn a_body_that_does_not_fit_never_reaches_the_guest() {
     assert_eq!(calls(&admin).await, 5);
     // Who may not is told so, whatever the body is.
     server.login("ada").await.post("/secrets/wall/north:paint", json!({ "coats": 9 })).await.expect_forbidden();
+}
+
+#[tokio::test]
+async fn a_call_of_an_auth_mount_is_held_to_its_manifest_as_well() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let more = format!("{CALLS}{}", CALLS.replace("{key}", "").replace("paint", "paint-all"));
+    hostile::mount(&admin, ("auth", "wall"), &more, &auth_with_calls("(call $ok)"), json!({})).await.expect(200);
+    let secret = canary("colour");
+    for path in ["/auth/wall/north/paint", "/auth/wall/paint-all"] {
+        for (body, loc, kind) in [
+            (json!({}), vec!["body", "colour"], "missing"),
+            (json!({ "colour": secret }), vec!["body", "colour"], "invalid_value"),
+            (json!({ "colour": "red", "coats": "1" }), vec!["body", "coats"], "wrong_type"),
+            (json!({ "colour": "red", "shade": secret }), vec!["body", "shade"], "unknown_member"),
+            (json!({ "colour": "red", "spots": [{ "y": secret }] }), vec!["body", "spots", "0", "x"], "missing"),
+        ] {
+            let answer = admin.post(path, body).await;
+            assert!(!answer.text.contains(&secret), "{}", answer.text);
+            let refused = answer.expect(422);
+            let told: Vec<String> = refused["detail"][0]["loc"]
+                .as_array()
+                .expect("a place")
+                .iter()
+                .map(|at| at.as_str().map_or_else(|| at.to_string(), str::to_owned))
+                .collect();
+            assert_eq!(
+                (told, &refused["detail"][0]["type"]),
+                (loc.iter().map(ToString::to_string).collect(), &json!(kind))
+            );
+        }
+    }
+    for (query, name, kind) in
+        [("n=x", "n", "wrong_type"), ("n=0", "n", "out_of_range"), ("more=1", "more", "unknown_member")]
+    {
+        for path in ["/auth/wall/north/look", "/auth/wall/look"] {
+            admin.get(&format!("{path}?{query}")).await.expect_problem(422, ["query", name], kind);
+        }
+    }
+    // By another method, or at another place, there is no such call, whatever is sent.
+    admin.get("/auth/wall/north/paint").await.expect(405);
+    admin.post("/auth/wall/paint", json!({ "colour": "red" })).await.expect(404);
+    let calls = async || admin.get("/sys/mounts/auth/wall").await.expect(200)["calls"].clone();
+    assert_eq!(calls().await, 0, "nothing of it reached the plugin");
+    admin.post("/auth/wall/north/paint", json!({ "colour": "red", "coats": 2 })).await.expect(200);
+    admin.post("/auth/wall/paint-all", json!({ "colour": "blue" })).await.expect(200);
+    admin.get("/auth/wall/north/look?n=2&near=true").await.expect(200);
+    assert_eq!(calls().await, 3);
+    // Who may not is told so, whatever the body is.
+    server.login("ada").await.post("/auth/wall/north/paint", json!({ "coats": 9 })).await.expect_forbidden();
 }
 
 #[tokio::test]

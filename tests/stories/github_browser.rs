@@ -205,6 +205,47 @@ async fn a_program_cannot_say_for_itself_what_a_browser_is_to_bring() {
 }
 
 #[tokio::test]
+async fn however_often_a_program_asks_at_once_the_provider_is_asked_once() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.with_app(json!({}))).await;
+    let login = Login::begin(&server.anonymous()).await;
+    login.poll().await.expect_oauth(400, "authorization_pending");
+    Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
+    // It need not wait any more: the first look is let through, and the others are too many.
+    let answers = futures_util::future::join_all((0..16).map(|_| login.poll())).await;
+    let told = |answer: &Answer| answer.body["error"].as_str().unwrap_or("none").to_owned();
+    let errors: Vec<String> = answers.iter().map(told).collect();
+    assert_eq!(errors.iter().filter(|error| *error == "none").count(), 1, "{errors:?}");
+    let known = ["none", "slow_down", "authorization_pending", "expired_token"];
+    assert!(errors.iter().all(|error| known.contains(&error.as_str())), "{errors:?}");
+    assert!(errors.iter().any(|error| error == "slow_down" || error == "authorization_pending"), "{errors:?}");
+    let exchanges = github.world().asked.iter().filter(|asked| asked.ends_with("/login/oauth/access_token")).count();
+    assert_eq!(exchanges, 1);
+}
+
+#[tokio::test]
+async fn a_crowd_of_addresses_keeps_nobody_out() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.with_app(json!({}))).await;
+    // 256 is all that one neighbourhood has, and 64 what one block has.
+    for host in 3..=7 {
+        let bot = server.anonymous_at(&format!("127.0.0.{host}"));
+        for _ in 0..64 {
+            Login::begin(&bot).await;
+        }
+        bot.post("/token/create", json!({ "grant_type": "github" })).await.expect(429);
+    }
+    let newcomer = Login::begin(&server.anonymous_at("127.0.0.2")).await;
+    let mut browser = Browser::default();
+    let clicked = browser.click(&server, &newcomer).await;
+    let back = way_back(&server, &github, &clicked, 1).await;
+    assert_eq!(browser.open(&server, &back).await.status, 200);
+    newcomer.poll().await.expect(200);
+    // Those who gave way have no turn more for it.
+    server.anonymous_at("127.0.0.3").post("/token/create", json!({ "grant_type": "github" })).await.expect(429);
+}
+
+#[tokio::test]
 async fn who_declines_at_github_has_declined() {
     let (server, github, admin) = with_github(TestServer::builder()).await;
     mount(&admin, github.with_app(json!({}))).await;

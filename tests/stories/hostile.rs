@@ -3,12 +3,14 @@
 use coffer::catalog::with_manifest;
 use serde_json::{Value, json};
 
-use crate::harness::guests::{GET, PUT, SLEEP, engine, engine_with_realloc, sleeper, tattler};
+use crate::harness::guests::{
+    GET, PUT, SLEEP, engine, engine_with_realloc, nested, sleeper, tattler, with_components, with_modules,
+};
 use crate::harness::{Answer, Client, Guest, TestServer, append_section, canary, eventually};
 
 const SPIN: &str = "(loop $again (br $again)) (unreachable)";
 /// Short enough for a story, long enough for a busy machine.
-const BOUNDS: &str = "[limits]\nmemory = \"16MiB\"\ncpu-ms = 200\nwall-ms = 1500\n";
+pub const BOUNDS: &str = "[limits]\nmemory = \"16MiB\"\ncpu-ms = 200\nwall-ms = 1500\n";
 
 /// A component with a manifest: its name, its kind and what else stands in it.
 pub fn plugin(name: &str, kind: &str, more: &str, wasm: &[u8]) -> Vec<u8> {
@@ -67,9 +69,8 @@ fn flood(bytes: u32, times: u32) -> Vec<u8> {
     engine(PUT, "", &body)
 }
 
-#[tokio::test]
-async fn each_kind_of_greed_ends_in_an_answer_and_the_others_answer_meanwhile() {
-    let (_server, admin) = with_good().await;
+/// Engines that want more than their share, by what they do: each of their calls by GET fails.
+pub fn greedy() -> Vec<(&'static str, Vec<u8>)> {
     let realloc = format!(r#"(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {SPIN})"#);
     let now = r#"(import "wasi:clocks/monotonic-clock@0.2.6" "now" (func $now (result i64)))"#;
     let grow = "(loop $more (br_if $more (i32.ne (i32.const -1) (memory.grow (i32.const 16))))) (unreachable)";
@@ -82,7 +83,7 @@ async fn each_kind_of_greed_ends_in_an_answer_and_the_others_answer_meanwhile() 
     let huge = "(drop (memory.grow (i32.const 100))) (call $answer (i32.const 0) (i32.const 3000000))";
     let beyond = "(call $answer (i32.const 0) (i32.const 0x7fffffff))";
     let broken = r#"(data (i32.const 3000) "\ff\fe{]")"#;
-    let guests = [
+    vec![
         ("loops", engine("", "", SPIN)),
         ("loops-in-realloc", engine_with_realloc(&realloc, "(call $ok)")),
         ("loops-in-the-host", engine(now, "", "(loop $again (drop (call $now)) (br $again)) (unreachable)")),
@@ -96,8 +97,13 @@ async fn each_kind_of_greed_ends_in_an_answer_and_the_others_answer_meanwhile() 
         ("answers-nonsense", engine("", broken, "(call $answer (i32.const 3000) (i32.const 4))")),
         ("traps", engine("", "", "(unreachable)")),
         ("stores-by-get", flood(10, 1)),
-    ];
-    for (name, wasm) in &guests {
+    ]
+}
+
+#[tokio::test]
+async fn each_kind_of_greed_ends_in_an_answer_and_the_others_answer_meanwhile() {
+    let (_server, admin) = with_good().await;
+    for (name, wasm) in &greedy() {
         mount(&admin, ("secrets", name), BOUNDS, wasm, json!({})).await.expect(200);
         let answer = meanwhile(&admin, async { admin.get(&format!("/secrets/{name}/x")).await }).await;
         let told = answer.expect_type(502, "plugin_failed");
@@ -144,6 +150,45 @@ async fn a_crowd_of_calls_that_loop_leaves_room_for_others() {
     }
 }
 
+fn good() -> Vec<u8> {
+    engine("", "", "(call $ok)")
+}
+
+#[tokio::test]
+async fn what_was_compiled_elsewhere_is_refused_wherever_it_is_put() {
+    let (mut server, admin) = with_good().await;
+    // By the very same compiler, of a component that would be taken: but nobody could check it any more.
+    let wasm = plugin("precompiled", "secrets", BOUNDS, &good());
+    let compiled = wasmtime::Engine::default().precompile_component(&wasm).expect("it compiles");
+    assert!(compiled.starts_with(b"\x7fELF"));
+    for forged in [compiled.clone(), plugin("precompiled", "secrets", BOUNDS, &compiled)] {
+        let told = upload(&admin, "precompiled", forged).await.expect_type(422, "bad_plugin");
+        assert!(told.to_string().contains("not WebAssembly"), "{told}");
+    }
+    admin.get("/sys/plugins/precompiled/1.0.0").await.expect(404);
+    // Nor is it run when it lies where the server keeps what it has compiled itself.
+    let trap = engine("", "", "(unreachable)");
+    mount(&admin, ("secrets", "traps"), BOUNDS, &trap, json!({})).await.expect(200);
+    let folder = server.data_dir().join("compiled");
+    let files = || {
+        let all = std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("a file").path());
+        all.filter(|path| path.is_file()).collect::<Vec<_>>()
+    };
+    let kept: Vec<_> = files().into_iter().map(|path| (std::fs::read(&path).expect("its bytes"), path)).collect();
+    assert!(kept.len() >= 2);
+    server.sigterm();
+    // The code of one under the name of the next, and foreign code under a name of ours.
+    for (at, (_, path)) in kept.iter().enumerate() {
+        let other = if at % 3 == 0 { &compiled } else { &kept[(at + 1) % kept.len()].0 };
+        std::fs::write(path, other).expect("it can be written");
+    }
+    server.restart().await;
+    let admin = server.here(&admin);
+    assert_eq!(admin.get("/secrets/good/x").await.expect(200)["ok"], true);
+    admin.get("/secrets/traps/x").await.expect_type(502, "plugin_failed");
+    admin.put("/secrets/kv/x", json!({ "value": "v" })).await.expect(200);
+}
+
 #[tokio::test]
 async fn bombs_and_forgeries_are_refused_at_the_door() {
     let (_server, admin) = with_good().await;
@@ -156,20 +201,20 @@ async fn bombs_and_forgeries_are_refused_at_the_door() {
         ("sockets", "wasi:sockets/tcp", component(r#"(import "wasi:sockets/tcp@0.2.6" (instance))"#)),
         ("more-of-ours", "coffer:plugin/root", component(r#"(import "coffer:plugin/root@1.0.0" (instance))"#)),
         ("tables", "does not compile", engine("", "(table 10000000 funcref)", "(call $ok)")),
-        ("instances", "", component(&format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(99)))),
-        ("nested", "", component(&format!("{}{}", "(component ".repeat(90), ")".repeat(90)))),
+        // These have all that a plugin should have, and are otherwise as they should be.
+        ("instances", "does not compile", with_modules(good(), "(module)", 99)),
+        ("own-memories", "does not compile", with_modules(good(), "(module (memory 1))", 9)),
+        ("own-tables", "does not compile", with_modules(good(), "(module (table 1 funcref))", 9)),
+        ("nested", "too many parts", with_components(good(), &nested(90, 1), 1)),
+        ("doubled", "instantiates too much", with_components(good(), &nested(40, 2), 1)),
+        ("wide", "instantiates too much", with_components(good(), &nested(3, 90), 1)),
+        ("doubled-a-little", "does not compile", with_components(good(), &nested(7, 2), 1)),
     ];
     for (name, word, wasm) in bombs {
         let call = async { upload(&admin, name, plugin(name, "secrets", "", &wasm)).await };
         let told = meanwhile(&admin, call).await.expect_type(422, "bad_plugin");
         assert!(told.to_string().contains(word), "{word} in {told}");
     }
-    // What was compiled elsewhere could not be checked: it is ELF, and no WebAssembly.
-    let mut precompiled = b"\x7fELF\x02\x01\x01".to_vec();
-    precompiled.resize(4096, 0);
-    upload(&admin, "precompiled", plugin("precompiled", "secrets", "", &precompiled))
-        .await
-        .expect_type(422, "bad_plugin");
     let whole = Guest::new("hello", "1.0.0").build();
     for part in [1, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
         upload(&admin, "hello", whole[..part].to_vec()).await.expect_type(422, "bad_plugin");

@@ -1,6 +1,7 @@
 //! Plugins that would speak to somebody else than their grant names, or hand him what is not his.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -9,6 +10,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::hostile::mount;
+use crate::harness::github::serve_secured;
 use crate::harness::guests::fetcher;
 use crate::harness::{Client, TestServer, canary};
 
@@ -22,6 +24,14 @@ struct Somebody {
 }
 
 impl Somebody {
+    /// The same over TLS, vouched for by whom the file says.
+    async fn secured(folder: &Path) -> (Self, String) {
+        let asked = Arc::<Mutex<Vec<Call>>>::default();
+        let router = Router::new().fallback(answer).with_state((asked.clone(), String::new()));
+        let (address, authority) = serve_secured(router, folder).await;
+        (Self { address, asked }, std::fs::read_to_string(authority).expect("a certificate"))
+    }
+
     /// Sends whoever asks for `/away` to that place.
     async fn start(away: &str) -> Self {
         let asked = Arc::<Mutex<Vec<Call>>>::default();
@@ -58,6 +68,18 @@ const VERB: &str = "[[calls]]\npath = \"{key}\"\noperation = \"fetch\"\naction =
 
 fn asks(host: &str, port: u16) -> String {
     format!("[[requires.http]]\nhost = \"{host}\"\nport = {port}\nwhy = \"to look\"\n")
+}
+
+/// What a mount with a credential `token` for the first of these ports asks for, and its setting.
+fn carrier(token: &str, scheme: &str, [own, other]: [u16; 2]) -> (String, Value) {
+    let more = format!(
+        "{VERB}{}{}[[credentials]]\nfrom = \"/token\"\nhosts = [\"localhost:{own}\"]\nplace = \"bearer\"\n\
+         [config]\ntype = \"object\"\n[config.properties.token]\ntype = \"string\"\nwriteOnly = true\n",
+        asks("localhost", own),
+        asks("localhost", other),
+    );
+    let grant = [own, other].map(|port| format!("{scheme}localhost:{port} 127.0.0.0/8"));
+    (more, json!({ "config": { "token": token }, "grant": { "http": grant } }))
 }
 
 async fn fetch(admin: &Client, name: &str, url: &str) -> Value {
@@ -114,28 +136,54 @@ async fn a_place_that_was_named_by_another_is_not_gone_to() {
 
 #[tokio::test]
 async fn a_credential_goes_to_its_own_host_and_to_no_other() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a folder of its own"));
+    let (owner, one) = Somebody::secured(dirs[0].path()).await;
+    let (other, two) = Somebody::secured(dirs[1].path()).await;
+    let authorities = dirs[0].path().join("both.pem");
+    std::fs::write(&authorities, one + &two).expect("it can be written");
+    let server = TestServer::builder().env("COFFER_PLUGINS__CA", authorities.to_str().expect("UTF-8")).start().await;
+    let admin = server.admin().await;
+    let token = canary("token");
+    server.keep_secret(&token);
+    let (a, b) = (owner.address.port(), other.address.port());
+    let (more, value) = carrier(&token, "", [a, b]);
+    mount(&admin, ("secrets", "carrier"), &more, &fetcher(true), value.clone()).await.expect(200);
+    mount(&admin, ("secrets", "plain"), &more, &fetcher(false), value).await.expect(200);
+    // Its owner gets it, once, and so the guest has asked with it.
+    assert_eq!(fetch(&admin, "carrier", &format!("https://localhost:{a}/own")).await["status"], 200);
+    assert_eq!(owner.asked(), [("/own".to_owned(), Some(format!("Bearer {token}")))]);
+    // The other host is there and may be asked, but not with it: then nothing is sent at all.
+    assert_eq!(fetch(&admin, "plain", &format!("https://localhost:{b}/asked")).await["status"], 200);
+    assert_eq!(other.asked(), [("/asked".to_owned(), None)]);
+    let urls = [
+        format!("https://localhost:{b}/stolen"),
+        format!("https://localhost:{a}@localhost:{b}/stolen"),
+        format!("https://localhost:{b}/stolen#localhost:{a}"),
+        format!("https://localhost:{b}/stolen?host=localhost:{a}"),
+        format!("https://127.0.0.1:{b}/stolen"),
+    ];
+    for url in urls {
+        assert!(fetch(&admin, "carrier", &url).await["code"].is_string(), "{url}");
+        assert_eq!((other.asked(), owner.asked()), (vec![], vec![]), "{url}");
+    }
+    // Nor has the owner got it from who asked without.
+    assert_eq!(fetch(&admin, "plain", &format!("https://localhost:{a}/bare")).await["status"], 200);
+    assert_eq!(owner.asked(), [("/bare".to_owned(), None)]);
+}
+
+#[tokio::test]
+async fn over_a_wire_that_anybody_can_read_a_credential_goes_nowhere() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (owner, other) = (Somebody::start("").await, Somebody::start("").await);
     let token = canary("token");
     server.keep_secret(&token);
-    let (a, b) = (owner.address.port(), other.address.port());
-    let more = format!(
-        "{VERB}{}{}[[credentials]]\nfrom = \"/token\"\nhosts = [\"127.0.0.1:{a}\"]\nplace = \"bearer\"\n\
-         [config]\ntype = \"object\"\n[config.properties.token]\ntype = \"string\"\nwriteOnly = true\n",
-        asks("127.0.0.1", a),
-        asks("127.0.0.1", b),
-    );
-    let grant = [a, b].map(|port| format!("http://127.0.0.1:{port} 127.0.0.0/8"));
-    let value = json!({ "config": { "token": token }, "grant": { "http": grant } });
-    mount(&admin, ("secrets", "carrier"), &more, &fetcher(true), value).await.expect(200);
-    let sent = fetch(&admin, "carrier", &owner.url("/own")).await;
-    let got = owner.asked();
-    // Over a wire that anybody can read it goes nowhere at all; if it goes, then to its owner.
-    match &sent["code"] {
-        Value::Null => assert_eq!(got[0].1, Some(format!("Bearer {token}"))),
-        code => assert!(got.is_empty() && code.is_string(), "{got:?}"),
-    }
-    assert!(fetch(&admin, "carrier", &other.url("/stolen")).await["code"].is_string());
-    assert!(other.asked().iter().all(|(_, credential)| credential.is_none()));
+    let (more, value) = carrier(&token, "http://", [owner.address.port(), other.address.port()]);
+    mount(&admin, ("secrets", "carrier"), &more, &fetcher(true), value.clone()).await.expect(200);
+    mount(&admin, ("secrets", "plain"), &more, &fetcher(false), value).await.expect(200);
+    let url = format!("http://localhost:{}/own", owner.address.port());
+    assert_eq!(fetch(&admin, "plain", &url).await["status"], 200);
+    assert_eq!(owner.asked(), [("/own".to_owned(), None)]);
+    assert!(fetch(&admin, "carrier", &url).await["code"].is_string());
+    assert!(owner.asked().is_empty() && other.asked().is_empty());
 }

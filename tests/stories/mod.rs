@@ -66,7 +66,7 @@ mod fixtures;
 mod github;
 mod github_browser;
 mod grid;
-mod hostile;
+pub mod hostile;
 mod hostile_logins;
 mod hostile_outside;
 mod kv_model;

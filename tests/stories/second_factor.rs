@@ -3,6 +3,7 @@
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 
+use super::github;
 use crate::harness::{Builder, Client, TestServer, canary};
 
 on_every_store!(a_login_waits_for_the_code_and_goes_on_with_it_once);
@@ -165,6 +166,43 @@ async fn a_login_that_is_overtaken_by_an_ending_does_not_go_on() {
     admin.post("/users/ada/update", json!({ "disabled": true })).await.expect(200);
     let answer = json!({ "challenge_id": waiting, "code": codes[0] });
     server.anonymous().post("/auth/token/resume", answer).await.expect_oauth(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_login_by_another_provider_is_overtaken_by_an_ending_as_well() {
+    let (server, github, admin) = github::with_github(TestServer::builder()).await;
+    github::mount(&admin, github.setting(json!({}))).await;
+    let token = github.token(&server, 1);
+    let first = || server.anonymous().post("/token/create", json!({ "grant_type": "github", "token": token }));
+    let (_, me) = github::whose(&server, first().await).await;
+    assert_eq!(me["username"], "ada");
+    // By a password she adds an app to what she has.
+    let password = canary("ada");
+    server.keep_password("ada", &password);
+    admin.post("/users/ada/password", json!({ "new": password })).await.expect(200);
+    let (_, _, codes) = enrolled(&server.log_in("ada", &password).await).await;
+    let second = json!({ "second": { "mount": "totp", "when": "always" } });
+    github::mount(&admin, github.setting(second)).await;
+    let asked = async || first().await.expect_oauth(400, "challenge_required")["challenge"]["id"].clone();
+    let resume = |id: &Value, code: &str| {
+        server.anonymous().post("/auth/token/resume", json!({ "challenge_id": id, "code": code }))
+    };
+    resume(&asked().await, &codes[0]).await.expect(200);
+    // Whom GitHub has vouched for before the ending, the code does not bring in after it.
+    let waiting = asked().await;
+    admin.post("/sessions/revoke", json!({ "username": "ada" })).await.expect(200);
+    resume(&waiting, &codes[1]).await.expect_oauth(400, "invalid_grant");
+    // Nor when it looks as if nothing had been.
+    let waiting = asked().await;
+    for disabled in [true, false] {
+        admin.post("/users/ada/update", json!({ "disabled": disabled })).await.expect(200);
+    }
+    resume(&waiting, &codes[2]).await.expect_oauth(400, "invalid_grant");
+    resume(&asked().await, &codes[3]).await.expect(200);
+    let waiting = asked().await;
+    admin.post("/users/ada/delete", json!({})).await.expect(200);
+    let answer = resume(&waiting, &codes[4]).await;
+    assert!(answer.status.as_u16() >= 400 && answer.body["access_token"].is_null(), "{}", answer.text);
 }
 
 #[tokio::test]

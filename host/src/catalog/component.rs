@@ -5,7 +5,7 @@ use wasmparser::{
     Parser, Payload, ValidPayload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
 };
 
-use super::{Digest, Error, Kind, Manifest, signature};
+use super::{Digest, Error, Kind, Manifest, effort::Effort, signature};
 use crate::{ids::PublisherKey, limits, runtime};
 
 /// The custom section that holds the text of `plugin.toml`. A `#[link_section]` static of a Rust
@@ -94,6 +94,7 @@ fn read(wasm: &[u8]) -> Result<Parts, Error> {
     let mut validator = Validator::new_with_features(features());
     let (mut manifests, mut imports, mut exports) = (Vec::new(), Vec::new(), Vec::new());
     let (mut depth, mut parts, mut types, mut signatures) = (0_usize, 0_usize, None, Vec::new());
+    let mut effort = Effort::default();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(broken)?;
         match validator.payload(&payload).map_err(broken)? {
@@ -104,6 +105,7 @@ fn read(wasm: &[u8]) -> Result<Parts, Error> {
         if parts > limits::COMPONENT_PARTS {
             return Err(Error::Component("it has too many parts"));
         }
+        effort.add(&payload)?;
         match payload {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,

@@ -19,6 +19,7 @@ use crate::{
 mod component;
 mod credential;
 mod digest;
+mod effort;
 mod error;
 mod manifest;
 mod publisher;

@@ -129,6 +129,33 @@ fn append_section(wasm: &mut Vec<u8>, manifest: &str) {
     wasm.extend_from_slice(&section);
 }
 
+/// A component in which each level instantiates the one below it twice.
+fn doubled(levels: usize) -> Vec<u8> {
+    let first = "(core module $m) (core instance (instantiate $m))".to_owned();
+    let twice = "(instance (instantiate $c)) (instance (instantiate $c))";
+    let text = (0..levels).fold(first, |inner, _| format!("(component $c {inner}) {twice}"));
+    wat::parse_str(format!("(component {text})")).unwrap()
+}
+
+#[test]
+fn a_component_that_multiplies_itself_is_refused_before_it_is_compiled() {
+    let refused = |wasm: &[u8]| inspect(wasm).map(|_| ()).unwrap_err().to_string();
+    for levels in [20, 60] {
+        assert!(refused(&doubled(levels)).contains("instantiates too much"), "{levels}");
+    }
+    assert!(refused(&doubled(8)).contains("manifest is missing"), "so many are nothing");
+    // By a detour: what is instantiated comes as an argument, from an instance, from outside.
+    let given = "(component (component $c (import \"a\" (component $a)) (instance (instantiate $a))))";
+    assert!(refused(&wat::parse_str(given).unwrap()).contains("what it is given"));
+    let held = "(component (component $c (import \"a\" (instance $a (export \"b\" (component))))
+        (alias export $a \"b\" (component $b)) (instance (instantiate $b))))";
+    assert!(refused(&wat::parse_str(held).unwrap()).contains("what it is given"));
+    let inner = "(component $c (core module $m) (core instance (instantiate $m)))";
+    let wide = "(instance (instantiate $c))".repeat(900);
+    let outer = format!("(component (component $d {inner} {wide}) {})", wide.replace("$c", "$d"));
+    assert!(refused(&wat::parse_str(outer).unwrap()).contains("instantiates too much"));
+}
+
 #[test]
 fn a_manifest_beside_the_component_stands_before_one_inside() {
     let mut wasm = component(PLAIN);

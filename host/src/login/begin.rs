@@ -105,11 +105,8 @@ impl Login {
 
     /// The session, as narrow as the tightest of all who have a say would have it.
     pub(super) async fn open(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Tokens, Error> {
-        let Proven { mount, plugin, user, vouched, epochs, program, unseen } = proven;
+        let Proven { mount, plugin, user, vouched, epochs, program, unseen } = self.rests_on_user(proven).await?;
         let mount = self.mounts.by_id(&mount).ok_or(Error::Mount(crate::mount::Error::Disabled))?;
-        // Whom an identity leads to is only known now: that user's epoch is read before the user is.
-        let of = EpochsOf { user: Some(user.clone()), ..EpochsOf::default() };
-        let epochs = epochs.and(self.sessions.epochs(&of).await?);
         let user = self.directory.user(&user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
         self.demand_role(&mount, Some(&user), Told { groups: &vouched.groups, unseen })?;
@@ -146,6 +143,16 @@ impl Login {
             }
             made => Ok(made?),
         }
+    }
+
+    /// Whom an identity leads to is only known once it is proven: that user's epoch is read then, before the user is.
+    /// One that is known already stands, for it is the older.
+    pub(super) async fn rests_on_user(&self, mut proven: Proven) -> Result<Proven, Error> {
+        if !proven.epochs.has(&EpochOf::User(proven.user.clone())) {
+            let of = EpochsOf { user: Some(proven.user.clone()), ..EpochsOf::default() };
+            proven.epochs = proven.epochs.and(self.sessions.epochs(&of).await?);
+        }
+        Ok(proven)
     }
 
     /// The user whom the credentials name. One who is disabled, or whose name is slowed, is as good

@@ -112,6 +112,10 @@ impl Browser {
     pub(super) fn is_back(&self) -> bool {
         !self.answer.is_empty()
     }
+
+    pub(super) fn rows(&self) -> [&str; 2] {
+        [&self.by_code, &self.by_state]
+    }
 }
 
 impl Login {
@@ -163,7 +167,7 @@ impl Login {
     pub(super) fn forget_browser(&self, to: &mut Writes, waiting: &mut Waiting) {
         let view = self.barrier.view(Prefix::Challenge);
         if let Some(browser) = waiting.browser.take() {
-            [browser.by_code, browser.by_state].iter().for_each(|row| view.delete(to, row));
+            browser.rows().into_iter().for_each(|row| view.delete(to, row));
         }
     }
 
@@ -221,6 +225,8 @@ impl Login {
                 return Err(Refusal::Expired.into());
             }
             found.browser.answer = answer.clone();
+            // Whoever has waited need not wait for it any more.
+            found.stored.value.waiting.polled_at = None;
             if self.keep(found).await? {
                 return Ok(name);
             }
@@ -261,9 +267,9 @@ impl Login {
         let mut writes = Writes::default();
         view.expect_as_read(&mut writes, &key, Some(&stored));
         if browser.is_back() {
-            [&browser.by_code, &browser.by_state].into_iter().for_each(|row| view.delete(&mut writes, row));
+            browser.rows().into_iter().for_each(|row| view.delete(&mut writes, row));
         }
-        stored.value.waiting.browser = Some(browser);
+        (stored.value.waiting.browser, stored.value.waiting.moved_at) = (Some(browser), Some(self.clock.now()));
         view.put(&mut writes, &key, &stored.value, stored.expires_at);
         match self.barrier.commit(writes).await {
             Ok(()) => Ok(true),

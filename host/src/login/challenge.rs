@@ -69,10 +69,13 @@ pub(super) struct Waiting {
     #[serde(default)]
     interval: Option<Duration>,
     #[serde(default)]
-    polled_at: Option<Timestamp>,
+    pub(super) polled_at: Option<Timestamp>,
     /// What it takes of the room for challenges.
     #[serde(default)]
     pub(super) seats: Vec<String>,
+    /// When it began, or a browser last did its part.
+    #[serde(default)]
+    pub(super) moved_at: Option<Timestamp>,
     wish: Wish,
     /// Of the client that began it, to be shown to whoever goes on with it in a browser.
     #[serde(default)]
@@ -80,7 +83,7 @@ pub(super) struct Waiting {
     #[serde(default)]
     pub(super) device: String,
     /// It goes on from where it began.
-    block: String,
+    pub(super) block: String,
     /// However often it is asked again.
     until: Timestamp,
 }
@@ -117,6 +120,7 @@ impl Waiting {
             interval: None,
             polled_at: None,
             seats: Vec::new(),
+            moved_at: Some(now),
             wish,
             address: client.address,
             device: client.device.clone(),
@@ -145,10 +149,10 @@ impl Login {
         let end = now.after(challenge.expires_in).min(waiting.until);
         let view = self.barrier.view(Prefix::Challenge);
         if is_new {
-            waiting.seats = self.seats(to, &waiting.mount, &waiting.block).await?;
+            waiting.seats = self.seats(to, waiting).await?;
         }
         for seat in &waiting.seats {
-            view.put(to, seat, &true, Some(end));
+            view.put(to, seat, &key, Some(end));
         }
         self.forget_browser(to, waiting);
         let mut interval = challenge.poll_interval;
@@ -281,13 +285,12 @@ impl Login {
     }
 
     /// One that waits for something elsewhere is not looked at too often, and not at all while it is known to wait.
+    /// Who has a browser's answer has one look at once (`browser_back`), and the same pace after it: it may be that the
+    /// provider cannot be asked just now.
     async fn poll(&self, key: &str, stored: &mut Stored<Row<Waiting>>) -> Result<(), Error> {
         let waiting = &mut stored.value.waiting;
         let (Some(interval), now) = (waiting.interval, self.clock.now()) else { return Ok(()) };
         let waits = waiting.browser.as_ref().map(|browser| !browser.is_back());
-        if waits == Some(false) {
-            return Ok(());
-        }
         if waiting.polled_at.is_some_and(|at| now.since(at) < interval) {
             return Err(Refusal::SlowDown.into());
         }
@@ -300,7 +303,7 @@ impl Login {
             // Somebody else has just looked, or a browser has just gone on: the next look will tell.
             Err(barrier::Error::Conflict) => Err(Refusal::Pending.into()),
             Err(error) => Err(error.into()),
-            Ok(()) if waits.is_some() => Err(Refusal::Pending.into()),
+            Ok(()) if waits == Some(true) => Err(Refusal::Pending.into()),
             Ok(()) => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use super::{
     begin::{facts, fault},
 };
 use crate::{
+    barrier,
     catalog::{CallSpec, Manifest, Method},
     directory::User,
     ids::{Action, MountName},
@@ -58,14 +59,11 @@ impl Login {
         let of = permit.resource();
         let mount = self.mounts.get(Kind::Auth, &of.mount).ok_or(Refusal::NoCall)?;
         let live = mount.live()?;
-        let other = if method == Method::Get { Method::Post } else { Method::Get };
-        match (declared(live.manifest(), of, method), declared(live.manifest(), of, other)) {
-            _ if !live.plugin.exports().engine => return Err(Refusal::NoCall.into()),
-            // What does not fit the manifest never reaches the guest.
-            (Some(call), _) => call.check(body).map_err(Error::Invalid)?,
-            (None, Some(_)) => return Err(Refusal::OnlyBy(other.as_str()).into()),
-            (None, None) => return Err(Refusal::NoCall.into()),
+        if !live.plugin.exports().engine {
+            return Err(Refusal::NoCall.into());
         }
+        // What does not fit the manifest never reaches the guest.
+        permitted(live.manifest(), of, (method, permit.action().action))?.check(body).map_err(Error::Invalid)?;
         let facts = Facts {
             principal: Some(user.id.to_string()),
             principal_name: Some(user.username.to_string()),
@@ -93,7 +91,46 @@ impl Login {
     }
 }
 
+/// The call, by the manifest of the plugin that gets it.
+fn permitted<'a>(
+    manifest: &'a Manifest,
+    of: &OwnPath,
+    (method, action): (Method, Action),
+) -> Result<&'a CallSpec, Error> {
+    let other = if method == Method::Get { Method::Post } else { Method::Get };
+    match (declared(manifest, of, method), declared(manifest, of, other)) {
+        (Some(call), _) if call.action == action => Ok(call),
+        // Another version has come between the decision and the call: what it takes was not decided.
+        (Some(_), _) => Err(barrier::Error::Conflict.into()),
+        (None, Some(_)) => Err(Refusal::OnlyBy(other.as_str()).into()),
+        (None, None) => Err(Refusal::NoCall.into()),
+    }
+}
+
 /// What the manifest says of it.
 fn declared<'a>(manifest: &'a Manifest, of: &OwnPath, method: Method) -> Option<&'a CallSpec> {
     manifest.call(&of.operation, method, of.path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_was_swapped_meanwhile_gets_no_call_that_was_decided_by_the_other() {
+        let version = |action: &str| {
+            let head = "[plugin]\nname = \"hub\"\nversion = \"1.0.0\"\nkind = \"auth\"\napi = \"1.0\"\n";
+            let call = "[[calls]]\npath = \"\"\noperation = \"sync\"\nmethod = \"POST\"\naction";
+            Manifest::parse(&format!("{head}{call} = \"{action}\"\n")).unwrap()
+        };
+        let of = OwnPath { mount: MountName::parse("hub").unwrap(), path: String::new(), operation: "sync".to_owned() };
+        let (decided, before, after) = ((Method::Post, Action::Use), version("use"), version("manage"));
+        assert!(permitted(&before, &of, decided).is_ok());
+        let swapped = permitted(&after, &of, decided);
+        assert!(matches!(swapped, Err(Error::Store(barrier::Error::Conflict))), "{swapped:?}");
+        let by_get = permitted(&before, &of, (Method::Get, Action::Use));
+        assert!(matches!(by_get, Err(Error::Refused(Refusal::OnlyBy("POST")))), "{by_get:?}");
+        let none = OwnPath { operation: "other".to_owned(), ..of };
+        assert!(matches!(permitted(&before, &none, decided), Err(Error::Refused(Refusal::NoCall))));
+    }
 }

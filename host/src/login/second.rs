@@ -22,6 +22,8 @@ impl Login {
     /// session if not.
     pub(super) async fn go_on(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Begun, Error> {
         let mount = self.mounts.by_id(&proven.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
+        // However long the second factor takes: what ends all of this user's from here on ends this too.
+        let proven = self.rests_on_user(proven).await?;
         let user = self.directory.user(&proven.user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
         match self.second_of(&mount, &user, client).await? {

@@ -11,6 +11,7 @@ mod bindings;
 mod breaker;
 mod cache;
 mod call;
+mod compiler;
 mod component;
 pub mod egress;
 mod engine;
@@ -33,6 +34,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod turns;
 pub mod types;
 mod workers;
 

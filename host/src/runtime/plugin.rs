@@ -16,6 +16,7 @@ use super::{
     shares::Shares,
     start::{Inner, Runtime},
     stats::{Of, Open, Tally, Timing, Trapped},
+    turns::Turns,
 };
 use crate::limits;
 
@@ -56,6 +57,7 @@ pub(super) struct Seat {
     /// Of mounts that anybody can call.
     shares: Option<Shares>,
     breaker: Breaker,
+    pub(super) turns: Turns,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -99,6 +101,7 @@ impl Seat {
             gate: Gate::new(options.calls_each, options.queue),
             shares: exports.auth.then(|| Shares::new(options.calls_each, options.queue)),
             breaker: Breaker::new(inner.clock.clone()),
+            turns: inner.turns.apart(),
             shared: Arc::new(shared),
         }
     }
@@ -243,7 +246,7 @@ fn component(inner: &Inner, wasm: &[u8]) -> Result<Component, Error> {
         return Ok(found);
     }
     // `from_binary` takes WebAssembly alone: nothing that was compiled elsewhere is run.
-    let component = Component::from_binary(&inner.engine, wasm).map_err(invalid)?;
+    let component = inner.compiler.run(|| Component::from_binary(&inner.engine, wasm)).map_err(invalid)?;
     let image = component.image_range();
     if (image.end as usize).saturating_sub(image.start as usize) > limits::PLUGIN_COMPILED_BYTES {
         return Err(Error::TooLarge);

@@ -6,7 +6,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::{
     Call, Failure, Fault, Input, Outcome, Plugin, breaker::Pass, fault::stopped, imports::Shelf, invoke::Guest,
-    meter::Meter, plugin::Made, sandbox::Sandbox, stats::Timing, types::Bytes,
+    meter::Meter, plugin::Made, sandbox::Sandbox, stats::Timing, turns::Turn, types::Bytes,
 };
 use crate::{barrier::Writes, limits};
 
@@ -20,10 +20,12 @@ impl Plugin {
         call: &Call,
         (made, pass, timing, meter): Watch<'_, '_>,
     ) -> Result<Outcome<I::Answer>, Failure> {
-        let mut store = self.store(call, input.secrets(), &meter);
+        let turn = self.seat.turns.turn();
+        let mut store = self.store(call, input.secrets(), (&meter, &turn));
         store.data_mut().may_intend = I::INTENDS && self.exports().leases;
         let _ticking = self.code.runtime.ticker.run();
-        let answer = meter.measure(self.invoke(input, call, &mut store, (made, pass, timing))).await;
+        let work = self.invoke(input, call, &mut store, (made, pass, timing));
+        let answer = meter.measure(turn.given_up_by(work)).await;
         let mut sandbox = store.into_data();
         let may_rerun = !sandbox.acted;
         match answer {
@@ -66,15 +68,15 @@ impl Plugin {
         input.invoke(Guest { indices: &made.indices, instance, store, most: call.bounds.answer }).await
     }
 
-    fn store(&self, call: &Call, secrets: Vec<Bytes>, meter: &Arc<Meter>) -> Store<Sandbox> {
+    fn store(&self, call: &Call, secrets: Vec<Bytes>, (meter, turn): (&Arc<Meter>, &Turn)) -> Store<Sandbox> {
         let sandbox = Sandbox::new(call, secrets, self.seat.shared.clone(), meter.clone());
         let mut store = Store::new(&self.code.runtime.engine, sandbox);
         store.limiter(|sandbox| &mut sandbox.usage);
         store.set_hostcall_fuel(limits::PLUGIN_HOSTCALL_BYTES);
         store.set_max_component_handles(limits::PLUGIN_HANDLES);
         store.set_epoch_deadline(1);
-        let (meter, budget) = (meter.clone(), call.bounds.cpu);
-        store.epoch_deadline_callback(move |_| look(&meter, budget));
+        let (meter, turn, budget) = (meter.clone(), turn.clone(), call.bounds.cpu);
+        store.epoch_deadline_callback(move |_| look(&meter, &turn, budget));
         store
     }
 }
@@ -89,10 +91,12 @@ async fn is_torn(storage: &Shelf, keys: &Shelf) -> Result<bool, Fault> {
     Ok(storage.snapshots() + keys.snapshots() > 1 && is_stale(storage, keys).await?)
 }
 
-/// At every tick: has the guest had its share? If not, it lets others run and goes on.
-fn look(meter: &Meter, budget: Duration) -> wasmtime::Result<UpdateDeadline> {
-    match meter.spent() > budget {
-        true => Err(Fault::Limit("cpu").into()),
-        false => Ok(UpdateDeadline::Yield(1)),
+/// At every tick: has the guest had its share? If not, it lets others run and goes on; once it has worked for a while,
+/// when it is its turn.
+fn look(meter: &Meter, turn: &Turn, budget: Duration) -> wasmtime::Result<UpdateDeadline> {
+    match meter.spent() {
+        spent if spent > budget => Err(Fault::Limit("cpu").into()),
+        spent if spent < limits::PLUGIN_SHORT => Ok(UpdateDeadline::Yield(1)),
+        _ => Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn.clone().next()))),
     }
 }

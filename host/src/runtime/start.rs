@@ -6,12 +6,14 @@ use wasmtime::{Engine, component::Linker};
 use super::{
     Error, Exports, Plugin,
     cache::Cache,
+    compiler::Compiler,
     egress::Egress,
     engine,
     imports::{self, Passwords},
     journal::Journal,
     sandbox::Sandbox,
     ticker::Ticker,
+    turns::Turns,
     workers::Workers,
 };
 use crate::{clock::Clock, limits};
@@ -63,6 +65,9 @@ pub(super) struct Inner {
     pub(super) journal: Option<Arc<dyn Journal>>,
     /// One compilation at a time: it takes all processors anyway.
     pub(super) compiling: Workers,
+    pub(super) compiler: Compiler,
+    /// Of guests that work for long.
+    pub(super) turns: Turns,
 }
 
 impl fmt::Debug for Runtime {
@@ -86,6 +91,8 @@ impl Runtime {
             passwords: Arc::new(Passwords::new(options.passwords)),
             makers: Arc::new(Workers::new(options.passwords / 2)),
             compiling: Workers::new(1),
+            compiler: Compiler::start()?,
+            turns: Turns::new(),
             cache,
             egress,
             journal: None,

@@ -20,7 +20,8 @@ use crate::{
 mod guests;
 
 pub(crate) use guests::{
-    GET, INTEND, PUT, SLEEP, auth, engine, engine_with_realloc, lender, lender_that, maintained, sleeper, world,
+    GET, INTEND, PUT, SLEEP, auth, engine, engine_with_realloc, lender, lender_that, maintained, nested, sleeper,
+    with_components, with_modules, world,
 };
 
 /// A runtime and one mount in a store of its own.

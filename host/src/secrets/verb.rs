@@ -2,6 +2,7 @@ use serde_json::{Map, Value};
 
 use super::{Asker, Error, Operation, Secrets};
 use crate::{
+    barrier,
     catalog::{self, CallSpec, Manifest},
     ids::{Action, SecretPath},
     mount::{Kind, Mount},
@@ -50,7 +51,13 @@ impl Secrets {
         let method = if operation.read_only { Method::Get } else { Method::Post };
         // Asked below: by the manifest of this moment the body was good, so that version gets it.
         let mount = self.mount(permit.resource().mount())?;
-        let operation = checked(known(&mount, &operation.name, method)?, operation).await?;
+        let call = known(&mount, &operation.name, method)?;
+        let fixed = FIXED.iter().any(|(verb, by, _)| *verb == operation.name && *by == method);
+        if !fixed && call.action != permit.action().action {
+            // Another version has come between the decision and the call: what it takes was not decided.
+            return Err(barrier::Error::Conflict.into());
+        }
+        let operation = checked(call, operation).await?;
         self.handle_at(&mount, permit, operation, asker).await
     }
 }

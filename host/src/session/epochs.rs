@@ -73,7 +73,7 @@ impl Epochs {
         self
     }
 
-    pub(super) fn has(&self, of: &EpochOf) -> bool {
+    pub fn has(&self, of: &EpochOf) -> bool {
         self.0.contains_key(&of.key())
     }
 

@@ -28,7 +28,7 @@ use std::{net::IpAddr, sync::Arc};
 
 pub use error::Error;
 pub use guess::Guess;
-pub use name::{block, canonical};
+pub use name::{block, canonical, neighbourhood};
 
 use crate::{
     barrier::{Barrier, Purpose},

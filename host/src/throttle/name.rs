@@ -1,6 +1,6 @@
 //! What counts as one name, and as one address block.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -31,6 +31,15 @@ pub fn block(address: Option<IpAddr>) -> String {
         None => "none".to_owned(),
         Some(IpAddr::V4(address)) => address.to_string(),
         Some(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+    }
+}
+
+/// What one party may well have many blocks of: an IPv4 /24, an IPv6 /48.
+pub fn neighbourhood(address: Option<IpAddr>) -> String {
+    match address.map(|address| address.to_canonical()) {
+        None => "none".to_owned(),
+        Some(IpAddr::V4(address)) => Ipv4Addr::from_bits(address.to_bits() >> 8 << 8).to_string(),
+        Some(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).to_string(),
     }
 }
 
@@ -86,5 +95,10 @@ mod tests {
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_ne!(block(None), of("::"));
+        let around = |text: &str| neighbourhood(Some(text.parse().unwrap()));
+        assert_eq!(around("192.0.2.1"), around("::ffff:192.0.2.200"));
+        assert_ne!(around("192.0.2.1"), around("192.0.3.1"));
+        assert_eq!(around("2001:db8:0:1::1"), around("2001:db8:0:ffff::2"));
+        assert_ne!(around("2001:db8:0:1::1"), around("2001:db8:1:1::1"));
     }
 }

@@ -130,3 +130,23 @@ async fn a_block_may_have_all_of_an_engine() {
     let ended = join_all((0..4).map(|_| bench.run(&plugin, "a"))).await;
     assert!(ended.iter().all(Result::is_ok), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mounts_take_turns_however_many_calls_each_of_them_has() {
+    let mut bench = Bench::with(Options { calls: 32, calls_each: 24, queue: 0, passwords: 1 });
+    // Many times what a call may have before it works in turns.
+    bench.call.bounds.cpu = Duration::from_millis(100);
+    bench.call.bounds.wall = Duration::from_secs(60);
+    let spin = "(loop $again (br $again)) (unreachable)";
+    let crowd = bench.compile(engine("", "", spin)).await;
+    let alone = crowd.apart();
+    let mut crowd = Box::pin(join_all((0..24).map(|_| bench.run(&crowd, "a"))));
+    let ended = tokio::select! {
+        biased;
+        _ = &mut crowd => panic!("24 have ended before one"),
+        ended = bench.run(&alone, "a") => ended,
+    };
+    assert!(matches!(ended, Err(Fault::Limit("cpu"))), "{ended:?}");
+    assert!(crowd.await.iter().all(|ended| matches!(ended, Err(Fault::Limit("cpu")))));
+    assert_eq!(bench.runtime.calls_running(), 0);
+}

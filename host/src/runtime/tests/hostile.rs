@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     runtime::{
         Fault,
-        testing::{Bench, PUT, SLEEP, engine, engine_with_realloc, sleeper},
+        testing::{Bench, PUT, SLEEP, engine, engine_with_realloc, sleeper, with_modules},
     },
 };
 
@@ -76,6 +76,32 @@ async fn memory_and_tables_end_where_the_bound_is() {
     let grow = "(loop $more (br_if $more (i32.ne (i32.const -1)
         (table.grow $t (ref.null func) (i32.const 1000))))) (unreachable)";
     assert_eq!(fault_of(engine("", table, grow)).await, r#"Limit("tables")"#);
+}
+
+#[tokio::test]
+async fn what_all_memories_and_tables_of_a_call_take_together_is_bounded() {
+    let bounded = async |memory: usize, module: &str, times: usize| {
+        let mut bench = Bench::new();
+        bench.call.bounds.memory = memory;
+        fault_in(&bench, with_modules(engine("", "", "(call $ok)"), module, times)).await
+    };
+    // The guest's own two pages and three times five megabytes; each alone would be well within.
+    let born = "(module (memory 80))";
+    assert_eq!(bounded(16 << 20, born, 3).await, r#"Ok({"ok":true})"#);
+    assert_eq!(bounded(12 << 20, born, 3).await, r#"Limit("memory")"#);
+    let grows = "(module (memory 0) (func $grow
+        (if (i32.eq (memory.grow (i32.const 80)) (i32.const -1)) (then (unreachable)))) (start $grow))";
+    assert_eq!(bounded(16 << 20, grows, 3).await, r#"Ok({"ok":true})"#);
+    assert_eq!(bounded(12 << 20, grows, 3).await, r#"Limit("memory")"#);
+    let table = "(module (table 10000 funcref))";
+    assert_eq!(bounded(512 << 10, table, 3).await, r#"Ok({"ok":true})"#);
+    assert_eq!(bounded(256 << 10, table, 3).await, r#"Limit("tables")"#);
+    let grows = "(module (table $t 0 funcref) (func $grow
+        (if (i32.eq (table.grow $t (ref.null func) (i32.const 10000)) (i32.const -1)) (then (unreachable))))
+        (start $grow))";
+    assert_eq!(bounded(256 << 10, grows, 3).await, r#"Limit("tables")"#);
+    // Memory and tables are one sum.
+    assert_eq!(bounded(256 << 10, "(module (memory 1) (table 10000 funcref))", 1).await, r#"Limit("tables")"#);
 }
 
 #[tokio::test]

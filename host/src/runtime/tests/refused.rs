@@ -2,7 +2,7 @@
 
 use crate::runtime::{
     Error,
-    testing::{Bench, engine},
+    testing::{Bench, engine, nested, with_components, with_modules},
 };
 
 async fn refusal(wasm: Vec<u8>) -> Error {
@@ -64,10 +64,37 @@ async fn features_that_are_off_are_refused() {
     }
 }
 
+/// One that has all that it should have.
+fn good() -> Vec<u8> {
+    engine("", "", "(call $ok)")
+}
+
 #[tokio::test]
-async fn a_component_of_too_many_instances_is_refused() {
-    let instances = "(core instance (instantiate $m))".repeat(40);
-    let wasm = component(&format!("(core module $m (memory 1)) {instances}"));
-    assert!(matches!(refusal(wasm).await, Error::Invalid(_) | Error::MissingExport(_)));
-    assert!(Bench::new().runtime.compile(engine("", "", "(call $ok)").into()).await.is_ok());
+async fn a_component_of_too_many_instances_memories_or_tables_is_refused_for_that() {
+    let said = async |wasm: Vec<u8>| match refusal(wasm).await {
+        Error::Invalid(why) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(said(with_modules(good(), "(module)", 64)).await.contains("instances"));
+    assert!(said(with_components(good(), &nested(6, 2), 1)).await.contains("instances"));
+    assert!(said(with_modules(good(), "(module (memory 1))", 4)).await.contains("memor"));
+    assert!(said(with_modules(good(), "(module (table 1 funcref))", 9)).await.contains("tables"));
+    assert!(said(with_modules(good(), "(module (table 1 funcref) (table 1 funcref))", 5)).await.contains("tables"));
+}
+
+#[tokio::test]
+async fn a_component_that_is_only_deep_is_like_any_other() {
+    let bench = Bench::new();
+    for wasm in [with_components(good(), &nested(50, 1), 1), with_modules(good(), "(module (memory 1))", 3)] {
+        assert_eq!(&bench.run_wasm(wasm).await.unwrap().value.body[..], br#"{"ok":true}"#);
+    }
+}
+
+#[tokio::test]
+async fn what_this_very_engine_has_compiled_is_not_taken_from_anybody() {
+    let bench = Bench::new();
+    let compiled = bench.runtime.0.engine.precompile_component(&good()).unwrap();
+    assert!(compiled.starts_with(b"\x7fELF"));
+    let refused = bench.runtime.compile(compiled.into()).await.unwrap_err();
+    assert!(matches!(refused, Error::Invalid(_)), "{refused:?}");
 }

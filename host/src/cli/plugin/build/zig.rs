@@ -12,8 +12,10 @@ pub(super) const SDK: [(&str, &str); 3] = [
     ("plugin.h", include_str!("../../../../../plugin-sdk/c/plugin.h")),
 ];
 
+/// Zig would give it a stack of 16 MiB, which every call then had in its memory. This one lies at the bottom of it: what
+/// grows beyond traps.
 const LINE: &str = "cc -target wasm32-wasi -mexec-model=reactor -std=c17 -Os -s -Wall -Wextra -Wno-unused-parameter \
-                    -Ibuild -o build/module.wasm build/coffer.c";
+                    -Wl,-z,stack-size=262144 -Ibuild -o build/module.wasm build/coffer.c";
 
 pub(super) fn component(project: &Project<'_>) -> Result<Vec<u8>, Failure> {
     let tool =

@@ -191,6 +191,30 @@ async fn the_connection_goes_to_the_address_that_was_checked() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_bound_anew_between_two_looks_leads_nowhere_else() {
+    let gate = Gate::new().await;
+    // The name changes its address with every look: to the machine's keys, to a private neighbour, to nothing.
+    let inside = ["169.254.169.254", "10.0.0.1", "::ffff:169.254.169.254", "fd00:ec2::254", "0.0.0.0"];
+    for address in inside {
+        gate.names.set("api.example", &[&["127.0.0.1"], &[address], &["127.0.0.1"]]);
+        let (before, asked) = (gate.server.connections(), gate.names.asked.load(SeqCst));
+        assert!(gate.get(&gate.url("/")).await.is_ok());
+        // No connection is kept: the next request is judged by where the name leads by then.
+        assert_eq!(gate.get(&gate.url("/")).await.unwrap_err().code, "denied", "{address}");
+        assert!(gate.get(&gate.url("/")).await.is_ok());
+        assert_eq!(gate.names.asked.load(SeqCst) - asked, 3, "one look for each request");
+        assert_eq!(gate.server.connections() - before, 2, "{address}");
+    }
+    // Beside a good address a bad one is not tried, whatever their order.
+    for address in inside {
+        gate.names.set("api.example", &[&[address]]);
+        assert_eq!(gate.get(&gate.url("/")).await.unwrap_err().code, "denied");
+        gate.names.set("api.example", &[&[address, "127.0.0.1"]]);
+        assert!(gate.get(&gate.url("/")).await.is_ok());
+    }
+}
+
+#[tokio::test]
 async fn its_own_listener_database_and_redis_are_never_reached() {
     let gate = Gate::new().await;
     let port = gate.server.port;

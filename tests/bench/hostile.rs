@@ -1,0 +1,107 @@
+//! What somebody else's mount has of it when a plugin means harm: its latency alone, and under each attack.
+
+use std::future::Future;
+use std::time::Duration;
+
+use coffer::{clock::Clock, ids::random_base62};
+use serde_json::json;
+
+use crate::harness::guests::{engine, sleeper};
+use crate::harness::{Client, TestServer};
+use crate::stories::hostile::{BOUNDS, greedy, mount, plugin, upload};
+
+/// So long each attack is measured, and the quiet before it.
+const SPAN: Duration = Duration::from_secs(2);
+
+/// Who attacks: one for each processor of a small machine. With many more, the line `as-good` says what any crowd costs.
+fn attackers() -> usize {
+    std::env::var("COFFER_BENCH_ATTACKERS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
+/// Median and 95th percentile of calls one after the other, in milliseconds.
+async fn latency(call: impl AsyncFn()) -> (f64, f64) {
+    let clock = Clock::system();
+    let begun = clock.monotonic();
+    let mut times = Vec::new();
+    while clock.monotonic() - begun < SPAN {
+        let before = clock.monotonic();
+        call().await;
+        times.push((clock.monotonic() - before).as_secs_f64() * 1000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2], times[times.len() * 95 / 100])
+}
+
+/// While several do this without end.
+async fn under<F: Future<Output = ()> + Send>(
+    attack: impl Fn(usize) -> F + Clone + Send + 'static,
+    good: &Client,
+) -> (f64, f64) {
+    let attackers: Vec<_> = (0..attackers())
+        .map(|at| {
+            let attack = attack.clone();
+            tokio::spawn(async move {
+                loop {
+                    attack(at).await;
+                }
+            })
+        })
+        .collect();
+    // Until they are at it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let measured = latency(async || drop(good.get("/secrets/good/x").await.expect(200))).await;
+    attackers.iter().for_each(|attacker| attacker.abort());
+    // What has begun may take as long as its bounds let it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    measured
+}
+
+/// One that takes long to compile.
+fn compile_bomb() -> Vec<u8> {
+    let body = "(local.set 0 (i32.mul (i32.add (local.get 0) (i32.const 77)) (i32.const 3)))".repeat(1_000);
+    engine("", &format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(30), "(call $ok)")
+}
+
+#[tokio::test]
+#[ignore = "make bench"]
+#[expect(clippy::print_stdout, reason = "the numbers are the point")]
+async fn another_mount_under_each_attack() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    mount(&admin, ("secrets", "good"), BOUNDS, &engine("", "", "(call $ok)"), json!({})).await.expect(200);
+    let call = async || drop(admin.get("/secrets/good/x").await.expect(200));
+    latency(call).await;
+    // Against the quiet just before: a machine is not the same all the time.
+    let tell = |what: &str, alone: (f64, f64), (median, late): (f64, f64)| {
+        let ratios = (median / alone.0, late / alone.1);
+        println!("{what:<28} median {median:7.2} ms ({:5.2})   95% {late:7.2} ms ({:5.2})", ratios.0, ratios.1);
+    };
+    let alone = latency(call).await;
+    tell("alone", alone, alone);
+    let mut guests = greedy();
+    // No attack: as many calls of a plugin that does as it should, and of one that only waits.
+    guests.insert(0, ("as-good", engine("", "", "(call $ok)")));
+    guests.insert(1, ("waits", sleeper(20)));
+    for (name, wasm) in guests {
+        mount(&admin, ("secrets", name), BOUNDS, &wasm, json!({})).await.expect(200);
+        let (client, path) = (admin.clone(), format!("/secrets/{name}/x"));
+        let attack = move |_| {
+            let call = client.get(&path);
+            async move { drop(call.await) }
+        };
+        let alone = latency(call).await;
+        tell(name, alone, under(attack, &admin).await);
+    }
+    let (client, bomb) = (admin.clone(), compile_bomb());
+    let attack = move |at: usize| {
+        let (client, name) = (client.clone(), format!("bomb-{at}"));
+        // Never twice the same: what has been compiled once is kept.
+        let wasm = plugin(&name, "secrets", &format!("# {}\n{BOUNDS}", random_base62(8)), &bomb);
+        async move {
+            drop(upload(&client, &name, wasm).await);
+            drop(client.delete(&format!("/sys/plugins/{name}/1.0.0")).await);
+        }
+    };
+    let alone = latency(call).await;
+    tell("compiles", alone, under(attack, &admin).await);
+}
