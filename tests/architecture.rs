@@ -1,13 +1,13 @@
 //! The source of the server, held to the rules of the house: who may use whom, what stands where, how long
 //! a file may be. Test code is exempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by rank: each may use those of a lower rank, and none of its own but itself.
 const RANKS: &[&[&str]] = &[
-    &["clock", "finding", "ids", "limits", "metrics", "problem", "sensitive", "span"],
+    &["clock", "finding", "ids", "limits", "metrics", "numeral", "problem", "sensitive", "span"],
     &["config"],
     &["storage", "shared"],
     &["barrier"],
@@ -293,6 +293,70 @@ fn secrets_are_revealed_only_where_it_is_listed() {
         .filter(|name| !MAY_REVEAL.iter().any(|place| name == place || place.ends_with('/') && name.starts_with(place)))
         .collect();
     assert!(wrong.is_empty(), "reveal secrets without being listed: {wrong:?}");
+}
+
+/// Every `type` that our code gives a problem stands in the table that is documented.
+#[test]
+fn the_types_of_problems_stand_in_one_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let text = |name: &str| fs::read_to_string(root.join(name)).expect("source is text");
+    let table = text("http/error.rs");
+    let rows = table.split_once("kinds! {").and_then(|(_, rest)| rest.split_once("\n}")).expect("the table").0;
+    let listed: Vec<&str> = rows.lines().filter_map(|row| row.split('"').nth(1)).collect();
+    assert!(listed.contains(&"missing") && listed.len() > 50, "{listed:?}");
+    let mut wrong = Vec::new();
+    let mut found = 0;
+    for source in sources() {
+        let whole: Vec<char> = text(&source.name).chars().collect();
+        // Texts are blanked in the code: what is a call is seen there, what it says in the file itself.
+        for call in ["Problem::new(", "invalid("] {
+            for (at, _) in source.code.match_indices(call) {
+                let from = source.code[..at].chars().count() + call.len();
+                let Some(kind) = second_text(&source.code, &whole, from) else { continue };
+                found += 1;
+                if !listed.contains(&kind.as_str()) {
+                    wrong.push(format!("{}: {kind}", source.name));
+                }
+            }
+        }
+    }
+    assert!(found > 50, "only {found} problems are found in the source");
+    assert!(wrong.is_empty(), "types that http/error.rs does not list: {wrong:?}");
+}
+
+/// What `step_up.operations` may name is what asks who calls.
+#[test]
+fn the_operations_of_the_routes_are_those_that_the_rules_may_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    for source in sources().iter().filter(|source| source.module == "http") {
+        let whole = fs::read_to_string(root.join(&source.name)).expect("source is text");
+        let constants = whole.split("const OPERATION: &'static str = \"").skip(1);
+        // What makes two inputs of one is told the name.
+        let macros = whole.split("\nof_one!(").skip(1).filter_map(|call| call.split_once('"')).map(|(_, rest)| rest);
+        found.extend(constants.chain(macros).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+    }
+    assert_eq!(found, coffer::security::OPERATIONS.iter().map(|name| (*name).to_owned()).collect());
+}
+
+/// The second argument of a call of three, if it is a text and nothing else. Code and file have as many characters.
+fn second_text(code: &str, whole: &[char], from: usize) -> Option<String> {
+    let (mut depth, mut commas) = (0, Vec::new());
+    for (at, c) in code.chars().skip(from).enumerate() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth == 0 => {
+                commas.push(from + at);
+                break;
+            }
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => commas.push(from + at),
+            _ => {}
+        }
+    }
+    let &[first, second, _, ..] = commas.as_slice() else { return None };
+    let argument: String = whole.get(first + 1..second)?.iter().collect();
+    argument.trim().strip_prefix('"')?.strip_suffix('"').map(str::to_owned)
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod finding;
 pub mod ids;
 pub mod limits;
 pub mod metrics;
+pub mod numeral;
 pub mod problem;
 pub mod sensitive;
 pub mod span;

@@ -14,6 +14,9 @@ use serde::{
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
+/// Lists of names that are longer than this help nobody.
+const KNOWN_BYTES: usize = 256;
+
 /// `at` is a JSON Pointer (RFC 6901) into what was sent, `code` one of the documented types.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
@@ -119,12 +122,13 @@ fn explain(at: String, said: &str) -> Problem {
         return Problem::new(pointer(&at, &member), "missing", "is required");
     }
     if said.starts_with("unknown field") {
-        return Problem::new(at, "unknown_member", "is not known here");
+        return Problem::new(at, "unknown_member", unknown_member(said));
     }
     if said.starts_with("invalid type") || said.starts_with("data did not match") {
         return Problem::new(at, "wrong_type", "has the wrong type");
     }
-    if let Some((_, expected)) = said.split_once(", expected ").filter(|_| said.starts_with("unknown variant")) {
+    // The last of them is serde's own: what was sent may hold another.
+    if let Some((_, expected)) = said.rsplit_once(", expected ").filter(|_| said.starts_with("unknown variant")) {
         let words = expected.trim_start_matches("one of ").replace('`', "");
         return Problem::new(at, "invalid_value", format!("must be {}", words.replace(", ", " or ")));
     }
@@ -135,6 +139,15 @@ fn explain(at: String, said: &str) -> Problem {
     // somebody else's has quoted what it read.
     let ours = said.len() <= 160 && !said.contains(['"', '\'', '`']);
     Problem::new(at, "invalid_value", if ours { said.to_owned() } else { "is not valid".to_owned() })
+}
+
+/// Which members there are: serde tells, after the name that was sent and that is not told back.
+fn unknown_member(said: &str) -> Cow<'static, str> {
+    let known = said.rsplit_once("`, expected ").map(|(_, known)| known.trim_start_matches("one of ").replace('`', ""));
+    match known {
+        Some(known) if known.len() <= KNOWN_BYTES => format!("is not known here, only {known}").into(),
+        _ => "is not known here".into(),
+    }
 }
 
 #[cfg(test)]
@@ -188,5 +201,16 @@ mod tests {
         assert!(!problem.message.is_empty());
         let problem = decode::<Sample>(&json!({"mount": "kv", "kind": "x"})).unwrap_err().remove(0);
         assert_eq!(problem.message, "must be one or two");
+        let sly = "x`, expected `CANARY";
+        let problem = decode::<Sample>(&json!({"mount": "kv", "kind": sly})).unwrap_err().remove(0);
+        assert_eq!(problem.message, "must be one or two");
+    }
+
+    #[test]
+    fn the_members_that_there_are_are_told_and_not_the_one_that_was_sent() {
+        for name in ["colour", "x`, expected one of `CANARY`", "`", ""] {
+            let problem = decode::<Sample>(&json!({"mount": "kv", name: 1})).unwrap_err().remove(0);
+            assert_eq!(problem.message, "is not known here, only mount, kind, list", "{name}");
+        }
     }
 }

@@ -161,6 +161,22 @@ async fn a_renewal_is_the_same_by_either_name() {
     ada.get("/users/me").await.expect(200);
 }
 
+/// A wish that a renewal cannot fulfil is refused, not passed over: whoever sent it would believe to hold less.
+#[tokio::test]
+async fn a_renewal_that_is_to_be_limited_is_refused() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    for session in [json!({ "one_time": true }), json!({})] {
+        let mut body = json!({ "grant_type": "refresh_token", "refresh_token": ada.refresh_token() });
+        body["session"] = session;
+        let answer = server.anonymous().post("/token/create", body).await;
+        answer.expect_problem(422, ["body", "session"], "unknown_member");
+    }
+    // And nothing was spent.
+    let body = json!({ "grant_type": "refresh_token", "refresh_token": ada.refresh_token() });
+    server.anonymous().post("/token/create", body).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_narrow_session_makes_no_wider_one_by_any_way() {
     let server = TestServer::start().await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{TestServer, canary};
+use crate::harness::{Guest, TestServer, canary};
 
 #[tokio::test]
 async fn a_user_is_made_changed_and_removed() {
@@ -50,6 +50,111 @@ async fn a_user_is_made_changed_and_removed() {
         assert_ne!(cli.run(&["user", "delete", odd, "--yes"]).await.code, Some(0), "{odd}");
     }
     cli.run(&["whoami"]).await.done();
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_before_a_password_is_typed() {
+    let server = TestServer::start().await;
+    let cli = server.admin_cli("admin").await;
+    // Were it asked for, that there is none would be what is told.
+    for (line, what) in [
+        ("ada", "--email"),
+        ("ada --email nope", "e-mail address"),
+        ("Ada! --email ada@example.com", "a-z 0-9"),
+        ("ada --email ada@example.com --role nope", "no such role"),
+        ("ada --email ada@example.com --role No!", "a-z 0-9"),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let told = cli.run(&[&["user", "create"], &words[..]].concat()).await;
+        assert!([Some(2), Some(6)].contains(&told.code) && told.err.contains(what), "{line}: {}", told.err);
+        assert!(!told.err.contains("no password"), "{line}: {}", told.err);
+    }
+    let told = cli.run(&["login", "--token"]).await.failed(2);
+    assert!(told.contains("--method github --token"), "{told}");
+    assert!(cli.run(&["login", "--device"]).await.failed(2).contains("--method github --device"));
+}
+
+#[tokio::test]
+async fn a_machine_has_credentials_that_come_and_go() {
+    let server = TestServer::start().await;
+    let cli = server.admin_cli("admin").await;
+    cli.run(&["user", "create", "ci", "--machine"]).await.done();
+    let add = ["user", "credential", "add", "ci", "--json", "-", "-o", "json"];
+    let added = cli.run_with(&add, br#"{"label": "runner", "ttl": "90d"}"#).await.json();
+    let secret = added["client_secret"].as_str().expect("a secret");
+    server.keep_secret(secret);
+    let id = added["id"].as_str().expect("an id");
+    let list = ["user", "credential", "list", "ci"];
+    let table = cli.run(&list).await.done();
+    assert!(table.contains("runner") && table.contains(id) && !table.contains(secret), "{table}");
+    let login = json!({ "grant_type": "client_credentials", "client_id": "ci", "client_secret": secret });
+    let token = server.anonymous().post("/token/create", login.clone()).await.expect(200);
+    server.keep_secret(token["access_token"].as_str().expect("a token"));
+    assert_eq!(cli.run(&[&list[..], &["--field", "label"]].concat()).await.done(), "runner\n");
+    cli.run(&["user", "credential", "remove", "ci", id]).await.done();
+    assert_eq!(cli.run(&[&list[..], &["-o", "json"]].concat()).await.json()["credentials"], json!([]));
+    server.anonymous().post("/token/create", login).await.expect_oauth(401, "invalid_client");
+    let told = cli.run(&["user", "credential", "remove", "ci", id]).await.failed(6);
+    assert!(told.contains("next: coffer user credential list ci --mount clients"), "{told}");
+    for bad in ["[1]", "{", ""] {
+        cli.run_with(&["user", "credential", "add", "ci", "--json", "-"], bad.as_bytes()).await.failed(2);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_no_mount_uses_is_deleted() {
+    let server = TestServer::start().await;
+    let cli = server.admin_cli("admin").await;
+    std::fs::write(cli.home().join("hello.wasm"), Guest::new("hello", "1.0.0").build()).expect("it is ours");
+    cli.run(&["plugin", "install", "hello.wasm", "--mount", "hello"]).await.done();
+    let told = cli.run(&["plugin", "delete", "hello", "1.0.0"]).await.failed(7);
+    assert!(told.contains("next: coffer plugin list"), "{told}");
+    cli.run(&["setting", "reset", "secrets/hello"]).await.done();
+    cli.run(&["plugin", "delete", "hello", "1.0.0"]).await.done();
+    assert!(cli.run(&["plugin", "show", "hello", "1.0.0"]).await.failed(6).contains("next: coffer plugin list"));
+}
+
+#[tokio::test]
+async fn a_setting_tells_its_history_and_what_would_change() {
+    let server = TestServer::start().await;
+    let cli = server.admin_cli("admin").await;
+    for max in ["12", "13"] {
+        cli.run(&["setting", "set", "secrets/kv", &format!("config.max_versions={max}")]).await.done();
+    }
+    let history = cli.run(&["setting", "history", "secrets/kv"]).await.done();
+    let lines: Vec<&str> = history.lines().collect();
+    assert!(lines[0].starts_with("VERSION") && lines[1].ends_with("config.max_versions=13"), "{history}");
+    let told = cli.run(&["setting", "history", "secrets/kv", "-o", "json"]).await.json();
+    assert_eq!(told["versions"][1]["value"]["config"]["max_versions"], 12);
+    for line in [
+        "setting history security",
+        "setting get security",
+        "setting list",
+        "plugin list",
+        "plugin show kv 1.0.0",
+        "policy explain read secrets/kv/x",
+    ] {
+        let table = cli.run(&line.split(' ').collect::<Vec<_>>()).await.done();
+        assert!(!table.contains("{\"") && !table.contains("[\"") && !table.contains("[{"), "{line}: {table}");
+    }
+    let get = cli.run(&["setting", "get", "security"]).await.done();
+    assert!(get.lines().any(|line| line.split_whitespace().eq(["value.sessions.idle", "30m"])), "{get}");
+
+    let tried = async |arguments: &[&str]| {
+        let told = cli.run(&[arguments, &["--dry-run"]].concat()).await;
+        let said = told.err.clone();
+        told.done();
+        said
+    };
+    let said = tried(&["setting", "set", "secrets/kv", "config.max_versions=13"]).await;
+    assert!(said.contains("secrets/kv: nothing would change"), "{said}");
+    let said = tried(&["setting", "set", "secrets/kv", "config.max_versions=14"]).await;
+    assert!(said.contains("config.max_versions: 13 → 14"), "{said}");
+    let said = tried(&["setting", "reset", "secrets/kv"]).await;
+    assert!(said.contains("this would change") && said.contains("config.max_versions: 13 → -"), "{said}");
+    assert_eq!(cli.run(&["setting", "get", "secrets/kv", "--field", "value.config.max_versions"]).await.done(), "13");
+    let told = cli.run(&["setting", "set", "security", "sessions.nope=1"]).await.failed(7);
+    assert!(told.contains("next: coffer setting get security --field schema"), "{told}");
 }
 
 #[tokio::test]

@@ -66,6 +66,28 @@ async fn a_program_has_the_secrets_in_its_environment_and_its_exit_code() {
 }
 
 #[tokio::test]
+async fn a_program_that_was_to_be_given_secrets_is_not_run_without() {
+    let server = TestServer::start().await;
+    let (cli, ..) = ada(&server).await;
+    let told = cli.run(&["run", "kv/~/none/", "--", "echo", "x"]).await;
+    assert_eq!(told.out, b"");
+    let told = told.failed(6);
+    assert!(told.contains("kv/~/none/: there is nothing in it"), "{told}");
+    assert!(told.contains("next: coffer secret list kv/~/none/"), "{told}");
+    let told = cli.run(&["run", "kv/~/", "--", "true"]).await.failed(6);
+    assert!(told.contains("only folders"), "{told}");
+    // Beside others it is said, and no more.
+    let beside = cli.run(&["run", "kv/~/none/", "kv/~/apps/db", "--", "printenv", "DB_USER"]).await;
+    assert!(beside.err.contains("kv/~/none/: there is nothing in it"), "{}", beside.err);
+    assert_eq!(beside.done(), "ada\n");
+    // The names that there are, and no value.
+    let told = cli.run(&["run", "--only", "DB_NONE", "kv/~/apps/db", "--", "true"]).await.failed(2);
+    assert!(told.contains("DB_LIST, DB_PASS, DB_PORT, DB_USER") && !told.contains("canary"), "{told}");
+    let told = cli.run(&["run", "1A=kv/~/apps/db#pass", "--", "true"]).await.failed(2);
+    assert!(told.contains("\"1A\" is no name of a variable"), "{told}");
+}
+
+#[tokio::test]
 async fn a_program_gets_no_token_and_no_variable_that_steers_it() {
     let server = TestServer::start().await;
     let (cli, ..) = ada(&server).await;
@@ -112,6 +134,18 @@ async fn an_environment_may_be_large_and_one_that_is_too_large_is_said() {
     cli.run_with(&["secret", "put", "kv/~/huge"], &vec![b'x'; 200_000]).await.done();
     for mask in [&[][..], &["--mask"]] {
         let told = cli.run(&[&["run"], mask, &["kv/~/huge", "--", "true"]].concat()).await.failed(126);
+        assert!(told.contains("coffer inject"), "{told}");
+    }
+    // Many, each of which would do, beyond what it takes of all.
+    for secret in 0..9 {
+        let members: serde_json::Map<String, serde_json::Value> =
+            (0..9).map(|n| (format!("m{n}"), "x".repeat(100_000).into())).collect();
+        let put = ["secret", "put", &format!("kv/~/many/s{secret}"), "--json", "-"];
+        cli.run_with(&put, json!(members).to_string().as_bytes()).await.done();
+    }
+    for mask in ["", "--mask"] {
+        // A quarter of the stack is what the system lends.
+        let told = cli.shell(&format!("ulimit -s 8192; coffer run {mask} kv/~/many/ -- true")).await.failed(126);
         assert!(told.contains("coffer inject"), "{told}");
     }
     std::fs::write(cli.home().join("t"), "coffer://kv/~/huge").expect("it is ours");
@@ -171,14 +205,18 @@ async fn signals_reach_the_program() {
             assert_eq!(said, format!("got {name}\n"), "{mask:?}");
             assert_eq!(child.wait().expect("it ends").code(), Some(7), "{mask:?} {name}");
         }
-        // One that kills it is what we end in as well.
-        let (mut child, _out) = started(&cli, mask, "echo ready; exec sleep 60");
-        send(&child, Signal::TERM);
-        let status = child.wait().expect("it ends");
-        match mask {
-            [] => assert_eq!(status.signal(), Some(15)),
-            _ => assert_eq!(status.code(), Some(128 + 15)),
+        // One that kills it is what we end in as well, as a shell would tell it.
+        for (signal, number) in [(Signal::TERM, 15), (Signal::INT, 2), (Signal::HUP, 1)] {
+            let (mut child, _out) = started(&cli, mask, "echo ready; exec sleep 60");
+            send(&child, signal);
+            let status = child.wait().expect("it ends");
+            match mask {
+                [] => assert_eq!(status.signal(), Some(number)),
+                _ => assert_eq!(status.code(), Some(128 + number)),
+            }
         }
+        let line = format!("coffer run {} kv/~/apps/db -- sh -c 'kill -INT $$'; echo $?", mask.join(" "));
+        assert_eq!(cli.shell(&line).await.done(), "130\n");
     }
 }
 

@@ -78,6 +78,8 @@ async fn versions_are_compared_set_and_brought_back() {
     cli.run(&["secret", "rollback", "kv/~/x"]).await.done();
     assert_eq!(value().await, "two");
     cli.run(&["secret", "restore", "kv/~/x", "--version", "1"]).await.done();
+    cli.run(&["secret", "restore", "kv/~/x"]).await.failed(2);
+    cli.run(&["secret", "restore", "kv/~/x", "1", "--version", "1"]).await.failed(2);
     assert_eq!(value().await, "one");
     assert_eq!(cli.run(&["secret", "get", "kv/~/x", "--version", "3", "-o", "raw"]).await.done(), "three");
     let history = cli.run(&["secret", "history", "kv/~/x", "-o", "raw"]).await.done();
@@ -102,6 +104,43 @@ async fn versions_are_compared_set_and_brought_back() {
     cli.run_with(&["secret", "put", "kv/~/x", "--merge", "extra=-"], b"e").await.done();
     let data = cli.run(&["secret", "get", "kv/~/x", "-o", "json"]).await.json()["data"].clone();
     assert_eq!(data, json!({ "value": "one", "extra": "e" }));
+}
+
+#[tokio::test]
+async fn versions_are_named_as_secrets_are() {
+    let server = TestServer::start().await;
+    let cli = server.user_cli("ada").await;
+    for value in ["one", "two", "three", "four"] {
+        cli.run_with(&["secret", "put", "kv/~/x"], value.as_bytes()).await.done();
+    }
+    cli.run(&["secret", "restore", "kv/~/x", "1"]).await.done();
+    assert_eq!(cli.run(&["secret", "get", "kv/~/x", "-o", "raw"]).await.done(), "one");
+    cli.run(&["secret", "destroy", "kv/~/x", "1", "2,3", "--yes"]).await.done();
+    let history = cli.run(&["secret", "history", "kv/~/x", "--field", "destroyed"]).await.done();
+    assert_eq!(history, "false\nfalse\ntrue\ntrue\ntrue\n");
+    cli.run_with(&["secret", "put", "kv/~/y"], b"y").await.done();
+    cli.run(&["secret", "purge", "kv/~/x", "kv/~/y", "--yes"]).await.done();
+    for gone in ["kv/~/x", "kv/~/y"] {
+        cli.run(&["secret", "get", gone]).await.failed(6);
+    }
+}
+
+#[tokio::test]
+async fn json_goes_to_the_server_as_it_was_written() {
+    let server = TestServer::start().await;
+    let cli = server.user_cli("ada").await;
+    let put = async |data: &str| {
+        cli.run_with(&["secret", "put", "kv/~/n", "--metadata", "of=numbers", "--json", "-"], data.as_bytes()).await
+    };
+    put(r#"{"n": 18446744073709551615, "x": -0.1, "s": "1e400"}"#).await.done();
+    assert_eq!(cli.run(&["secret", "get", "kv/~/n", "--field", "n"]).await.done(), "18446744073709551615");
+    // What is there twice would be the last of them, had it been read here.
+    let told = put(r#"{"n": 1, "n": 2}"#).await.failed(7);
+    assert!(told.contains("more than once") || told.contains("(request "), "{told}");
+    for no_number_of_ours in [r#"{"n": 1e400}"#, r#"{"n": -1e999}"#] {
+        put(no_number_of_ours).await.failed(7);
+    }
+    assert_eq!(cli.run(&["secret", "get", "kv/~/n", "--field", "n"]).await.done(), "18446744073709551615");
 }
 
 #[tokio::test]
@@ -131,6 +170,11 @@ async fn what_lies_in_folders_is_listed_whole_in_every_form() {
     let table = list(&["kv/~/"]).await.done();
     assert!(table.starts_with("SECRET_ID") && table.contains(&format!("{own}/a ")), "{table}");
     assert!(list(&["kv/~/", "-o", "yaml"]).await.done().starts_with("secrets:\n"));
+    // A member of each.
+    assert_eq!(list(&["kv/~/b", "--field", "secret_id"]).await.done(), format!("{own}/b/c\n"));
+    assert_eq!(list(&["kv/~/b", "--field", "version", "-o", "json"]).await.json(), json!([1]));
+    let told = list(&["kv/~/b", "--field", "nope"]).await.failed(2);
+    assert!(told.contains("secrets, folders, and each of them: secret_id, version"), "{told}");
     // Everything that may be listed.
     assert!(list(&["-o", "raw"]).await.done().contains(&format!("{own}/a\n")));
     let tree = cli.run(&["secret", "tree", "kv/~/b"]).await.done();

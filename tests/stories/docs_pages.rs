@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use coffer::config::Config;
+use coffer::{config::Config, http::error::Kind, security::OPERATIONS};
 
 use crate::harness::page::{Block, alike, blocks, done_as_written, matches};
 
@@ -72,6 +72,15 @@ fn every_page_is_done() {
     let there: BTreeSet<_> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     let done: BTreeSet<_> = PAGES.iter().chain(ELSEWHERE).map(|&name| name.to_owned()).collect();
     assert_eq!(there, done);
+}
+
+#[test]
+fn the_api_guide_names_every_type_and_every_operation() {
+    let page = text("3-api.md");
+    let named = |name: &str| page.contains(&format!("`{name}`"));
+    let types = Kind::ALL.iter().filter(|kind| kind.status() == 422).map(|kind| kind.code());
+    let lost: Vec<_> = types.chain(OPERATIONS.iter().copied()).filter(|name| !named(name)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[test]

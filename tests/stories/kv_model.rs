@@ -31,6 +31,9 @@ fn json_value() -> impl Strategy<Value = Value> {
         2 => Just(Value::Null),
         1 => any::<bool>().prop_map(Value::from),
         1 => any::<i64>().prop_map(Value::from),
+        1 => any::<u64>().prop_map(Value::from),
+        // Up to 15 digits, which every number of JSON holds.
+        1 => (any::<i32>(), 0..4).prop_map(|(whole, places)| (f64::from(whole) / 10_f64.powi(places)).into()),
         2 => "[a-zé]{0,3}".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {

@@ -65,8 +65,13 @@ async fn a_deleted_version_is_brought_back() {
     let ada = server.login("ada").await;
     let values = three_versions(&ada).await;
     ada.delete("/secrets/kv/~/v").await.expect(200);
-    ada.get("/secrets/kv/~/v").await.expect(404);
-    ada.get("/secrets/kv/~/v?version=3").await.expect(404);
+    // Whoever may read is told that it can be brought back; the history would say so too.
+    for path in ["/secrets/kv/~/v", "/secrets/kv/~/v?version=3"] {
+        let told = ada.get(path).await.expect_type(404, "not_found");
+        assert!(told["detail"][0]["msg"].as_str().is_some_and(|words| words.contains("undelete")), "{told}");
+    }
+    let told = ada.get("/secrets/kv/~/never").await.expect(404);
+    assert!(!told.to_string().contains("undelete"), "{told}");
     assert_eq!(ada.get("/secrets/kv/~/v?version=2").await.expect(200)["data"]["value"], values[1]);
     ada.post("/secrets/kv/~/v:undelete", json!({})).await.expect(200);
     assert_eq!(ada.get("/secrets/kv/~/v").await.expect(200)["data"]["value"], values[2]);

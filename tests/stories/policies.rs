@@ -110,6 +110,13 @@ async fn what_is_wrong_with_a_policy_is_told_by_line_and_column_and_not_quoted()
             "{problem}"
         );
     }
+    // The same words about the same place are said once.
+    let twice =
+        r#"permit (principal, action == Action::"fly", resource == Resource::"secrets") when { context.nope };"#;
+    let told = admin.put("/sys/policies/x", text(twice)).await.expect_type(422, "invalid_policy");
+    let problems: Vec<String> = told["detail"].as_array().expect("a list").iter().map(Value::to_string).collect();
+    let once: std::collections::BTreeSet<_> = problems.iter().collect();
+    assert_eq!(once.len(), problems.len(), "{told}");
     for body in [
         json!({}),
         json!({ "text": 5 }),
@@ -242,6 +249,14 @@ async fn a_decision_is_explained() {
         ("path", json!("/secrets")),
         ("path", json!("secrets/../sys")),
         ("path", json!("")),
+        ("path", json!("secret/kv/apps")),
+        ("path", json!("kv/apps/web")),
+        ("path", json!("secrets/")),
+        ("path", json!("secrets/KV/x")),
+        ("path", json!("secrets/kv/a:b")),
+        ("path", json!("secrets/kv/a/~")),
+        ("path", json!("secrets/kv/x/")),
+        ("path", json!("sys/~/x")),
         ("username", json!("a b")),
         ("method", json!("No")),
         ("address", json!("x")),
@@ -249,6 +264,20 @@ async fn a_decision_is_explained() {
         let mut wrong = question.clone();
         wrong[member] = value;
         admin.post("/sys/policies/explain", wrong).await.expect_at(422, ["body", member]);
+    }
+    for (username, able) in [("ada", false), ("bob", true)] {
+        // The own folder of whom it is asked about; this one is disabled, that one is not.
+        let own = json!({ "username": username, "action": "read", "path": "secrets/kv/~/x" });
+        if username == "bob" {
+            server.create_user("bob", "user").await;
+        }
+        let told = ask(own).await;
+        assert_eq!(told["allowed"], able, "{told}");
+        let who = told["who"].as_array().expect("a list");
+        assert_eq!(who.iter().any(|one| one["username"] == username), able, "{told}");
+    }
+    for place in ["secrets", "secrets/kv", "auth/github/groups", "sys/setting/custom/x", "sys/leases/secrets/kv"] {
+        ask(json!({ "action": "list", "path": place })).await;
     }
     let mut nobody = question;
     nobody["username"] = json!("nobody");

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{TestServer, finish};
+use serde_json::json;
+use toml::{Table, Value};
+
+use crate::harness::{Seal, Sessions, Storage, TestServer, finish};
 
 const README: &str = include_str!("../../README.md");
 
@@ -62,6 +65,44 @@ async fn the_command_line_works_as_it_is_written() {
     }
     let written = std::fs::read_to_string(server.dir().join("clone/app.yml")).expect("it is written");
     assert_eq!(written, "password: swordfish-47\n");
+}
+
+/// What README gives as the least there is, with places of this machine for those that it names: a server on
+/// PostgreSQL and Redis, brought up with a code and shares as it says.
+#[tokio::test]
+async fn the_least_configuration_runs_a_server_for_real() {
+    let builder = TestServer::builder().seal(Seal::Shamir).storage(Storage::Postgres).sessions(Sessions::Redis);
+    let mut server = builder.prepare().await;
+    assert_eq!(blocks("Running it for real"), ["coffer server --config coffer.toml\n"]);
+    let (_, rest) = README.split_once("\n## Running it for real\n").expect("README has it");
+    let least = rest.split("```toml\n").nth(1).and_then(|part| part.split("```").next()).expect("a configuration");
+    let file = server.dir().join("coffer.toml");
+    let here = std::fs::read_to_string(&file).expect("the harness writes one").parse::<Table>().expect("TOML");
+    let mut written = least.parse::<Table>().expect("TOML");
+    placed(&mut written, &here);
+    std::fs::write(&file, written.to_string()).expect("the test's folder is writable");
+    server.launch();
+    server.wait_ready().await;
+
+    let init = json!({ "code": server.init_code(), "shares": 5, "threshold": 3 });
+    assert!(rest.contains(r#"`{"code", "shares": 5, "threshold": 3}`"#) && rest.contains(r#"`{"share"}`"#));
+    let made = server.anonymous().post("/sys/init", init).await.expect(200);
+    server.restart().await;
+    server.anonymous().get("/sys/health").await.expect(503);
+    for share in made["shares"].as_array().expect("shares").iter().take(3) {
+        server.anonymous().post("/sys/unseal", json!({ "share": share })).await.expect(200);
+    }
+    server.anonymous().get("/sys/health").await.expect(200);
+}
+
+/// Values of this machine for every member that is written.
+fn placed(written: &mut Table, here: &Table) {
+    for (name, value) in written.iter_mut() {
+        match (value, &here[name]) {
+            (Value::Table(inner), Value::Table(here)) => placed(inner, here),
+            (value, here) => *value = here.clone(),
+        }
+    }
 }
 
 #[tokio::test]

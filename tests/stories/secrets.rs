@@ -223,8 +223,16 @@ async fn what_a_secret_lacks_is_named() {
     create(json!({ "secret_id": "kv/a" })).await.expect(422);
     create(json!({ "value": value })).await.expect(422);
     create(json!({ "secret_id": "kv/a", "value": value, "data": { "value": value } })).await.expect(422);
-    create(json!({ "secret_id": "kv/a", "name": "a", "value": value })).await.expect(422);
-    create(json!({ "name": "a", "mount": "kv", "engine": "kv", "value": value })).await.expect(422);
+    // What says the same thing is given once; nothing here was given twice.
+    for (body, member, words) in [
+        (json!({ "secret_id": "kv/a", "name": "a", "value": value }), "name", "does not go with secret_id"),
+        (json!({ "secret_id": "kv/a", "mount": "kv", "value": value }), "mount", "does not go with secret_id"),
+        (json!({ "secret_id": "kv/a", "engine": "kv", "value": value }), "engine", "does not go with secret_id"),
+        (json!({ "name": "a", "mount": "kv", "engine": "kv", "value": value }), "engine", "the same as mount"),
+    ] {
+        let told = create(body).await.expect_problem(422, ["body", member], "invalid_value");
+        assert!(told["detail"][0]["msg"].as_str().is_some_and(|said| said.contains(words)), "{told}");
+    }
     create(json!({ "secret_id": 7, "value": value })).await.expect_at(422, ["body", "secret_id"]);
     create(json!({ "secret_id": "kv/a", "data": [value] })).await.expect_at(422, ["body", "data"]);
     create(json!({ "secret_id": "kv/a", "data": "text" })).await.expect_at(422, ["body", "data"]);
@@ -337,10 +345,52 @@ async fn values_come_back_to_the_letter() {
     let all: String = (1..0x2000).filter_map(char::from_u32).collect();
     let data = json!({
         "": "an empty name", "all": all, "big": 9_007_199_254_740_993_u64, "small": -1, "float": 1.5e-7,
+        "most": u64::MAX, "least": i64::MIN, "price": 19.99, "large": 1e300, "zero": 0.0,
         "long": canary("long").repeat(10_000), "null": null, "empty": {}, "none": [], "a/b": { "~1": "\u{0}" },
     });
     ada.post("/secrets/create", json!({ "secret_id": "kv/~/all", "data": data })).await.expect(200);
     assert_eq!(ada.get("/secrets/kv/~/all").await.expect(200)["data"], data);
+}
+
+/// What JSON's numbers cannot hold is refused: whoever stores it would read another.
+#[tokio::test]
+async fn a_number_comes_back_as_it_was_or_is_refused() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    let send = |path: &str, method: Method, body: String| ada.call(method, path).body(body);
+    let kept = ["18446744073709551615", "-9223372036854775808", "0.1", "1.5", "1e300", "-0.25"];
+    for (count, number) in kept.into_iter().enumerate() {
+        let body = format!(r#"{{"secret_id": "kv/~/kept{count}", "data": {{"n": {number}}}}}"#);
+        send("/secrets/create", Method::POST, body).await.expect(200);
+        let read = ada.get(&format!("/secrets/kv/~/kept{count}")).await.expect(200);
+        assert_eq!(read["data"]["n"], serde_json::from_str::<Value>(number).expect("a number"), "{number}");
+    }
+    // Of equal value, though written otherwise.
+    for (text, value) in [("1.10", 1.1), ("1e5", 100_000.0), ("100000000000000000000", 1e20)] {
+        send("/secrets/kv/~/kept0", Method::PUT, format!(r#"{{"data": {{"n": {text}}}}}"#)).await.expect(200);
+        assert_eq!(ada.get("/secrets/kv/~/kept0").await.expect(200)["data"]["n"], json!(value), "{text}");
+    }
+    let changed = [
+        "18446744073709551616",
+        "-9223372036854775809",
+        "0.1000000000000000055511151231257827",
+        "123456789012345678901234567890",
+        "1e400",
+        "-1e-400",
+    ];
+    for number in changed {
+        let data = format!(r#"{{"data": {{"a": [1, {{"n": {number}}}]}}}}"#);
+        for (method, path) in [(Method::PUT, "/secrets/kv/~/kept1"), (Method::PATCH, "/secrets/kv/~/kept1")] {
+            let answer = send(path, method, data.clone()).await;
+            assert_eq!(answer.body["detail"][0]["loc"], json!(["body", "data", "a", 1, "n"]), "{number}");
+            let told = answer.expect_type(422, "inexact_number");
+            assert!(!told.to_string().contains(number), "{told}");
+        }
+        let setting = format!(r#"{{"key": "custom/x", "value": {number}}}"#);
+        let answer = server.admin().await.call(Method::POST, "/sys/setting").body(setting).await;
+        answer.expect_problem(422, ["body", "value"], "inexact_number");
+    }
+    assert_eq!(ada.get("/secrets/kv/~/kept1").await.expect(200)["version"], 1);
 }
 
 #[tokio::test]

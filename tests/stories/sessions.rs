@@ -1,5 +1,6 @@
 //! Sessions: seen, ended, handed on.
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ on_every_store!(
     sessions_outlive_a_restart,
     an_idle_session_ends,
     an_admin_sees_and_ends_the_sessions_of_others,
+    what_a_stolen_token_makes_meanwhile_ends_too,
 );
 
 fn ids(list: &Value) -> Vec<String> {
@@ -99,6 +101,32 @@ async fn a_child_that_ends_the_others_stays_and_so_does_its_parent() {
     assert_eq!(done["session_kept"], false);
     child.get("/users/me").await.expect_unauthorized();
     ada.get("/users/me").await.expect_unauthorized();
+}
+
+/// Ending the others raises one epoch and walks no list: what a thief makes meanwhile is among the others.
+async fn what_a_stolen_token_makes_meanwhile_ends_too(server: Builder) {
+    let server = server.start().await;
+    let ada = server.login("ada").await;
+    let mut made = 0;
+    for _ in 0..6 {
+        let thief = server.login("ada").await;
+        let children = futures_util::future::join_all((0..6).map(|_| thief.child(None, json!({}))));
+        let renewal = server.anonymous().post("/token/renew", json!({ "refresh_token": thief.refresh_token() }));
+        let end = ada.post("/sessions/revoke", json!({ "others": true }));
+        let (children, renewed, ended) = tokio::join!(children, renewal.into_future(), end.into_future());
+        ended.expect(200);
+        let taken = children.into_iter().chain([renewed]).filter(|answer| answer.status == 200);
+        for answer in taken {
+            made += 1;
+            let session = thief.with_session(answer.body);
+            session.get("/users/me").await.expect_unauthorized();
+        }
+        thief.get("/users/me").await.expect_unauthorized();
+        ada.get("/users/me").await.expect(200);
+        let listed = ada.get("/sessions").await.expect(200);
+        assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1), "{listed}");
+    }
+    assert!(made > 0, "some were made before the end");
 }
 
 #[tokio::test]

@@ -138,6 +138,18 @@ async fn what_a_new_user_lacks_is_named() {
         body.as_object_mut().expect("an object").remove(member);
         admin.post("/users/create", body).await.expect_at(422, ["body", member]);
     }
+    // All that it lacks is told at once.
+    let lacking = |answer: crate::harness::Answer| {
+        let told = answer.expect_type(422, "missing");
+        told["detail"].as_array().expect("a list").iter().map(|one| one["loc"][1].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(lacking(admin.post("/users/create", json!({})).await), ["username", "email", "role", "password"]);
+    let named = json!({ "username": unique("user") });
+    assert_eq!(lacking(admin.post("/users/create", named).await), ["email", "role", "password"]);
+    let machine = json!({ "username": unique("user"), "kind": "machine" });
+    assert_eq!(lacking(admin.post("/users/create", machine).await), ["role"]);
+    let told = admin.post("/users/create", with("shoe_size", json!(42))).await.expect_type(422, "unknown_member");
+    assert!(told["detail"][0]["msg"].as_str().is_some_and(|words| words.contains("only username, email")), "{told}");
     admin.post("/users/create", with("shoe_size", json!(42))).await.expect_at(422, ["body", "shoe_size"]);
     let twice = r#"{"username":"ada","username":"bob","email":"a@b.c","role":"user","password":"long enough to pass"}"#;
     admin.call(reqwest::Method::POST, "/users/create").body(twice).await.expect_at(422, ["body", "username"]);

@@ -4,7 +4,7 @@
 //! saved, renewed when it is near its end), `Target::anonymous` for nobody. A command sends one
 //! request for each thing it must know: a token may be good for one alone.
 
-use std::{error::Error as _, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -70,7 +70,13 @@ impl Target {
         let holder = match given {
             Some(token) => Holder::Given(Secret::new(token)),
             None if saved.session.is_some() => Holder::Saved(Box::new(Mutex::new(saved))),
-            None => return Err(Failure::nobody(&format!("nobody is logged in at {address}"))),
+            None => {
+                let nobody = Failure::nobody(&format!("nobody is logged in at {address}"));
+                // A login elsewhere would help nobody here.
+                let told = self.address.is_some() && std::env::var("COFFER_ADDR").ok() != self.address;
+                let login = || format!("coffer login --address {address}");
+                return Err(if told { nobody.next(401, login) } else { nobody });
+            }
         };
         Ok(Client { http, address, holder })
     }
@@ -131,7 +137,7 @@ impl Target {
             let damaged = || Failure::usage("the pinned certificate is damaged: coffer login --ca-cert FILE");
             builder = builder.tls_certs_only(authorities(&pem).ok_or_else(damaged)?);
         }
-        builder.build().map_err(unreachable)
+        builder.build().map_err(|error| unreachable(&saved.address, &error))
     }
 }
 
@@ -168,10 +174,21 @@ struct Call<'a> {
     body: Body<'a>,
 }
 
+impl Call<'_> {
+    /// Its path, and the names in its query: values are nobody's business.
+    fn what(&self) -> String {
+        let names: Vec<&str> = self.query.iter().map(|(name, _)| *name).collect();
+        let names = names.join("&");
+        if names.is_empty() { self.path.to_owned() } else { format!("{}?{names}", self.path) }
+    }
+}
+
 #[derive(Clone)]
 enum Body<'a> {
     None,
     Json(&'a Value),
+    /// JSON as somebody wrote it.
+    Written(&'a str),
     Bytes(&'a [u8], &'static str),
 }
 
@@ -193,12 +210,13 @@ impl Client {
         self.send(Call { method: Method::PUT, path, query: &[], body: Body::Json(body) }).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.send(Call { method: Method::PATCH, path, query: &[], body: Body::Json(body) }).await
-    }
-
     pub async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
         self.send(Call { method: Method::DELETE, path, query, body: Body::None }).await
+    }
+
+    /// JSON as somebody wrote it: read and written again, its numbers might be others.
+    pub async fn written(&self, method: Method, path: &str, json: &str) -> Result<Value, Failure> {
+        self.send(Call { method, path, query: &[], body: Body::Written(json) }).await
     }
 
     /// An upload.
@@ -259,6 +277,7 @@ impl Client {
     }
 
     async fn once(&self, call: &Call<'_>, token: Option<&Secret<String>>) -> Result<Value, Failure> {
+        let lost = |error: reqwest::Error| unreachable(&self.address, &error.without_url());
         let mut request = self.http.request(call.method.clone(), format!("{}/api/v1/{}", self.address, call.path));
         if !call.query.is_empty() {
             request = request.query(call.query);
@@ -266,20 +285,21 @@ impl Client {
         request = match call.body {
             Body::None => request,
             Body::Json(body) => request.json(body),
+            Body::Written(text) => request.header(header::CONTENT_TYPE, "application/json").body(text.to_owned()),
             Body::Bytes(bytes, media_type) => request.header(header::CONTENT_TYPE, media_type).body(bytes.to_vec()),
         };
         if let Some(token) = token {
             request = request.bearer_auth(token.reveal());
         }
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(lost)?;
         let status = response.status();
         let wait = response.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
-        let text = response.bytes().await.map_err(unreachable)?;
+        let text = response.bytes().await.map_err(lost)?;
         let body = serde_json::from_slice(&text).unwrap_or(Value::Null);
         match status.is_success() {
             true if body.is_object() => Ok(body),
             true => Err(Failure::Unreachable("what answers there is no Coffer server".to_owned())),
-            false => Err(Failure::refused(status.as_u16(), &body).wait(wait)),
+            false => Err(Failure::refused(status.as_u16(), &body).wait(wait).asked_for(call.what())),
         }
     }
 
@@ -331,15 +351,13 @@ impl Client {
     }
 }
 
-/// The whole chain: that a certificate is not trusted stands at its end.
-fn unreachable(error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let (mut told, mut source) = (error.to_string(), error.source());
-    while let Some(cause) = source {
-        told = format!("{told}: {cause}");
-        source = cause.source();
+/// What stands at the end of the chain is what happened, be it that a certificate is not trusted.
+fn unreachable(address: &str, error: &reqwest::Error) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(before) = cause.source() {
+        cause = before;
     }
-    Failure::Unreachable(told)
+    Failure::Unreachable(format!("{address}: {cause}"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::{CompleteEnv, engine::CompletionCandidate, env::Shells};
 use serde_json::Value;
 
-use super::{Arguments, Failure, client::Target, output};
+use super::{
+    Arguments, Failure,
+    client::{Client, Target},
+    output,
+};
 use crate::ids::Folder;
 
 #[derive(Args, Debug)]
@@ -58,11 +62,83 @@ pub fn folders(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, false)
 }
 
+/// The names in a list of the server's: its path, the list, and which member of each the name is.
+fn named(
+    current: &OsStr,
+    path: &str,
+    list: &'static str,
+    name: fn(&Value) -> Option<String>,
+) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let query = [("limit", MOST.to_owned())];
+    let found = asked(async { saved()?.get_with(path, &query).await }).unwrap_or_default();
+    let names = found[list].as_array().into_iter().flatten().filter_map(name);
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(current)).collect();
+    names.dedup();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn member(entry: &Value, name: &str) -> Option<String> {
+    entry[name].as_str().map(str::to_owned)
+}
+
+pub fn users(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "users", "users", |user| member(user, "username"))
+}
+
+pub fn roles(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "sys/roles", "roles", |role| member(role, "name"))
+}
+
+pub fn policies(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "sys/policies", "policies", |policy| member(policy, "name"))
+}
+
+pub fn settings(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "sys/settings", "settings", |setting| member(setting, "key"))
+}
+
+pub fn auth_mounts(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "sys/settings", "settings", |setting| {
+        Some(member(setting, "key")?.strip_prefix("auth/")?.to_owned())
+    })
+}
+
+pub fn mounts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let name = |mount: &Value| Some(format!("{}/{}", member(mount, "kind")?, member(mount, "mount")?));
+    named(current, "sys/mounts", "mounts", name)
+}
+
+pub fn plugins(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "sys/plugins", "plugins", |plugin| member(plugin, "name"))
+}
+
+/// One's own.
+pub fn sessions(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "sessions", "sessions", |session| member(session, "session_id"))
+}
+
+/// One's own.
+pub fn leases(current: &OsStr) -> Vec<CompletionCandidate> {
+    named(current, "leases", "leases", |lease| member(lease, "lease_id"))
+}
+
+/// What the server says, if it does so soon.
+fn asked(asking: impl Future<Output = Result<Value, Failure>>) -> Option<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await.ok()?.ok() })
+}
+
+/// With the saved session: what `COFFER_TOKEN` has may be good for one use.
+fn saved() -> Result<Client, Failure> {
+    let address = std::env::var("COFFER_ADDR").ok().filter(|address| !address.is_empty());
+    let ca_cert = std::env::var_os("COFFER_CACERT").filter(|path| !path.is_empty()).map(Into::into);
+    Target { address, ca_cert }.client_of_saved()
+}
+
 fn candidates(current: &OsStr, secrets: bool) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let asking = async { tokio::time::timeout(PATIENCE, listed(current)).await.ok()?.ok() };
-    let Some(found) = runtime.block_on(asking) else { return Vec::new() };
+    let Some(found) = asked(listed(current)) else { return Vec::new() };
     let of = |name: &str| found[name].as_array().cloned().unwrap_or_default();
     let mut ids: Vec<String> = of("folders").iter().filter_map(|folder| folder.as_str().map(str::to_owned)).collect();
     if secrets {
@@ -81,12 +157,9 @@ fn candidates(current: &OsStr, secrets: bool) -> Vec<CompletionCandidate> {
     ids.into_iter().map(back).filter(|id| id.starts_with(current)).map(CompletionCandidate::new).collect()
 }
 
-/// One page of the folder that has been typed, asked for with the saved session: what
-/// `COFFER_TOKEN` has may be good for one use.
+/// One page of the folder that has been typed.
 async fn listed(current: &str) -> Result<Value, Failure> {
-    let address = std::env::var("COFFER_ADDR").ok().filter(|address| !address.is_empty());
-    let ca_cert = std::env::var_os("COFFER_CACERT").filter(|path| !path.is_empty()).map(Into::into);
-    let client = Target { address, ca_cert }.client_of_saved()?;
+    let client = saved()?;
     let mut query = vec![("limit", MOST.to_owned())];
     if let Some((folder, _)) = current.rsplit_once('/') {
         let folder = Folder::parse(folder).map_err(|error| Failure::usage(error.0))?;

@@ -22,7 +22,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("generate-root", "coffer generate-root\ncoffer generate-root --nonce 0778b4e9917bdeb3589058dac7c5e8d9"),
     (
         "login",
-        "coffer login --address https://coffer.internal:8200 --username ada\ncoffer login --ready-file coffer-dev/ready.json",
+        "coffer login --address https://coffer.internal:8200 --username ada\ncoffer login --ready-file coffer-dev/ready.json\ncoffer login --method github --device",
     ),
     ("logout", "coffer logout"),
     ("whoami", "coffer whoami\ncoffer whoami --field username"),
@@ -40,10 +40,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("secret delete", "coffer secret delete kv/apps/web/db --if-version 3"),
     ("secret undelete", "coffer secret undelete kv/apps/web/db"),
     ("secret history", "coffer secret history kv/apps/web/db"),
-    ("secret restore", "coffer secret restore kv/apps/web/db --version 2"),
+    ("secret restore", "coffer secret restore kv/apps/web/db 2"),
     ("secret rollback", "coffer secret rollback kv/apps/web/db"),
-    ("secret destroy", "coffer secret destroy kv/apps/web/db --versions 1,2"),
-    ("secret purge", "coffer secret purge kv/apps/web/old"),
+    ("secret destroy", "coffer secret destroy kv/apps/web/db 1 2"),
+    ("secret purge", "coffer secret purge kv/apps/web/old kv/apps/web/older"),
     (
         "secret metadata",
         "coffer secret metadata kv/apps/web/db\ncoffer secret metadata kv/apps/web/db owner=web --remove ticket",

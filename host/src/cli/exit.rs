@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::output::{self, plain};
+use super::{
+    next,
+    output::{self, plain},
+};
 
 pub const HELP: &str = "\
 Exit codes: 0 done · 1 failed here · 2 wrong arguments · 3 server not reached · 4 not logged in (401) · \
@@ -31,8 +34,8 @@ pub enum Failure {
     /// The server's own words.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    #[error("the server is sealed")]
-    Sealed,
+    #[error("{}", if *.initialized { "the server is sealed" } else { "the server has no store yet" })]
+    Sealed { initialized: bool },
     #[error("the audit trail is not as it was written: {0}")]
     Broken(String),
     /// The server could not start, or stopped by itself.
@@ -49,6 +52,10 @@ pub struct Refusal {
     pub status: u16,
     /// `type` of the first problem.
     pub kind: String,
+    /// Where it is, with dots: `body.role`.
+    pub place: String,
+    /// The path below `/api/v1`, and the names in its query.
+    pub asked: String,
     /// What the server says, and of what.
     pub told: String,
     pub request: Option<String>,
@@ -76,20 +83,19 @@ impl Failure {
     pub fn refused(status: u16, body: &Value) -> Self {
         let details = body["detail"].as_array().map(Vec::as_slice).unwrap_or_default();
         let lines = details.iter().map(|detail| {
-            let place = detail["loc"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let place: Vec<String> =
-                place.iter().map(|step| step.as_str().map_or(step.to_string(), str::to_owned)).collect();
+            let place = place(&detail["loc"]);
             let said = detail["msg"].as_str().unwrap_or("refused");
-            if place.is_empty() { said.to_owned() } else { format!("{}: {said}", place.join(".")) }
+            if place.is_empty() { said.to_owned() } else { format!("{place}: {said}") }
         });
         let told = match lines.collect::<Vec<_>>().join("; ") {
             none if none.is_empty() => format!("the server answered {status}"),
             told => told,
         };
         let kind = details.first().and_then(|detail| detail["type"].as_str()).unwrap_or_default().to_owned();
+        let place = details.first().map(|detail| place(&detail["loc"])).unwrap_or_default();
         let request = body["request_id"].as_str().map(str::to_owned);
         let challenge = body.get("challenge").cloned().map(Box::new);
-        Self::Refused(Box::new(Refusal { status, kind, told, request, wait: None, next: None, challenge }))
+        Self::Refused(Box::new(Refusal { kind, place, told, request, challenge, ..Self::blank(status) }))
     }
 
     /// Nobody is logged in at that server, as far as we know here.
@@ -99,8 +105,20 @@ impl Failure {
     }
 
     fn blank(status: u16) -> Refusal {
-        let (kind, told) = (String::new(), String::new());
-        Refusal { status, kind, told, request: None, wait: None, next: None, challenge: None }
+        let [kind, place, asked, told] = [const { String::new() }; 4];
+        Refusal { status, kind, place, asked, told, request: None, wait: None, next: None, challenge: None }
+    }
+
+    /// Something that was looked for, and is not there.
+    pub fn missing(told: impl Into<String>) -> Self {
+        Self::Refused(Box::new(Refusal { told: told.into(), kind: "not_found".to_owned(), ..Self::blank(404) }))
+    }
+
+    pub fn asked_for(mut self, what: impl Into<String>) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.asked = what.into();
+        }
+        self
     }
 
     pub fn wait(mut self, seconds: Option<u64>) -> Self {
@@ -143,6 +161,14 @@ impl Failure {
         }
     }
 
+    /// Where in what was sent the problem is.
+    pub fn place(&self) -> &str {
+        match self {
+            Self::Refused(refusal) => &refusal.place,
+            _ => "",
+        }
+    }
+
     /// What a login wants next, where that is why it was refused.
     pub fn challenge(&self) -> Option<&Value> {
         match self {
@@ -165,7 +191,7 @@ impl Failure {
                 500.. => 9,
                 _ => 7,
             },
-            Self::Sealed => 8,
+            Self::Sealed { .. } => 8,
             Self::Broken(_) => 10,
             Self::Quiet(code) => *code,
         }
@@ -174,31 +200,18 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.number())
     }
-
-    /// The next thing to type.
-    fn advice(&self) -> Option<String> {
-        let command = |text: &str| Some(text.to_owned());
-        match self {
-            Self::Sealed => command("coffer unseal"),
-            Self::Unreachable(cause) if cause.to_lowercase().contains("certificate") => {
-                command("coffer login --ca-cert FILE, with the certificate of the authority that the server's is from")
-            }
-            Self::Unreachable(_) => command("coffer status, with --address or COFFER_ADDR if it is elsewhere"),
-            Self::Refused(refusal) if refusal.next.is_some() => refusal.next.clone(),
-            Self::Refused(refusal) => match (refusal.status, refusal.kind.as_str(), refusal.wait) {
-                (401, ..) => command("coffer login"),
-                (403, ..) => command("coffer whoami"),
-                (503, "sealed", _) => command("coffer unseal"),
-                (429 | 503, _, Some(wait)) => Some(format!("the same again, in {wait} s")),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
 }
 
-/// To standard error. Nobody may be listening there, which is no failure.
-pub fn tell(failure: &Failure) {
+/// A `loc`, with dots.
+fn place(loc: &Value) -> String {
+    let steps = loc.as_array().map(Vec::as_slice).unwrap_or_default();
+    let steps: Vec<String> = steps.iter().map(|step| step.as_str().map_or(step.to_string(), str::to_owned)).collect();
+    steps.join(".")
+}
+
+/// To standard error, with what to type next. Nobody may be listening there, which is no failure. `way` is the
+/// command that was typed.
+pub fn tell(failure: &Failure, way: &str) {
     let silent = matches!(failure, Failure::Quiet(_)) || failure.number() == BROKEN_PIPE;
     if silent {
         return;
@@ -206,7 +219,7 @@ pub fn tell(failure: &Failure) {
     let mut to = io::stderr().lock();
     let name = output::styled("coffer:", "31;1", io::stderr().is_terminal());
     drop(writeln!(to, "{name} {}", plain(&failure.to_string())));
-    if let Some(next) = failure.advice() {
+    if let Some(next) = next::command(failure, way) {
         drop(writeln!(to, "  next: {}", plain(&next)));
     }
 }
@@ -239,14 +252,5 @@ mod tests {
         assert_eq!(failure.to_string(), "body.list.1: is required (request r)");
         assert_eq!(failure.kind(), "missing");
         assert_eq!(Failure::refused(404, &json!("x")).to_string(), "the server answered 404");
-    }
-
-    #[test]
-    fn what_to_type_next_is_the_commands_own_if_it_knows() {
-        let refused = |status| Failure::refused(status, &Value::Null);
-        assert_eq!(refused(401).advice().as_deref(), Some("coffer login"));
-        assert_eq!(refused(404).next(404, || "coffer secret list".to_owned()).advice().unwrap(), "coffer secret list");
-        assert_eq!(refused(403).next(404, || unreachable!()).advice().as_deref(), Some("coffer whoami"));
-        assert_eq!(refused(503).wait(Some(3)).advice().as_deref(), Some("the same again, in 3 s"));
     }
 }

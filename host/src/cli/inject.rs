@@ -1,6 +1,9 @@
 //! `inject`: a template with references in, a file with the values out.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use zeroize::Zeroizing;
@@ -8,8 +11,8 @@ use zeroize::Zeroizing;
 use super::{
     Failure, With,
     client::Target,
-    exit, input, output,
-    reference::{self, Reader},
+    exit, input, output, process,
+    reference::{self, Reader, Reference},
     saved,
 };
 
@@ -34,23 +37,39 @@ pub async fn inject(arguments: Inject) -> Result<(), Failure> {
         other => other,
     };
     let references = reference::find(&template).map_err(named)?;
+    match output.as_deref().filter(|path| *path != Path::new("-")) {
+        None => output::raw(&filled(target, &template, &references).await?),
+        Some(path) => {
+            // From here on a signal ends us between two steps only, and writing the file is one.
+            let stopped = process::stopped_by()?;
+            let filled = tokio::select! {
+                filled = filled(target, &template, &references) => filled?,
+                code = stopped => return Err(Failure::Quiet(code)),
+            };
+            let unwritable =
+                |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            saved::replace(path, filled.as_bytes()).map_err(unwritable)?;
+            let values =
+                if references.len() == 1 { "1 value".to_owned() } else { format!("{} values", references.len()) };
+            exit::say(&format!("{}: written, with {values}", path.display()));
+            Ok(())
+        }
+    }
+}
+
+async fn filled(
+    target: Target,
+    template: &str,
+    references: &[(Range<usize>, Reference)],
+) -> Result<Zeroizing<String>, Failure> {
     let with = With { target, ..With::default() };
     let mut reader = Reader::new(&with);
     let (mut filled, mut at) = (Zeroizing::new(String::new()), 0);
-    for (place, reference) in &references {
+    for (place, reference) in references {
         filled.push_str(&template[at..place.start]);
         filled.push_str(&reader.value(reference).await?);
         at = place.end;
     }
     filled.push_str(&template[at..]);
-    match output.as_deref().filter(|path| *path != Path::new("-")) {
-        None => output::raw(&filled),
-        Some(path) => {
-            let unwritable =
-                |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-            saved::replace(path, filled.as_bytes()).map_err(unwritable)?;
-            exit::say(&format!("{}: written, with {} values", path.display(), references.len()));
-            Ok(())
-        }
-    }
+    Ok(filled)
 }

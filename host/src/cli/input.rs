@@ -2,11 +2,14 @@
 //! from arguments, which stand in the history and in the process list.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead as _, IsTerminal as _, Read, Write as _},
     path::Path,
 };
 
+use serde::de::IgnoredAny;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -83,12 +86,32 @@ pub fn file(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// JSON from a file or standard input.
-pub fn json(path: &Path) -> Result<serde_json::Value, Failure> {
+pub fn json(path: &Path) -> Result<Value, Failure> {
     let text = file(path)?;
-    serde_json::from_str(&text).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        Failure::usage(format!("{}: is no JSON, at {place}", path.display()))
-    })
+    serde_json::from_str(&text).map_err(|error| no_json(path, &error))
+}
+
+/// A JSON object from a file or standard input, as it was written: numbers that we would round are for the server to
+/// keep or to refuse, as are members that are there twice.
+pub fn json_object(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = file(path)?;
+    match serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) if error.is_data() => Err(Failure::usage(format!("{}: must be a JSON object", path.display()))),
+        Err(error) => Err(no_json(path, &error)),
+    }
+}
+
+/// An object with one more member, which is JSON already.
+pub fn with_member(object: &Value, name: &str, json: &str) -> Zeroizing<String> {
+    let rest = Zeroizing::new(object.to_string());
+    let more = if *rest == "{}" { "}".to_owned() } else { format!(",{}", &rest[1..]) };
+    Zeroizing::new(format!("{{\"{name}\":{json}{more}"))
+}
+
+/// Tells where, and quotes nothing: it may be a secret.
+fn no_json(path: &Path, error: &serde_json::Error) -> Failure {
+    Failure::usage(format!("{}: is no JSON, at line {}, column {}", path.display(), error.line(), error.column()))
 }
 
 fn utf8(from: impl Read, name: &str) -> Result<Zeroizing<String>, Failure> {
@@ -125,6 +148,23 @@ mod tests {
         assert!(utf8(&b"\xff"[..], "x").is_err());
         assert!(utf8(io::repeat(b'x').take(MOST), "x").is_ok());
         assert!(utf8(io::repeat(b'x'), "x").is_err());
+    }
+
+    #[test]
+    fn a_json_object_is_kept_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            json_object(&file)
+        };
+        let odd = "{\"a\": 123456789012345678901234567890, \"a\": 1e999, \"b\": 0.10}\n";
+        assert_eq!(*read(odd).unwrap(), odd);
+        for bad in ["[1]", "1", "", "{", "{\"a\" 1}", "{} {}"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert_eq!(*with_member(&serde_json::json!({}), "data", "{\"x\": 1.0}"), "{\"data\":{\"x\": 1.0}}");
+        assert_eq!(*with_member(&serde_json::json!({"a": 1}), "data", "{}"), "{\"data\":{},\"a\":1}");
     }
 
     #[test]

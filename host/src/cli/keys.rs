@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, With, exit, input};
+use super::{Failure, With, exit, input, output};
 
 #[derive(Args, Debug)]
 pub struct Rotate {
@@ -44,6 +44,7 @@ pub async fn rotate(arguments: Rotate) -> Result<(), Failure> {
 pub async fn rekey(arguments: Rekey) -> Result<(), Failure> {
     let Rekey { with, nonce, shares, threshold } = arguments;
     let client = with.client()?;
+    output::somebody_listens()?;
     let share = input::hidden("Unseal share")?;
     let mut body = json!({"share": share.trim()});
     for (name, number) in [("shares", shares), ("threshold", threshold)] {
@@ -64,6 +65,7 @@ pub async fn rekey(arguments: Rekey) -> Result<(), Failure> {
 pub async fn generate_root(arguments: GenerateRoot) -> Result<(), Failure> {
     let GenerateRoot { with, nonce } = arguments;
     let client = with.anonymous()?;
+    output::somebody_listens()?;
     let share = input::hidden("Unseal share")?;
     let mut body = json!({"share": share.trim()});
     if let Some(nonce) = nonce {

@@ -1,9 +1,10 @@
 //! `lease …`.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 
-use super::{Failure, With, client::segment};
+use super::{Failure, With, client::segment, complete};
 
 #[derive(Args, Debug)]
 pub struct Lease {
@@ -18,23 +19,25 @@ enum Command {
     /// What is lent: to you, to somebody else, or below a folder
     List {
         /// To everybody, below this folder of secrets; "" for all
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", add = ArgValueCompleter::new(complete::folders))]
         prefix: Option<String>,
         /// Of this user instead of you
-        #[arg(long)]
+        #[arg(long, alias = "username", add = ArgValueCompleter::new(complete::users))]
         user: Option<String>,
-        /// active, revoking, failing or unresolved
-        #[arg(long)]
+        /// That are in this state
+        #[arg(long, value_parser = ["active", "revoking", "failing", "unresolved"])]
         state: Option<String>,
     },
     /// How a lease is
     Show {
         /// Its id
+        #[arg(add = ArgValueCompleter::new(complete::leases))]
         id: String,
     },
     /// Prolong a lease, as far as its engine and its session let you
     Renew {
         /// Its id
+        #[arg(add = ArgValueCompleter::new(complete::leases))]
         id: String,
         /// From now on: 90s, 15m, 24h, 7d; as long as it was first given if left out
         #[arg(long, value_name = "DURATION")]
@@ -43,16 +46,16 @@ enum Command {
     /// Give back: leases by their ids, or all below a folder, of a session or of a user
     Revoke {
         /// Their ids
-        #[arg(required_unless_present_any = ["prefix", "session", "user"])]
+        #[arg(required_unless_present_any = ["prefix", "session", "user"], add = ArgValueCompleter::new(complete::leases))]
         ids: Vec<String>,
         /// All below this folder
-        #[arg(long, value_name = "FOLDER", conflicts_with_all = ["ids", "session", "user"])]
+        #[arg(long, value_name = "FOLDER", conflicts_with_all = ["ids", "session", "user"], add = ArgValueCompleter::new(complete::folders))]
         prefix: Option<String>,
         /// All of this session
         #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "user"])]
         session: Option<String>,
         /// All of this user
-        #[arg(long, conflicts_with = "ids")]
+        #[arg(long, alias = "username", conflicts_with = "ids", add = ArgValueCompleter::new(complete::users))]
         user: Option<String>,
     },
 }
@@ -60,7 +63,6 @@ enum Command {
 pub async fn lease(group: Lease) -> Result<(), Failure> {
     let Lease { with, command } = group;
     let client = with.client()?;
-    let advised = |failure: Failure| failure.next(404, || "coffer lease list".to_owned());
     match command {
         Command::List { prefix, user, state } => {
             let mut query = vec![];
@@ -70,17 +72,13 @@ pub async fn lease(group: Lease) -> Result<(), Failure> {
             let found = client.all("leases", &query, &["leases"]).await?;
             with.list(&found, "leases", &["lease_id", "secret_id", "state", "expires_at", "max_expires_at", "reason"])
         }
-        Command::Show { id } => {
-            let shown = client.get(&format!("leases/{}", segment(&id)?)).await;
-            with.show(&shown.map_err(advised)?)
-        }
+        Command::Show { id } => with.show(&client.get(&format!("leases/{}", segment(&id)?)).await?),
         Command::Renew { id, increment } => {
             let mut body = json!({});
             if let Some(increment) = increment {
                 body["increment"] = increment.parse::<u64>().map_or_else(|_| increment.into(), Value::from);
             }
-            let renewed = client.post(&format!("leases/{}/renew", segment(&id)?), &body).await;
-            with.show(&renewed.map_err(advised)?)
+            with.show(&client.post(&format!("leases/{}/renew", segment(&id)?), &body).await?)
         }
         Command::Revoke { ids, prefix, session, user } => {
             let all = [("prefix", prefix), ("session_id", session), ("username", user)];
@@ -89,7 +87,7 @@ pub async fn lease(group: Lease) -> Result<(), Failure> {
             }
             for id in &ids {
                 let gone = client.post(&format!("leases/{}/revoke", segment(id)?), &json!({})).await;
-                gone.map_err(|refused| advised(refused.about(id)))?;
+                gone.map_err(|refused| refused.about(id))?;
             }
             with.show(&json!({"revoked": ids.len()}))
         }

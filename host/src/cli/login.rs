@@ -20,7 +20,7 @@ pub struct Login {
     #[command(flatten)]
     with: With,
     /// Your name; asked for if left out
-    #[arg(short, long)]
+    #[arg(short, long, visible_alias = "user")]
     username: Option<String>,
     /// The auth mount to log in by, such as github: in a browser, if nothing else is said
     #[arg(short, long, value_name = "MOUNT", default_value = PASSWORD)]
@@ -60,6 +60,7 @@ pub struct Whoami {
 /// Asks for a session and saves it. What the server was trusted by is saved with it, so that the
 /// commands that follow need not be told.
 pub async fn login(arguments: Login) -> Result<(), Failure> {
+    arguments.make_sense()?;
     let (target, told) = match &arguments.ready_file {
         Some(path) => ready(path)?,
         None => (arguments.with.target.clone(), None),
@@ -69,13 +70,15 @@ pub async fn login(arguments: Login) -> Result<(), Failure> {
     let (username, body) = credentials(&arguments, told, &known)?;
     let client = target.anonymous_at(&known)?;
     let again = || "coffer login, with the right name and password".to_owned();
+    let how = || "coffer login --help".to_owned();
     let begun = client.post("auth/token/create", &body).await;
     drop(body);
     let ended = challenge::settle(&client, begun).await;
     let answer = match arguments.method == PASSWORD {
-        true => ended.map_err(|refused| refused.next(400, again))?,
-        false => ended?,
-    };
+        true => ended.map_err(|refused| refused.next(400, again)),
+        false => ended,
+    }
+    .map_err(|refused| refused.next(422, how))?;
     let session = Session::from_answer(&answer)
         .ok_or_else(|| Failure::Unreachable("what answers there is no Coffer server".to_owned()))?;
     let username = match username {
@@ -102,6 +105,18 @@ pub async fn login(arguments: Login) -> Result<(), Failure> {
         "expires_in": answer["expires_in"],
         "refresh_expires_in": answer["refresh_expires_in"],
     }))
+}
+
+impl Login {
+    fn make_sense(&self) -> Result<(), Failure> {
+        let by = if self.token { "token" } else { "device" };
+        match self.method == PASSWORD && (self.token || self.device) {
+            true => Err(Failure::usage(format!(
+                "--{by} is for another method than a password: say --method github --{by}, or whatever your auth mount is called"
+            ))),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What the method is shown, and the name if one was told.

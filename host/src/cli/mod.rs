@@ -21,6 +21,7 @@ mod input;
 mod keys;
 mod lease;
 mod login;
+mod next;
 mod output;
 mod pin;
 mod plugin;
@@ -133,12 +134,24 @@ enum Command {
     Completion(complete::Completion),
 }
 
+/// The command line, with its examples.
+pub fn command() -> clap::Command {
+    examples::shown(Arguments::command())
+}
+
+/// The command without its arguments: `secret put`.
+fn way(matches: &clap::ArgMatches) -> String {
+    let below = |matches: &clap::ArgMatches| matches.subcommand().map(|(name, below)| format!("{name} {}", way(below)));
+    below(matches).unwrap_or_default().trim_end().to_owned()
+}
+
 /// Everything `main` does.
 pub fn main() -> ExitCode {
     if complete::answered() {
         return ExitCode::SUCCESS;
     }
-    let matches = examples::shown(Arguments::command()).get_matches();
+    let matches = command().get_matches();
+    let way = way(&matches);
     let Arguments { command } = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = process::harden().map_err(Failure::from).and_then(|()| match command {
         Command::Server(arguments) => server::run(arguments),
@@ -170,7 +183,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            exit::tell(&failure);
+            exit::tell(&failure, &way);
             failure.code()
         }
     }

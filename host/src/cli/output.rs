@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Failure, yaml};
+use super::{Failure, process, yaml};
 
 #[derive(Args, Clone, Debug, Default)]
 pub struct Shape {
@@ -59,15 +59,31 @@ impl Shape {
 
     /// A table has a line for each entry, and `raw` the first column of it.
     pub fn list(&self, answer: &Value, columns: &Columns) -> Result<(), Failure> {
-        if self.field.is_some() {
-            return self.show(answer);
-        }
         let rows = answer[columns.list].as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(field) = &self.field {
+            return self.member_of_each(answer, rows, field, columns);
+        }
         if self.format() == Format::Raw {
             let first = |row: &Value| columns.names.first().map_or_else(String::new, |name| text(&row[*name]));
             return raw(&rows.iter().map(|row| first(row) + "\n").collect::<String>());
         }
         self.write(answer, &|_| listed(rows, columns.names))
+    }
+
+    /// A member of the answer, or of each entry: a line for each.
+    fn member_of_each(&self, answer: &Value, rows: &[Value], field: &str, columns: &Columns) -> Result<(), Failure> {
+        let none = match pick(answer, field) {
+            Ok(found) => return self.write(found, &members),
+            Err(none) => none,
+        };
+        let of_each: Vec<&Value> = rows.iter().filter_map(|row| pick(row, field).ok()).collect();
+        match self.format() {
+            _ if of_each.is_empty() && !columns.names.contains(&field) => {
+                Err(Failure::usage(format!("{none}, and each of them: {}", columns.names.join(", "))))
+            }
+            Format::Raw => raw(&of_each.iter().map(|value| text(value) + "\n").collect::<String>()),
+            _ => self.write(&of_each.into_iter().cloned().collect(), &members),
+        }
     }
 
     /// One value, whatever --field says: it has been picked already.
@@ -97,8 +113,21 @@ pub fn raw(text: &str) -> Result<(), Failure> {
 }
 
 pub fn put(text: &str) -> Result<(), Failure> {
+    if !text.is_empty() {
+        somebody_listens()?;
+    }
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::from)
+}
+
+/// Before something is made that is shown once: there must be where to.
+pub fn somebody_listens() -> Result<(), Failure> {
+    match process::has_no_output() {
+        true => {
+            Err(Failure::Local(io::Error::other("standard output is closed: what was to be written there is lost")))
+        }
+        false => Ok(()),
+    }
 }
 
 /// A member: by its name, by names with dots between them, or by a JSON pointer.
@@ -159,25 +188,71 @@ pub fn styled(text: &str, style: &str, terminal: bool) -> String {
     }
 }
 
-/// `name  value`, a line each; of a list each entry has one.
+/// `name  value`, a line each, with dots between the names of what is within (as `--field` takes them); of a list each
+/// entry has one.
 fn members(value: &Value) -> String {
-    let Value::Object(members) = value else { return plain(&text(value)).into_owned() + "\n" };
+    match value {
+        Value::Object(_) => {}
+        Value::Array(list) => return list.iter().map(|entry| format!("{}\n", plain(&short(entry)))).collect(),
+        scalar => return format!("{}\n", plain(&text(scalar))),
+    }
     let mut rows = Vec::new();
-    for (name, value) in members {
-        match value {
-            Value::Array(list) if list.iter().all(|entry| !entry.is_object() && !entry.is_array()) => {
-                let names = std::iter::once(name.as_str()).chain(std::iter::repeat(""));
-                rows.extend(names.zip(list).map(|(name, entry)| vec![name.to_owned(), text(entry)]));
+    for (name, leaf) in leaves(value).into_iter().filter(|(name, _)| !name.is_empty()) {
+        match leaf {
+            Value::Array(list) if !list.is_empty() => {
+                let names = std::iter::once(name).chain(std::iter::repeat(String::new()));
+                rows.extend(names.zip(list).map(|(name, entry)| vec![name, short(entry)]));
             }
-            value => rows.push(vec![name.clone(), text(value)]),
+            leaf => rows.push(vec![name, short(leaf)]),
         }
     }
     aligned(&rows, false)
 }
 
+/// What has no names within, and how it is called.
+pub fn leaves(value: &Value) -> Vec<(String, &Value)> {
+    let Some(members) = value.as_object().filter(|members| !members.is_empty()) else {
+        return vec![(String::new(), value)];
+    };
+    let below = |(name, value)| {
+        let within = leaves(value).into_iter();
+        within.map(move |(rest, leaf)| match rest.as_str() {
+            "" => (String::clone(name), leaf),
+            rest => (format!("{name}.{rest}"), leaf),
+        })
+    };
+    members.iter().flat_map(below).collect()
+}
+
+/// On one line, for people.
+pub fn short(value: &Value) -> String {
+    let joined = |parts: Vec<String>, between| parts.join(between);
+    match value {
+        Value::Array(list) => joined(list.iter().map(short).collect(), ","),
+        Value::Object(_) => {
+            let leaves = leaves(value).into_iter().filter(|(name, _)| !name.is_empty());
+            joined(leaves.map(|(name, leaf)| format!("{name}={}", short(leaf))).collect(), " ")
+        }
+        scalar => text(scalar),
+    }
+}
+
+/// A column takes no more of what has many members: `-o json` has it all.
+const WIDEST: usize = 60;
+
+fn cell(value: &Value) -> String {
+    let whole = short(value);
+    match value {
+        Value::Array(_) | Value::Object(_) if whole.chars().count() > WIDEST => {
+            whole.chars().take(WIDEST - 1).chain(['…']).collect()
+        }
+        _ => whole,
+    }
+}
+
 fn listed(rows: &[Value], columns: &[&str]) -> String {
     let mut lines = vec![columns.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>()];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|name| text(&row[*name])).collect()));
+    lines.extend(rows.iter().map(|row| columns.iter().map(|name| cell(&row[*name])).collect()));
     aligned(&lines, true)
 }
 
@@ -223,6 +298,18 @@ mod tests {
         let rows = [json!({"name": "ключ", "n": 1}), json!({"name": "秘密", "n": null})];
         assert_eq!(listed(&rows, &["name", "n"]), "NAME  N\nключ  1\n秘密\n");
         assert_eq!(members(&json!({"shares": ["a", "b"], "token": "t"})), "shares  a\n        b\ntoken   t\n");
+    }
+
+    #[test]
+    fn a_table_holds_no_json() {
+        let answer = json!({"a": {"b": {"c": 1}, "d": []}, "e": {}, "f": [{"x": 1, "y": ["u", "v"]}, {"x": 2}]});
+        assert_eq!(members(&answer), "a.b.c  1\na.d\ne\nf      x=1 y=u,v\n       x=2\n");
+        assert_eq!(members(&json!(["x", {"a": 1, "b": [2, 3]}])), "x\na=1 b=2,3\n");
+        let rows = [json!({"n": {"a": {"b": 1}}, "l": ["x", "y"]}), json!({"n": {"long": "x".repeat(80)}, "l": []})];
+        let shown = listed(&rows, &["n", "l"]);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["a.b=1", "x,y"]);
+        assert!(lines[2].ends_with('…') && lines[2].chars().count() == WIDEST, "{shown}");
     }
 
     #[test]

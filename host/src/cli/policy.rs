@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 
 use super::{
     Failure, With,
     client::segment,
-    exit, input,
+    complete, exit, input,
     output::{self, Format},
 };
 
@@ -27,11 +28,13 @@ enum Command {
     /// The text of one
     Show {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::policies))]
         name: String,
     },
     /// Put a text in force, if all of them together are sound
     Put {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::policies))]
         name: String,
         /// The text; standard input if left out
         #[arg(value_name = "FILE", default_value = "-")]
@@ -42,6 +45,7 @@ enum Command {
     /// Take a text out of force
     Delete {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::policies))]
         name: String,
         #[command(flatten)]
         change: Change,
@@ -66,18 +70,19 @@ pub struct Change {
 
 #[derive(Args, Debug)]
 struct Explain {
-    /// read, list, create, update, delete, use, manage
+    /// What is done
+    #[arg(value_parser = ["read", "list", "create", "update", "delete", "use", "manage"])]
     action: String,
     /// What it is done to: secrets/kv/apps/web/db
     path: String,
     /// For this user, just logged in; else for you, as you are
-    #[arg(long)]
+    #[arg(long, alias = "username", add = ArgValueCompleter::new(complete::users))]
     user: Option<String>,
     /// A verb of an engine
     #[arg(long)]
     verb: Option<String>,
     /// As logged in by this auth mount
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(complete::auth_mounts))]
     method: Option<String>,
     /// As asked from this address
     #[arg(long, value_name = "ADDRESS")]
@@ -106,11 +111,8 @@ pub async fn run(group: Policy) -> Result<(), Failure> {
     let Policy { with, command } = group;
     let client = with.client()?;
     let path = |name: &str| Ok::<_, Failure>(format!("sys/policies/{}", segment(name)?));
-    let advised = |failure: Failure| {
-        failure
-            .next(404, || "coffer policy list".to_owned())
-            .next(409, || "coffer policy show, for what is there".to_owned())
-    };
+    let changed =
+        |failure: Failure, name: &str| failure.next(409, || format!("coffer policy show {name}, for what is there"));
     match command {
         Command::List => {
             let query = [("limit", "1000".to_owned())];
@@ -118,7 +120,7 @@ pub async fn run(group: Policy) -> Result<(), Failure> {
             with.list(&found, "policies", &["name", "version", "built_in", "updated_at", "updated_by"])
         }
         Command::Show { name } => {
-            let found = client.get(&path(&name)?).await.map_err(advised)?;
+            let found = client.get(&path(&name)?).await?;
             match (with.shape.field(), with.shape.format(), found["text"].as_str()) {
                 (None, Format::Table | Format::Raw, Some(text)) => {
                     exit::say(&format!("{name}: version {}", found["version"]));
@@ -132,7 +134,7 @@ pub async fn run(group: Policy) -> Result<(), Failure> {
             let text = input::file(&file)?;
             let mut body = json!({"text": *text});
             change.add_to(&mut body);
-            let put = client.put(&path(&name)?, &body).await.map_err(advised)?;
+            let put = client.put(&path(&name)?, &body).await.map_err(|refused| changed(refused, &name))?;
             if !with.shape.is_table() {
                 return with.show(&put);
             }
@@ -141,7 +143,8 @@ pub async fn run(group: Policy) -> Result<(), Failure> {
             Ok(())
         }
         Command::Delete { name, change } => {
-            with.show(&client.delete(&path(&name)?, &change.query()).await.map_err(advised)?)
+            let deleted = client.delete(&path(&name)?, &change.query()).await;
+            with.show(&deleted.map_err(|refused| changed(refused, &name))?)
         }
         Command::Explain(explain) => {
             let mut body = json!({"action": explain.action, "path": explain.path});

@@ -2,8 +2,12 @@
 
 use std::{
     io::{self, Write as _},
+    os::fd::AsFd as _,
     panic,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -25,6 +29,19 @@ pub fn harden() -> io::Result<()> {
     }));
     Ok(())
 }
+
+/// Looks whether there is a standard output. To be called before Rust's runtime, which puts `/dev/null` where there is
+/// none: what is written would be lost, and nobody the wiser.
+pub extern "C" fn look_at_output() {
+    NO_OUTPUT.store(rustix::io::fcntl_getfd(io::stdout().as_fd()).is_err(), Ordering::Relaxed);
+}
+
+/// Whether somebody started us with standard output closed (`>&-`).
+pub fn has_no_output() -> bool {
+    NO_OUTPUT.load(Ordering::Relaxed)
+}
+
+static NO_OUTPUT: AtomicBool = AtomicBool::new(false);
 
 /// How large a core file could be before.
 static CORE: OnceLock<Option<u64>> = OnceLock::new();
@@ -50,6 +67,19 @@ pub fn stopped() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+    })
+}
+
+/// Resolves at the first signal by which people and shells end a program: to the code that a shell would tell of it.
+pub fn stopped_by() -> io::Result<impl Future<Output = u8>> {
+    let [mut hangup, mut interrupt, mut terminate] =
+        [signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    Ok(async move {
+        tokio::select! {
+            _ = hangup.recv() => 128 + 1,
+            _ = interrupt.recv() => 128 + 2,
+            _ = terminate.recv() => 128 + 15,
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Failure, With, input};
+use super::{Failure, With, input, output};
 
 #[derive(Args, Debug)]
 pub struct Init {
@@ -47,6 +47,7 @@ pub struct Status {
 
 pub async fn init(arguments: Init) -> Result<(), Failure> {
     let Init { with, code_file, shares, threshold } = arguments;
+    output::somebody_listens()?;
     let unreadable = |error| Failure::Usage(format!("{}: cannot be read: {error}", code_file.display()));
     let code = Zeroizing::new(std::fs::read_to_string(&code_file).map_err(unreadable)?);
     let mut body = json!({"code": code.trim()});
@@ -75,5 +76,6 @@ pub async fn seal(arguments: Seal) -> Result<(), Failure> {
 pub async fn status(arguments: Status) -> Result<(), Failure> {
     let status = arguments.with.anonymous()?.get("sys/seal-status").await?;
     arguments.with.show(&status)?;
-    if status["sealed"] == Value::Bool(false) { Ok(()) } else { Err(Failure::Sealed) }
+    let initialized = status["initialized"] != Value::Bool(false);
+    if status["sealed"] == Value::Bool(false) { Ok(()) } else { Err(Failure::Sealed { initialized }) }
 }

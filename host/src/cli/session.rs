@@ -1,9 +1,10 @@
 //! `session …` and `token …`.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 
-use super::{Failure, With, client::segment, exit, input};
+use super::{Failure, With, client::segment, complete, exit, input, output};
 
 #[derive(Args, Debug)]
 pub struct Session {
@@ -18,7 +19,7 @@ enum SessionCommand {
     /// Your sessions, or somebody's
     List {
         /// Of this user instead of you
-        #[arg(long)]
+        #[arg(long, alias = "username", add = ArgValueCompleter::new(complete::users))]
         user: Option<String>,
     },
     /// The session that asks
@@ -26,13 +27,13 @@ enum SessionCommand {
     /// End sessions: by their ids, all of yours but this one, or all of somebody's
     Revoke {
         /// Their ids
-        #[arg(required_unless_present_any = ["others", "user"])]
+        #[arg(required_unless_present_any = ["others", "user"], add = ArgValueCompleter::new(complete::sessions))]
         ids: Vec<String>,
         /// All of yours but this one
         #[arg(long, conflicts_with = "ids")]
         others: bool,
         /// All of this user's
-        #[arg(long, conflicts_with_all = ["ids", "others"])]
+        #[arg(long, alias = "username", conflicts_with_all = ["ids", "others"], add = ArgValueCompleter::new(complete::users))]
         user: Option<String>,
     },
 }
@@ -40,7 +41,6 @@ enum SessionCommand {
 pub async fn session(group: Session) -> Result<(), Failure> {
     let Session { with, command } = group;
     let client = with.client()?;
-    let advised = |failure: Failure| failure.next(404, || "coffer session list".to_owned());
     match command {
         SessionCommand::List { user } => {
             let mut query = vec![];
@@ -57,7 +57,7 @@ pub async fn session(group: Session) -> Result<(), Failure> {
             }
             for id in &ids {
                 let ended = client.post(&format!("sessions/{}/revoke", segment(id)?), &json!({})).await;
-                ended.map_err(|refused| advised(refused.about(id)))?;
+                ended.map_err(|refused| refused.about(id))?;
             }
             with.show(&json!({"ended": ids.len()}))
         }
@@ -109,7 +109,10 @@ struct Create {
 pub async fn token(group: Token) -> Result<(), Failure> {
     let Token { with, command } = group;
     match command {
-        TokenCommand::Create(create) => with.show(&with.client()?.post("auth/token/create", &create.body()).await?),
+        TokenCommand::Create(create) => {
+            output::somebody_listens()?;
+            with.show(&with.client()?.post("auth/token/create", &create.body()).await?)
+        }
         TokenCommand::Introspect => {
             let client = with.client()?;
             let token = input::hidden("Token")?;

@@ -1,9 +1,16 @@
 //! `user …` and `role …`.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, With, client::segment, exit, input};
+use super::{
+    Failure, With,
+    client::{Client, segment},
+    complete, exit, input, output,
+};
+use crate::ids::{Email, RoleName, Username};
 
 #[derive(Args, Debug)]
 pub struct User {
@@ -20,17 +27,19 @@ enum Command {
     /// One user, or yourself
     Show {
         /// The name of the user; yourself if left out
+        #[arg(add = ArgValueCompleter::new(complete::users))]
         username: Option<String>,
     },
     /// Make a user; the password is typed unseen, or a line of standard input
     Create {
         /// The name of the user
+        #[arg(value_parser = username)]
         username: String,
-        /// Its e-mail address
-        #[arg(long)]
+        /// Its e-mail address, which a program may be without
+        #[arg(long, required_unless_present = "machine", value_parser = email)]
         email: Option<String>,
         /// The role it has
-        #[arg(long, default_value = "user")]
+        #[arg(long, default_value = "user", value_parser = role_name, add = ArgValueCompleter::new(complete::roles))]
         role: String,
         /// A program: it has credentials and no password
         #[arg(long)]
@@ -39,12 +48,13 @@ enum Command {
     /// Change what a user is
     Update {
         /// The name of the user
+        #[arg(add = ArgValueCompleter::new(complete::users))]
         username: String,
         /// Its e-mail address
         #[arg(long)]
         email: Option<String>,
         /// The role it has
-        #[arg(long)]
+        #[arg(long, add = ArgValueCompleter::new(complete::roles))]
         role: Option<String>,
         /// End its sessions, and let it log in no more
         #[arg(long, conflicts_with = "enable")]
@@ -56,12 +66,13 @@ enum Command {
     /// Change your password, or set somebody's
     Password {
         /// The name of the user; yourself if left out
+        #[arg(add = ArgValueCompleter::new(complete::users))]
         username: Option<String>,
     },
     /// Remove users; their sessions end at once
     Delete {
         /// The names of the users
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCompleter::new(complete::users))]
         usernames: Vec<String>,
         /// Ask nothing
         #[arg(short, long)]
@@ -77,17 +88,19 @@ enum Credential {
     /// What there is
     List {
         /// The name of the user
+        #[arg(add = ArgValueCompleter::new(complete::users))]
         username: String,
         /// The auth mount
-        #[arg(long, default_value = "clients")]
+        #[arg(long, default_value = "clients", add = ArgValueCompleter::new(complete::auth_mounts))]
         mount: String,
     },
     /// Make one; what is secret in the answer is shown this once
     Add {
         /// The name of the user
+        #[arg(add = ArgValueCompleter::new(complete::users))]
         username: String,
         /// The auth mount
-        #[arg(long, default_value = "clients")]
+        #[arg(long, default_value = "clients", add = ArgValueCompleter::new(complete::auth_mounts))]
         mount: String,
         /// What the mount asks for, a JSON object
         #[arg(long, value_name = "FILE|-")]
@@ -96,11 +109,12 @@ enum Credential {
     /// Take one away
     Remove {
         /// The name of the user
+        #[arg(add = ArgValueCompleter::new(complete::users))]
         username: String,
         /// Its id
         id: String,
         /// The auth mount
-        #[arg(long, default_value = "clients")]
+        #[arg(long, default_value = "clients", add = ArgValueCompleter::new(complete::auth_mounts))]
         mount: String,
     },
 }
@@ -113,7 +127,7 @@ pub async fn user(group: User) -> Result<(), Failure> {
         Command::List => with.list(&with.client()?.all("users", &limit(), &["users"]).await?, "users", USERS),
         Command::Show { username } => {
             let name = username.as_deref().unwrap_or("me");
-            with.show(&with.client()?.get(&format!("users/{}", segment(name)?)).await.map_err(listed)?)
+            with.show(&with.client()?.get(&format!("users/{}", segment(name)?)).await?)
         }
         Command::Create { username, email, role, machine } => {
             let mut body = json!({"username": username, "role": role});
@@ -121,6 +135,7 @@ pub async fn user(group: User) -> Result<(), Failure> {
                 body["email"] = email.into();
             }
             let client = with.client()?;
+            is_there(&client, &role).await?;
             let password = if machine { None } else { Some(input::new_password("Password")?) };
             match &password {
                 None => body["kind"] = "machine".into(),
@@ -137,7 +152,7 @@ pub async fn user(group: User) -> Result<(), Failure> {
                 return Err(Failure::usage("nothing to change: say --email, --role, --disable or --enable"));
             }
             let path = format!("users/{}/update", segment(&username)?);
-            with.show(&with.client()?.post(&path, &Value::Object(body)).await.map_err(listed)?)
+            with.show(&with.client()?.post(&path, &Value::Object(body)).await?)
         }
         Command::Password { username } => password(&with, username).await,
         Command::Delete { usernames, yes } => {
@@ -147,7 +162,7 @@ pub async fn user(group: User) -> Result<(), Failure> {
             let client = with.client()?;
             for username in usernames {
                 let path = format!("users/{}/delete", segment(&username)?);
-                client.post(&path, &json!({})).await.map_err(|refused| listed(refused.about(&username)))?;
+                client.post(&path, &json!({})).await.map_err(|refused| refused.about(&username))?;
                 exit::say(&format!("{username}: deleted"));
             }
             Ok(())
@@ -156,8 +171,27 @@ pub async fn user(group: User) -> Result<(), Failure> {
     }
 }
 
-fn listed(failure: Failure) -> Failure {
-    failure.next(404, || "coffer user list".to_owned())
+/// What the server would refuse is refused before anybody types a password.
+fn username(text: &str) -> Result<String, &'static str> {
+    Username::parse(text).map(String::from).map_err(|error| error.0)
+}
+
+fn email(text: &str) -> Result<String, &'static str> {
+    Email::parse(text).map(String::from).map_err(|error| error.0)
+}
+
+fn role_name(text: &str) -> Result<String, &'static str> {
+    RoleName::parse(text).map(String::from).map_err(|error| error.0)
+}
+
+/// Whoever may make users need not be let see roles: then the server tells, later.
+async fn is_there(client: &Client, role: &str) -> Result<(), Failure> {
+    match client.get(&format!("sys/roles/{}", segment(role)?)).await {
+        Err(refused) if refused.status() == Some(404) => {
+            Err(Failure::missing(format!("{role}: there is no such role")).asked_for("sys/roles"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn limit() -> [(&'static str, String); 1] {
@@ -174,7 +208,7 @@ async fn password(with: &With, username: Option<String>) -> Result<(), Failure> 
             ("me".to_owned(), json!({"current": *current, "new": *input::new_password("New password")?}))
         }
     };
-    with.show(&client.post(&format!("users/{name}/password"), &body).await.map_err(listed)?)
+    with.show(&client.post(&format!("users/{name}/password"), &body).await?)
 }
 
 async fn credential(with: &With, command: Credential) -> Result<(), Failure> {
@@ -184,18 +218,28 @@ async fn credential(with: &With, command: Credential) -> Result<(), Failure> {
     let client = with.client()?;
     let answer = match command {
         Credential::List { username, mount } => {
-            let found = client.get(&path(&username, &mount)?).await?;
+            let found = client.get(&path(&username, &mount)?).await.map_err(|refused| elsewhere(refused, &username))?;
             return with.list(&found, "credentials", &["id", "label", "created_at"]);
         }
         Credential::Add { username, mount, json } => {
-            let body = json.as_deref().map(input::json).transpose()?.unwrap_or_else(|| json!({}));
-            client.post(&path(&username, &mount)?, &body).await?
+            output::somebody_listens()?;
+            let body = json.as_deref().map(input::json_object).transpose()?.unwrap_or_else(|| "{}".to_owned().into());
+            let added = client.written(Method::POST, &path(&username, &mount)?, &body).await;
+            added.map_err(|refused| elsewhere(refused, &username))?
         }
         Credential::Remove { username, id, mount } => {
-            client.delete(&format!("{}/{}", path(&username, &mount)?, segment(&id)?), &[]).await?
+            let gone = client.delete(&format!("{}/{}", path(&username, &mount)?, segment(&id)?), &[]).await;
+            gone.map_err(|refused| {
+                refused.next(404, || format!("coffer user credential list {username} --mount {mount}"))
+            })?
         }
     };
     with.show(&answer)
+}
+
+/// Either of the two may be what is not there.
+fn elsewhere(failure: Failure, username: &str) -> Failure {
+    failure.next(404, || format!("coffer user show {username}, and coffer setting list for the mounts"))
 }
 
 #[derive(Args, Debug)]
@@ -213,11 +257,13 @@ enum RoleCommand {
     /// One role
     Show {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::roles))]
         name: String,
     },
     /// Make a role, or describe it anew; what it may do is for policies to say
     Put {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::roles))]
         name: String,
         /// What it is for
         #[arg(long, default_value = "")]
@@ -226,6 +272,7 @@ enum RoleCommand {
     /// Remove a role that nobody has
     Delete {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::roles))]
         name: String,
     },
 }
@@ -234,7 +281,6 @@ pub async fn role(group: Role) -> Result<(), Failure> {
     let Role { with, command } = group;
     let client = with.client()?;
     let path = |name: &str| Ok::<_, Failure>(format!("sys/roles/{}", segment(name)?));
-    let advised = |failure: Failure| failure.next(404, || "coffer role list".to_owned());
     let answer = match &command {
         RoleCommand::List => {
             let found = client.all("sys/roles", &limit(), &["roles"]).await?;
@@ -244,5 +290,5 @@ pub async fn role(group: Role) -> Result<(), Failure> {
         RoleCommand::Put { name, description } => client.put(&path(name)?, &json!({"description": description})).await,
         RoleCommand::Delete { name } => client.delete(&path(name)?, &[]).await,
     };
-    with.show(&answer.map_err(advised)?)
+    with.show(&answer?)
 }

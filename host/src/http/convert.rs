@@ -39,7 +39,7 @@ impl From<session::Error> for ApiError {
             E::Reuse(_) => Kind::InvalidGrant,
             E::Address => Kind::WrongAddress,
             E::Wider(_) => Kind::InvalidScope,
-            E::TooMany => Kind::TooManyRequests,
+            E::TooMany => Kind::TooManySessions,
             E::Sealed => Kind::Sealed,
             E::Away(_) => Kind::Unavailable,
         };
@@ -242,7 +242,8 @@ impl From<secrets::Error> for ApiError {
 
 fn held(most: usize) -> ApiError {
     let msg = format!("at most {most} leases of one mount may be held: revoke some first").into();
-    ApiError::details(Kind::TooMany, vec![Detail { loc: Vec::new(), msg, r#type: Kind::TooMany.code().into() }])
+    let r#type = Kind::TooManyLeases.code().into();
+    ApiError::details(Kind::TooManyLeases, vec![Detail { loc: Vec::new(), msg, r#type }])
 }
 
 impl From<lease::Error> for ApiError {

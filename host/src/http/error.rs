@@ -79,6 +79,11 @@ kinds! {
     WrongType = 422 "wrong_type" "has the wrong type",
     InvalidValue = 422 "invalid_value" "is not valid",
     OutOfRange = 422 "out_of_range" "is out of range",
+    InexactNumber = 422 "inexact_number" "is a number that cannot be kept exactly: send it as a string",
+    TooShort = 422 "too_short" "is too short",
+    Oversized = 422 "too_long" "is too long",
+    TooCommon = 422 "too_common" "is one that everybody tries",
+    TooSimple = 422 "too_simple" "is too easily guessed",
     TooDeep = 422 "too_deep" "is nested too deeply",
     TooMany = 422 "too_many" "has too many members",
     SecretInQuery = 422 "secret_in_query" "must not be in a query string, where it is logged",
@@ -86,6 +91,11 @@ kinds! {
     Unknown = 422 "not_found" "does not exist",
     UnknownRole = 422 "unknown_role" "is not a role",
     UnknownSetting = 422 "unknown_setting" "is not a setting",
+    UnknownMount = 422 "unknown_mount" "is not a mount that can be this",
+    UnknownOperation = 422 "unknown_operation" "is not an operation",
+    Reserved = 422 "reserved" "is a reserved name",
+    UntrustedProxy = 422 "untrusted_proxy" "came through a proxy that is not trusted",
+    NoAddress = 422 "no_address" "has no trustworthy address",
     BuiltIn = 422 "built_in" "is built in and cannot be changed",
     InUse = 422 "in_use" "is in use",
     LastAdmin = 422 "last_admin" "is the last admin, who cannot be removed",
@@ -105,6 +115,8 @@ kinds! {
     RollbackWindow = 422 "rollback_window" "is older than what has written the data",
     MountHoldsData = 422 "mount_holds_data" "holds the data of another plugin",
     TooManyRequests = 429 "too_many_requests" "slow down",
+    TooManySessions = 429 "too_many_sessions" "there are as many sessions as may be: end one, or let one end",
+    TooManyLeases = 429 "too_many_leases" "as many leases are out as may be: give one back, or let one end",
     HeadersTooLarge = 431 "headers_too_large" "the headers are too many or too large",
     Internal = 500 "internal" "something went wrong on our side",
     PluginFailed = 502 "plugin_failed" "the plugin failed",
@@ -135,10 +147,11 @@ impl Kind {
         )
     }
 
-    /// Every answer of these says when to come back.
+    /// Every answer of these says when to come back, where that is known: a place becomes free when somebody frees it.
     const fn retry_after(self) -> Option<Duration> {
-        match self.status() {
-            429 | 503 => Some(Duration::from_secs(1)),
+        match (self, self.status()) {
+            (Self::TooManySessions | Self::TooManyLeases, _) => None,
+            (_, 429 | 503) => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

@@ -1,15 +1,19 @@
 //! JSON as we take it: an object, in UTF-8, no member twice, bounded in depth and number.
 //!
 //! Small JSON can be dear to parse (CVE-2025-6203), and two parsers that choose different ones of
-//! two equal members can be played against each other; so both are refused before anybody looks.
+//! two equal members can be played against each other; so both are refused before anybody looks. And
+//! a number that would come back as another (`numeral`) is refused where it stands.
 
-use std::{cell::RefCell, fmt};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+};
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::error::{ApiError, Kind, Step};
-use crate::{limits, problem};
+use crate::{limits, numeral, problem};
 
 /// How much of a name that a client chose is told back to it.
 const TOLD_BYTES: usize = 128;
@@ -17,18 +21,29 @@ const TOLD_BYTES: usize = 128;
 /// Bytes to an object: 400 if they are no JSON, 422 if they are, but not as we take it.
 pub fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     let state = State::default();
+    let value = read(bytes, &state)?;
+    // Only what is no integer can have been rounded, and few bodies have such a number.
+    match state.fractions.get().then(|| numeral::first_inexact(bytes)).flatten() {
+        None => Ok(value),
+        // Again, to see where it stands.
+        Some(number) => read(bytes, &State { refused: Some(number), ..State::default() })
+            .and(Err(ApiError::at(Kind::InexactNumber, ["body"]))),
+    }
+}
+
+fn read(bytes: &[u8], state: &State) -> Result<Value, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Seed { state: &state, depth: 0 }.deserialize(&mut reader).and_then(|value| {
+    let parsed = Seed { state, depth: 0 }.deserialize(&mut reader).and_then(|value| {
         reader.end()?;
         Ok(value)
     });
-    match (parsed, state.fault.into_inner()) {
+    match (parsed, state.fault.take()) {
         (Ok(value @ Value::Object(_)), _) => Ok(value),
         (Ok(_), _) => Err(ApiError::because(Kind::WrongType, ["body"], "must be a JSON object")),
-        (Err(_), Some(fault)) => Err(ApiError::at(fault, state.path.into_inner())),
+        (Err(_), Some(fault)) => Err(ApiError::at(fault, state.path.take())),
         // The only thing that is grammatical and that serde_json cannot hold: 1e999.
         (Err(error), None) if error.to_string().starts_with("number out of range") => {
-            Err(ApiError::at(Kind::OutOfRange, state.path.into_inner()))
+            Err(ApiError::at(Kind::InexactNumber, state.path.take()))
         }
         (Err(_), None) => Err(ApiError::at(Kind::InvalidJson, ["body"])),
     }
@@ -68,11 +83,23 @@ struct State {
     path: RefCell<Vec<Step>>,
     members: RefCell<usize>,
     fault: RefCell<Option<Kind>>,
+    /// How many numbers there were, and whether one of them was not an integer of 64 bits.
+    numbers: Cell<usize>,
+    fractions: Cell<bool>,
+    /// The number that would come back changed.
+    refused: Option<usize>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { path: RefCell::new(vec!["body".into()]), members: RefCell::default(), fault: RefCell::default() }
+        Self {
+            path: RefCell::new(vec!["body".into()]),
+            members: RefCell::default(),
+            fault: RefCell::default(),
+            numbers: Cell::default(),
+            fractions: Cell::default(),
+            refused: None,
+        }
     }
 }
 
@@ -100,6 +127,12 @@ impl Seed<'_> {
         *self.state.members.borrow_mut() += 1;
         if *self.state.members.borrow() > limits::JSON_MEMBERS { Err(self.fail(Kind::TooMany)) } else { Ok(()) }
     }
+
+    fn number<E: serde::de::Error>(&self) -> Result<(), E> {
+        let number = self.state.numbers.get();
+        self.state.numbers.set(number + 1);
+        if self.state.refused == Some(number) { Err(self.fail(Kind::InexactNumber)) } else { Ok(()) }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -125,16 +158,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(value.into())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        self.number().map(|()| value.into())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        self.number().map(|()| value.into())
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| self.fail(Kind::OutOfRange))
+        self.number()?;
+        self.state.fractions.set(true);
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| self.fail(Kind::InexactNumber))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -250,8 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_nothing_holds_is_out_of_range_where_it_stands() {
-        assert_eq!(refused(r#"{"a":{"b":1e999}}"#), (422, "out_of_range".into(), r#"["body","a","b"]"#.into()));
+    fn a_number_that_would_come_back_changed_is_refused_where_it_stands() {
+        let cases = [
+            (r#"{"a":{"b":1e999}}"#, r#"["body","a","b"]"#),
+            (r#"{"a":[1,-2,0.5,18446744073709551616]}"#, r#"["body","a",3]"#),
+            (r#"{"a":{"1e999":[0.1],"c":0.1000000000000000055511151231257827}}"#, r#"["body","a","c"]"#),
+            (r#"{"a":"18446744073709551616","b":-9223372036854775809}"#, r#"["body","b"]"#),
+        ];
+        for (text, loc) in cases {
+            assert_eq!(refused(text), (422, "inexact_number".into(), loc.into()), "{text}");
+        }
+        for text in [r#"{"a":1.10,"b":1e5,"c":0.1}"#, r#"{"a":18446744073709551615,"b":-9223372036854775808}"#] {
+            assert!(parse(text.as_bytes()).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -57,7 +57,10 @@ pub fn target(parts: &Parts) -> Result<Target, ApiError> {
         (text, None) if text.is_empty() => (text, ["query", "secret_id"]),
         (text, None) => (text, ["path", "secret_id"]),
         (text, Some(Value::String(asked))) if text.is_empty() => (asked, ["query", "secret_id"]),
-        (_, Some(_)) => return Err(ApiError::at(Kind::DuplicateMember, ["query", "secret_id"])),
+        (_, Some(_)) => {
+            let msg = "does not go with a secret in the path: give one of the two";
+            return Err(ApiError::because(Kind::InvalidValue, ["query", "secret_id"], msg));
+        }
     };
     let verb = verb.map(check_verb).transpose()?;
     let id = secret_id(&id, place)?;

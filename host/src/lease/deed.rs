@@ -50,9 +50,10 @@ impl Leases {
         let ask = |deed| self.policies.permit(caller, deed, Lent(record.path.clone())).map(drop);
         let decided = match &record.deed {
             Some(deed) => ask(deed.clone()),
-            None => MAY_LEND.iter().fold(Err(Refusal { reason: "nothing lends".into() }), |decided, action| {
-                decided.or_else(|_| ask(Deed { actions: vec![*action], verb: String::new() }))
-            }),
+            None => {
+                let any = MAY_LEND.map(|action| ask(Deed { actions: vec![action], verb: String::new() }));
+                any.into_iter().reduce(Result::or).unwrap_or_else(|| Err(Refusal { reason: "nothing lends".into() }))
+            }
         };
         decided.map_err(Error::Forbidden)
     }

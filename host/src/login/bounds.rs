@@ -27,7 +27,8 @@ pub(super) fn tightest(rules: &Rules, identity: &SessionLimits, wish: &Wish, cli
     let renewable = identity.renewable && max_uses.is_none();
     let sessions = &rules.sessions;
     let mut family = if renewable { sessions.refresh } else { sessions.absolute }.duration();
-    let ttl = asked.ttl.or(asked.one_time.then_some(sessions.one_time_ttl)).map(|span| span.duration());
+    let once = asked.one_time.then(|| sessions.one_time_ttl.min(sessions.max_ttl));
+    let ttl = asked.ttl.or(once).map(|span| span.duration());
     if let Some(ttl) = ttl {
         if ttl.is_zero() || ttl > sessions.max_ttl.duration() {
             return Err(invalid("/session/ttl", "out_of_range", "must be at least 1 second and at most max_ttl"));

@@ -21,7 +21,7 @@ pub struct Document {
 }
 
 /// What is wrong with a document, in our words, and where. Lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{document}:{line}:{column}: {what}")]
 pub struct Problem {
     pub document: String,
@@ -88,6 +88,9 @@ impl Compiled {
             problems.push(Problem::whole("", "there are too many policies"));
         }
         let index = Index::new(&rules);
+        // Cedar can have several things against one place, for which we have the same words.
+        let mut told = HashSet::new();
+        problems.retain(|problem| told.insert(problem.clone()));
         if problems.is_empty() { Ok(Self { rules, index }) } else { Err(problems) }
     }
 }

@@ -3,7 +3,9 @@
 //! Owns its shape, defaults and bounds, and the live copy that everybody asks. Never applies a
 //! rule itself. One more rule is one more field, with its default and its line in `check`.
 
+mod operations;
 mod rules;
+mod schema;
 
 use std::sync::Arc;
 
@@ -16,9 +18,9 @@ use crate::{
     limits,
 };
 
-pub use rules::{
-    Argon2, Bind, Logins, Mounts, OverLimit, Passwords, Plugins, Problem, Rules, Sessions, StepUp, bytes, schema,
-};
+pub use operations::OPERATIONS;
+pub use rules::{Argon2, Bind, Logins, Mounts, OverLimit, Passwords, Plugins, Problem, Rules, Sessions, StepUp, bytes};
+pub use schema::schema;
 
 /// The key of the document.
 pub const KEY: &str = "security";

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use crate::problem::Problem;
@@ -28,10 +28,13 @@ pub struct Sessions {
     pub absolute: Span,
     pub refresh: Span,
     pub max_ttl: Span,
+    #[schema(minimum = 1, maximum = 1000)]
     pub max_per_user: u32,
     pub over_limit: OverLimit,
     pub bind: Bind,
+    #[schema(minimum = 1, maximum = 128)]
     pub bind_ipv6_prefix: u8,
+    #[schema(minimum = 1)]
     pub default_max_uses: Option<u32>,
     pub one_time_ttl: Span,
 }
@@ -50,14 +53,17 @@ pub enum OverLimit {
 pub enum Bind {
     None,
     Caller,
-    List,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = PasswordRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Passwords {
+    /// Characters.
+    #[schema(minimum = 8, maximum = 128)]
     pub min_length: u32,
+    /// Bytes.
+    #[schema(minimum = 64, maximum = 4096)]
     pub max_length: u32,
     pub refuse_common: bool,
     pub argon2: Argon2,
@@ -67,8 +73,11 @@ pub struct Passwords {
 #[schema(as = Argon2Cost)]
 #[serde(default, deny_unknown_fields)]
 pub struct Argon2 {
+    #[schema(minimum = 8192, maximum = 1_048_576)]
     pub memory_kib: u32,
+    #[schema(minimum = 1, maximum = 16)]
     pub iterations: u32,
+    #[schema(minimum = 1, maximum = 4)]
     pub parallelism: u32,
 }
 
@@ -76,8 +85,10 @@ pub struct Argon2 {
 #[schema(as = LoginRules)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logins {
+    #[schema(minimum = 1, maximum = 1000)]
     pub failures: u32,
     pub window: Span,
+    #[schema(minimum = 1, maximum = 100_000)]
     pub failures_per_address: u32,
     /// Which roles a login by a mount may give; `*` is all. A mount that is not named may give none.
     pub roles: BTreeMap<String, Vec<String>>,
@@ -88,6 +99,8 @@ pub struct Logins {
 #[serde(default, deny_unknown_fields)]
 pub struct StepUp {
     pub max_age: Span,
+    /// Names of `OPERATIONS`.
+    #[schema(schema_with = super::schema::operations)]
     pub operations: Vec<String>,
 }
 
@@ -97,12 +110,17 @@ pub struct StepUp {
 pub struct Plugins {
     pub require_signature: bool,
     /// Keys whose signature is good enough: `ed25519:` and base64.
-    #[schema(value_type = Vec<String>)]
+    #[schema(schema_with = super::schema::publishers)]
     pub publishers: Vec<PublisherKey>,
     /// SHA-256 of plugins that may not run, in hex, whatever signature they bear.
+    #[schema(schema_with = super::schema::denied)]
     pub denied: Vec<String>,
+    /// Between `1MiB` and `1GiB`: a whole number of KiB, MiB or GiB.
+    #[schema(pattern = "^[0-9]+(KiB|MiB|GiB)$")]
     pub max_memory: String,
+    #[schema(minimum = 1, maximum = 10_000)]
     pub max_cpu_ms: u32,
+    #[schema(minimum = 10, maximum = 60_000)]
     pub max_wall_ms: u32,
 }
 
@@ -224,9 +242,6 @@ impl Rules {
         if sessions.default_max_uses == Some(0) {
             found.push(Problem::new("/sessions/default_max_uses", "out_of_range", "must be at least 1, or null"));
         }
-        if sessions.bind == Bind::List {
-            found.push(Problem::new("/sessions/bind", "invalid_value", "must be none or caller"));
-        }
         range(&mut found, "/passwords/min_length", passwords.min_length, 8, 128, "must be between 8 and 128");
         if passwords.min_length > passwords.max_length {
             found.push(Problem::new("/passwords/min_length", "out_of_range", "must not be more than max_length"));
@@ -290,33 +305,10 @@ fn range<T: PartialOrd>(found: &mut Vec<Problem>, at: &str, value: T, least: T, 
     }
 }
 
-/// What `sys/settings` shows of the shape.
-pub fn schema() -> Value {
-    let defaults = serde_json::to_value(Rules::default()).expect("our own document serialises");
-    shape(&defaults)
-}
-
-fn shape(default: &Value) -> Value {
-    match default {
-        Value::Object(members) => {
-            let properties: serde_json::Map<_, _> = members.iter().map(|(name, v)| (name.clone(), shape(v))).collect();
-            json!({"type": "object", "properties": properties})
-        }
-        other => {
-            let kind = match other {
-                Value::Bool(_) => json!("boolean"),
-                Value::Number(_) => json!("integer"),
-                Value::String(_) => json!(["string", "integer"]),
-                Value::Array(_) => json!("array"),
-                _ => json!(["integer", "null"]),
-            };
-            json!({"type": kind, "default": other})
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -68,6 +68,7 @@ impl Settings {
             }
             self.check_exposure(key, &current, value.as_ref(), &change.edit)?;
             self.check_given(permit.caller(), key, &current, value.as_ref()).await?;
+            self.check_names(key, &current, value.as_ref()).await?;
             let proven = self.prove(key, value.as_ref(), (change.force, adopts)).await?;
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));

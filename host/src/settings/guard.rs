@@ -1,14 +1,15 @@
-//! What a change of a mount's setting needs besides the permit for the setting.
+//! What a change of a setting needs besides the permit for it and a value of the right shape.
 
 use serde_json::Value;
 
 use super::{Edit, Error, Key, Settings};
 use crate::{
     document::Current,
-    ids::Action,
+    ids::{Action, MountName, RoleName},
     mount::{Kind, Spec},
     policy::Caller,
     problem::{self, Problem},
+    security::{OPERATIONS, Rules},
 };
 
 impl Settings {
@@ -53,6 +54,42 @@ impl Settings {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+    }
+
+    /// Names in `sys/security` must be of something: a slip would protect nothing, unnoticed. What stands there already
+    /// may stay, though what it names be gone.
+    pub(super) async fn check_names(&self, key: &Key, current: &Current, value: Option<&Value>) -> Result<(), Error> {
+        let rules = |value: &Value| Rules::parse(value).ok();
+        // What cannot be read is refused elsewhere, with its place.
+        let (Key::Security, Some(new)) = (key, value.and_then(rules)) else { return Ok(()) };
+        let old = current.document().and_then(|old| rules(&old.value)).unwrap_or_default();
+        let mut problems = Vec::new();
+        for (at, name) in new.step_up.operations.iter().enumerate() {
+            if !OPERATIONS.contains(&name.as_str()) && !old.step_up.operations.contains(name) {
+                let place = format!("/step_up/operations/{at}");
+                problems.push(Problem::new(place, "unknown_operation", "is not the name of an operation"));
+            }
+        }
+        for (mount, roles) in &new.logins.roles {
+            let (place, before) = (problem::pointer("/logins/roles", mount), old.logins.roles.get(mount));
+            if before.is_none() && MountName::parse(mount).is_err() {
+                problems.push(Problem::new(&place, "invalid_value", "cannot be the name of a mount"));
+            }
+            for (at, role) in roles.iter().enumerate() {
+                let stands = role == "*" || before.is_some_and(|before| before.contains(role));
+                if !stands && !self.is_role(role).await? {
+                    problems.push(Problem::new(format!("{place}/{at}"), "unknown_role", "is not a role, nor *"));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+    }
+
+    async fn is_role(&self, name: &str) -> Result<bool, Error> {
+        match RoleName::parse(name) {
+            Ok(name) => Ok(self.directory.role_exists(&name).await?),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Secrets that a merge would keep, while it lets them go to a host where they did not go

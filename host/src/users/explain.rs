@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use super::{Error, Users};
 use crate::{
     directory::{Role, User},
-    ids::{Action, MountName, RoleName, UserId, Username},
+    ids::{Action, Folder, MountName, RoleName, UserId, Username},
     limits,
     policy::{Caller, Judgement, Permit, Principal, Read, Resource},
 };
@@ -58,6 +58,7 @@ impl Users {
                 (self.imagined(asker, &user, question), user.disabled)
             }
         };
+        let question = &Question { path: resolved(&question.path, &caller.user), ..question.clone() };
         let mut judgement = self.judge(&caller, question);
         if disabled {
             let reason = "the user is disabled".to_owned();
@@ -123,6 +124,14 @@ impl Users {
 fn circumstances(asker: &Caller, question: &Question) -> Caller {
     let method = question.method.clone().unwrap_or_else(|| asker.method.clone());
     Caller { method, address: question.address.or(asker.address), ..asker.clone() }
+}
+
+/// With the own folder of the user for a `~`.
+fn resolved(path: &str, user: &UserId) -> String {
+    match path.strip_prefix("secrets/").map(Folder::parse) {
+        Some(Ok(folder)) => Resource::path(&folder.resolve(user)),
+        _ => path.to_owned(),
+    }
 }
 
 /// Whose own folder it lies in.

@@ -21,7 +21,7 @@ struct Answer<'a> {
 pub fn read(path: &str, query: &Read) -> Result<Response> {
     let secret = Secret::get(path)?;
     let number = query.version.unwrap_or(secret.newest().version);
-    let data = secret.data(number)?.ok_or_else(Error::not_found)?;
+    let data = secret.data(number)?.ok_or_else(|| secret.absent(number))?;
     let record = &secret.record;
     Response::json(&Answer {
         data,

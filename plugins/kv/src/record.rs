@@ -119,6 +119,15 @@ impl<'a> Secret<'a> {
         Ok(storage::get(&self.data_key(number))?.map(|entry| entry.value))
     }
 
+    /// Why there is no data of a version, to whom may read: the history would tell as much.
+    pub fn absent(&self, number: u64) -> Error {
+        let is_deleted = |version: &Version| version.version == number && version.deleted_at.is_some();
+        match self.record.versions.iter().any(|version| is_deleted(version) && !version.destroyed) {
+            true => Error::new("not-found", "it is deleted: undelete brings it back"),
+            false => Error::not_found(),
+        }
+    }
+
     /// Adds a version, and drops the oldest ones beyond `most`, or beyond what a secret may take up.
     /// Says how many it dropped for the latter reason.
     fn add(&mut self, data: &Object, most: usize) -> Result<usize> {

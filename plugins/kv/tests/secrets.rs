@@ -108,6 +108,18 @@ fn a_patch_merges_into_data_and_metadata() {
 }
 
 #[test]
+fn whoever_may_read_is_told_that_what_is_deleted_can_be_brought_back() {
+    let host = with_secret();
+    let told = |number: Value| host.get::<Kv>("read", "apps/db", number).unwrap_err();
+    assert!(!told(json!({"version": "7"})).message.contains("undelete"));
+    host.post::<Kv>("delete", "apps/db", json!({})).unwrap();
+    let error = told(json!({}));
+    assert!(error.code == "not-found" && error.message.contains("undelete"), "{error:?}");
+    host.post::<Kv>("destroy", "apps/db", json!({"versions": [1]})).unwrap();
+    assert!(!told(json!({})).message.contains("undelete"));
+}
+
+#[test]
 fn an_expired_secret_is_absent_to_the_millisecond() {
     let host = Host::new();
     host.post::<Kv>("create", "s", json!({"data": {"n": 1}, "ttl": 1})).unwrap();

@@ -1,6 +1,6 @@
 //! `openapi.json`, operation by operation, and whether an answer is what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ pub struct Document {
     pub whole: Value,
     pub operations: Vec<Operation>,
     error: Validator,
+    /// All that the `type` of a problem can be.
+    types: BTreeSet<String>,
 }
 
 impl Document {
@@ -45,7 +47,10 @@ impl Document {
                 operations.push(Operation { id, method, path: path.clone(), says: says.clone(), answers, plain });
             }
         }
-        Self { whole, operations, error }
+        let table = whole["info"]["description"].as_str().expect("a description");
+        let code = |row: &str| row.split('|').nth(2)?.trim().strip_prefix('`')?.strip_suffix('`').map(str::to_owned);
+        let types = table.lines().filter_map(code).collect();
+        Self { whole, operations, error, types }
     }
 
     pub fn operation(&self, id: &str) -> &Operation {
@@ -74,6 +79,14 @@ impl Document {
         let wrong: Vec<String> =
             schema.iter_errors(&answer.body).map(|error| format!("{}: {error}", error.instance_path())).collect();
         (!wrong.is_empty()).then(|| format!("{} in {}", wrong.join("; "), answer.text))
+    }
+
+    /// A `type` that no list names. (What a plugin says of its own is the plugin's.)
+    pub fn unlisted(&self, answer: &Answer) -> Option<String> {
+        let problems = answer.body["detail"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let types = problems.iter().filter_map(|problem| problem["type"].as_str());
+        let unlisted: Vec<&str> = types.filter(|kind| !self.types.contains(*kind)).collect();
+        (!unlisted.is_empty()).then(|| format!("of a type that no list has: {unlisted:?} in {:.300}", answer.text))
     }
 
     /// A schema of the document by itself, with what it refers to.

@@ -108,6 +108,7 @@ impl World {
                 }
                 let answer = call.body(bad.body).await;
                 wrong.extend(against(&bad.expected, &answer, canary).map(|what| format!("{named:.200}: {what}")));
+                wrong.extend(self.document.unlisted(&answer).map(|what| format!("{named:.200}: {what}")));
                 if answer.status.is_success() && good.method != Method::GET {
                     obeyed = true;
                     break;
@@ -184,6 +185,7 @@ impl World {
             &[422],
             &["body", "colour"],
         );
+        raw("a number that is rounded", text(r#"{"colour":18446744073709551616}"#), &[422], &["body", "colour"]);
         raw("twice the same", text(r#"{"colour":"CANARY","colour":1}"#), &[422], &["body", "colour"]);
         raw("twice the same, escaped", text(r#"{"colour":"CANARY","c\u006flour":1}"#), &[422], &["body", "colour"]);
         let deep = |open: &str, close: &str| format!("{{\"colour\":{}1{}}}", open.repeat(3000), close.repeat(3000));

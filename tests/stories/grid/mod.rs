@@ -118,6 +118,7 @@ impl World {
                 if let Some(error) = self.document.against(operation, &answer) {
                     wrong.push(format!("{named}: {told} is not as described: {error:.600}"));
                 }
+                wrong.extend(self.document.unlisted(&answer).map(|what| format!("{named}: {what}")));
                 if cell != "-" {
                     refusals.push(answer.likeness());
                 } else if answer.status.is_success() && operation.method != reqwest::Method::GET {

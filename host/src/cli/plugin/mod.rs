@@ -10,8 +10,9 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
-use super::{Failure, With, client::segment};
+use super::{Failure, With, client::segment, complete};
 use crate::{catalog, limits};
 
 mod build;
@@ -52,6 +53,7 @@ enum Command {
     /// What a server knows of one
     Show {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::plugins))]
         name: String,
         /// Its version
         version: String,
@@ -59,6 +61,7 @@ enum Command {
     /// Delete an uploaded one that no mount uses
     Delete {
         /// Its name
+        #[arg(add = ArgValueCompleter::new(complete::plugins))]
         name: String,
         /// Its version
         version: String,

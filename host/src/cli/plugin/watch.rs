@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use serde_json::{Value, json};
 
 use super::super::{
     Failure, With,
     client::{Client, segment},
+    complete,
     output::{plain, put, text},
 };
 
@@ -15,6 +17,7 @@ use super::super::{
 #[derive(Args, Debug)]
 pub(super) struct Mount {
     /// secrets/kv, auth/github; the name alone where only one mount has it
+    #[arg(add = ArgValueCompleter::new(complete::mounts))]
     mount: String,
 }
 
@@ -53,7 +56,7 @@ impl Mount {
         let found: Vec<&Value> = all["mounts"].as_array().into_iter().flatten().filter(named).collect();
         match found[..] {
             [one] => Ok((text(&one["kind"]), self.mount.clone())),
-            [] => Err(Failure::usage(format!("{}: no such mount; coffer plugin top --once lists them", self.mount))),
+            [] => Err(Failure::missing(format!("{}: there is no such mount", self.mount)).asked_for(super::MOUNTS)),
             _ => Err(Failure::usage(format!("{0}: there are auth/{0} and secrets/{0}", self.mount))),
         }
     }
@@ -63,7 +66,7 @@ pub(super) async fn logs(with: &With, arguments: &Logs) -> Result<(), Failure> {
     let client = with.client()?;
     let path = format!("{}/log", arguments.mount.path(&client).await?);
     let told = client.get_with(&path, &[("limit", arguments.lines.to_string())]).await;
-    let told = told.map_err(|refused| refused.next(404, || "coffer plugin top --once".to_owned()))?;
+    let told = told?;
     if !arguments.follow {
         return if with.shape.is_table() { print(with, &told) } else { with.show(&told) };
     }
@@ -104,8 +107,7 @@ fn print(with: &With, told: &Value) -> Result<(), Failure> {
 
 pub(super) async fn failures(with: &With, mount: &Mount) -> Result<(), Failure> {
     let client = with.client()?;
-    let told = client.get(&format!("{}/failures", mount.path(&client).await?)).await;
-    let told = told.map_err(|refused| refused.next(404, || "coffer plugin top --once".to_owned()))?;
+    let told = client.get(&format!("{}/failures", mount.path(&client).await?)).await?;
     if !with.shape.is_table() {
         return with.show(&told);
     }

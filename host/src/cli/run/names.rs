@@ -24,9 +24,12 @@ impl Wanted {
     pub fn parse(text: &str) -> Result<Self, String> {
         // A path has no `=` before its first `/`: that is where its mount ends.
         if let Some((name, rest)) = text.split_once('=')
-            && is_name(name)
+            && !name.contains('/')
         {
-            return Reference::parse(rest).map(|reference| Self::Named(name.to_owned(), reference));
+            return match is_name(name) {
+                true => Reference::parse(rest).map(|reference| Self::Named(name.to_owned(), reference)),
+                false => Err(format!("{name:?} is no name of a variable: A-Z a-z 0-9 _, and no digit first")),
+            };
         }
         let plain = text.strip_prefix(SCHEME).unwrap_or(text);
         if plain.ends_with('/') {
@@ -133,6 +136,9 @@ mod tests {
         assert_eq!(Wanted::parse("kv/a=b").unwrap(), Wanted::Secret(secret("kv/a=b"), None));
         for bad in ["", "x", "X=", "X=y", "9=kv/a", "kv//", "kv/a#"] {
             assert!(Wanted::parse(bad).is_err(), "{bad}");
+        }
+        for bad in ["1A=kv/a#b", "A-B=kv/a", "=kv/a", "=x"] {
+            assert!(Wanted::parse(bad).unwrap_err().contains("name of a variable"), "{bad}");
         }
     }
 

@@ -38,10 +38,14 @@ fn folder(text: &str) -> Result<Folder, &'static str> {
 
 pub async fn list(with: &With, list: List) -> Result<(), Failure> {
     let found = found(with, &list.within, list.recursive).await?;
-    if with.shape.field().is_some() || [Format::Json, Format::Yaml].contains(&with.shape.format()) {
+    let names = &["secret_id", "version", "updated_at", "expires_at"];
+    if with.shape.field().is_some() {
+        return with.list(&found, "secrets", names);
+    }
+    if [Format::Json, Format::Yaml].contains(&with.shape.format()) {
         return with.show(&found);
     }
-    with.list(&json!({"entries": entries(&found)}), "entries", &["secret_id", "version", "updated_at", "expires_at"])
+    with.list(&json!({"entries": entries(&found)}), "entries", names)
 }
 
 pub async fn tree(with: &With, tree: Tree) -> Result<(), Failure> {

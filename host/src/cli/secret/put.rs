@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use super::{Named, advised, object, pair, path, remark, ttl};
 use crate::cli::{Failure, With, input};
@@ -39,7 +41,8 @@ pub struct Put {
 
 pub async fn put(with: &With, put: Put) -> Result<(), Failure> {
     let client = with.client()?;
-    let mut body = json!({"data": data(&put)?});
+    let data = data(&put)?;
+    let mut body = json!({});
     if let Some(text) = &put.ttl {
         body["ttl"] = ttl(text);
     }
@@ -50,10 +53,8 @@ pub async fn put(with: &With, put: Put) -> Result<(), Failure> {
         body["expected_version"] = version.into();
     }
     let (secret, path) = (&put.named.secret, path(&put.named.secret)?);
-    let written = match put.merge {
-        true => client.patch(&path, &body).await,
-        false => client.put(&path, &body).await,
-    };
+    let method = if put.merge { Method::PATCH } else { Method::PUT };
+    let written = client.written(method, &path, &input::with_member(&body, "data", &data)).await;
     let written = written.map_err(|refused| advised(refused, secret))?;
     if with.shape.is_table() {
         remark(&written);
@@ -65,15 +66,15 @@ pub async fn put(with: &With, put: Put) -> Result<(), Failure> {
 /// The one member of a secret that has only one.
 const VALUE: &str = "value";
 
-fn data(put: &Put) -> Result<Value, Failure> {
+/// In JSON.
+fn data(put: &Put) -> Result<Zeroizing<String>, Failure> {
     if let Some(file) = &put.json {
         let file = file.to_str().and_then(|text| text.strip_prefix('@')).map_or(file.as_path(), Path::new);
-        let data = input::json(file)?;
-        return if data.is_object() { Ok(data) } else { Err(Failure::usage("--json takes a JSON object")) };
+        return input::json_object(file);
     }
-    let [] = put.members.as_slice() else { return members(put) };
+    let [] = put.members.as_slice() else { return Ok(Zeroizing::new(members(put)?.to_string())) };
     let value = input::all(&format!("Value of {}", put.named.secret), put.exact)?;
-    Ok(json!({VALUE: *value}))
+    Ok(Zeroizing::new(json!({VALUE: *value}).to_string()))
 }
 
 fn members(put: &Put) -> Result<Value, Failure> {

@@ -31,9 +31,12 @@ pub struct Undelete {
 pub struct Restore {
     #[command(flatten)]
     named: Named,
-    /// The one whose data it will have
-    #[arg(long)]
-    version: u64,
+    /// The version whose data it will have
+    #[arg(value_name = "VERSION", required_unless_present = "option")]
+    version: Option<u64>,
+    /// The same, as other commands have it
+    #[arg(id = "option", long = "version", value_name = "VERSION", conflicts_with = "version")]
+    option: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -46,9 +49,18 @@ pub struct Rollback {
 pub struct Destroy {
     #[command(flatten)]
     named: Named,
-    /// Which ones: 1,2,3
-    #[arg(long, required = true, value_delimiter = ',')]
+    /// Which versions: 1 2 3, or 1,2,3
+    #[arg(value_name = "VERSION", required_unless_present = "option", value_delimiter = ',')]
     versions: Vec<u64>,
+    /// The same, as an option
+    #[arg(
+        id = "option",
+        long = "versions",
+        value_name = "VERSIONS",
+        value_delimiter = ',',
+        conflicts_with = "versions"
+    )]
+    option: Vec<u64>,
     /// Ask nothing
     #[arg(short, long)]
     yes: bool,
@@ -56,8 +68,9 @@ pub struct Destroy {
 
 #[derive(Args, Debug)]
 pub struct Purge {
-    #[command(flatten)]
-    named: Named,
+    /// Secrets: kv/apps/web/db
+    #[arg(value_name = "SECRET", value_parser = parse, required = true, add = ArgValueCompleter::new(complete::secrets))]
+    secrets: Vec<SecretPath>,
     /// Ask nothing
     #[arg(short, long)]
     yes: bool,
@@ -72,10 +85,15 @@ pub async fn delete(with: &With, delete: Delete) -> Result<(), Failure> {
         exit::say(&format!("{secret}: deleted; `coffer secret undelete {secret}` brings it back"));
         deleted.push(answer);
     }
-    match (with.shape.is_table(), deleted.as_mut_slice()) {
+    tell(with, "deleted", deleted)
+}
+
+/// What came of one, or of each.
+fn tell(with: &With, name: &str, mut answers: Vec<Value>) -> Result<(), Failure> {
+    match (with.shape.is_table(), answers.as_mut_slice()) {
         (true, _) => Ok(()),
         (false, [one]) => with.show(&one.take()),
-        (false, _) => with.show(&json!({"deleted": deleted})),
+        (false, _) => with.show(&json!({name: answers})),
     }
 }
 
@@ -85,7 +103,7 @@ pub async fn undelete(with: &With, undelete: Undelete) -> Result<(), Failure> {
 }
 
 pub async fn restore(with: &With, restore: Restore) -> Result<(), Failure> {
-    change(with, &restore.named.secret, "restore", &json!({"version": restore.version})).await
+    change(with, &restore.named.secret, "restore", &json!({"version": restore.version.or(restore.option)})).await
 }
 
 pub async fn rollback(with: &With, rollback: Rollback) -> Result<(), Failure> {
@@ -104,15 +122,24 @@ pub fn before_newest(history: &Value) -> Option<u64> {
 }
 
 pub async fn destroy(with: &With, destroy: Destroy) -> Result<(), Failure> {
-    let Destroy { named: Named { secret }, versions, yes } = destroy;
+    let Destroy { named: Named { secret }, mut versions, option, yes } = destroy;
+    versions.extend(option);
     confirm(yes, &format!("Remove the data of {} versions of {secret} for good?", versions.len()))?;
     change(with, &secret, "destroy", &json!({"versions": versions})).await
 }
 
 pub async fn purge(with: &With, purge: Purge) -> Result<(), Failure> {
-    let Purge { named: Named { secret }, yes } = purge;
-    confirm(yes, &format!("Remove {secret} and all its versions for good?"))?;
-    change(with, &secret, "purge", &json!({})).await
+    let Purge { secrets, yes } = purge;
+    let names: Vec<String> = secrets.iter().map(SecretPath::to_string).collect();
+    confirm(yes, &format!("Remove {} with all versions for good?", names.join(", ")))?;
+    let client = with.client()?;
+    let mut purged = Vec::new();
+    for secret in &secrets {
+        let answer = client.post(&verb(secret, "purge")?, &json!({})).await;
+        purged.push(answer.map_err(|refused| advised(refused.about(secret), secret))?);
+        exit::say(&format!("{secret}: purged"));
+    }
+    tell(with, "purged", purged)
 }
 
 async fn change(with: &With, secret: &SecretPath, name: &str, body: &Value) -> Result<(), Failure> {

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 const FILE: &str = include_str!("examples.json");
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 pub fn add_to(document: &mut Value) {
     let examples: Value = serde_json::from_str(FILE).expect("our own examples are JSON");
     let items = document["paths"].as_object_mut().into_iter().flat_map(|items| items.values_mut());
@@ -15,8 +17,9 @@ pub fn add_to(document: &mut Value) {
             for (media_type, content) in
                 operation.pointer_mut(place).and_then(Value::as_object_mut).into_iter().flatten()
             {
-                if !example.is_null() && media_type.ends_with("json") {
-                    content["example"] = example.clone();
+                let example = if media_type == FORM { texts(example) } else { example.clone() };
+                if !example.is_null() && (media_type.ends_with("json") || media_type == FORM) {
+                    content["example"] = example;
                 }
             }
         }
@@ -32,6 +35,12 @@ pub fn add_to(document: &mut Value) {
             }
         }
     }
+}
+
+/// A form has texts and nothing else.
+fn texts(example: &Value) -> Value {
+    let members = example.as_object().map(|members| members.iter().filter(|(_, value)| value.is_string()));
+    members.map_or(Value::Null, |members| members.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 #[cfg(test)]
@@ -69,7 +78,8 @@ mod tests {
         let mut told = Vec::new();
         for (name, operation) in operations(&document) {
             let bodies = [operation.pointer("/requestBody/content"), operation.pointer("/responses/200/content")];
-            for content in bodies.into_iter().flatten().filter_map(|content| content.get(JSON)) {
+            let contents = bodies.into_iter().flatten().flat_map(|content| [content.get(JSON), content.get(FORM)]);
+            for content in contents.flatten() {
                 // It is itself.
                 let free = name.ends_with("/openapi.json");
                 match content.get("example") {

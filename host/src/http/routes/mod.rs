@@ -115,3 +115,6 @@ pub fn routes() -> Router<App> {
         paths.iter().fold(router, |router, path| router.route(&format!("/api/v1{path}"), methods.clone()))
     })
 }
+
+#[cfg(test)]
+mod tests;

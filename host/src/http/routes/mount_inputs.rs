@@ -35,11 +35,7 @@ impl Input for GetMetrics {
 }
 
 /// `GET /sys/mounts`.
-pub struct List {
-    /// `secrets/kv`: the last one that was shown.
-    pub after: Option<(mount::Kind, MountName)>,
-    pub limit: usize,
-}
+pub struct List(pub Page);
 
 impl Input for List {
     type Action = policy::List;
@@ -52,10 +48,7 @@ impl Input for List {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let Page { limit, cursor } = Page::read(&raw.parts)?;
-        let refused = || ApiError::at(Kind::InvalidValue, ["query", "cursor"]);
-        let after = cursor.map(|cursor| parse(&cursor).ok_or_else(refused)).transpose()?;
-        Ok(Self { after, limit })
+        Page::read(&raw.parts).map(Self)
     }
 }
 
@@ -140,7 +133,7 @@ fn in_path(raw: &Raw, part: Part) -> Result<MountPath, ApiError> {
 }
 
 /// `secrets/kv`, each of the two perhaps percent-encoded.
-fn parse(text: &str) -> Option<(mount::Kind, MountName)> {
+pub(super) fn parse(text: &str) -> Option<(mount::Kind, MountName)> {
     let (kind, name) = text.split_once('/')?;
     let name = form::decode(name.as_bytes(), false).ok()?;
     let (kind, name) = mount::Kind::of_key(&format!("{kind}/{name}")).map(|(kind, name)| (kind, name.to_owned()))?;

@@ -6,9 +6,11 @@ use axum::{Json, extract::State, http::header, response::IntoResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::mount_inputs::{Get, GetFailures, GetLog, GetMetrics, List, LogQuery};
+use super::mount_inputs::{Get, GetFailures, GetLog, GetMetrics, List, LogQuery, parse};
 use crate::{
+    app::App,
     http::{
+        cursor,
         error::{ApiError, ApiResult, Kind},
         permitted::Permitted,
         query::PageQuery,
@@ -164,17 +166,22 @@ pub async fn metrics(
     responses((status = 200, description = "A page of them, by kind and name.", body = ListedMounts))
 )]
 pub async fn list(
-    State(telemetry): State<Telemetry>,
-    Permitted(permit, List { after, limit }, _): Permitted<List>,
-) -> Json<ListedMounts> {
-    let mut found = telemetry.mounts(&permit);
+    State(app): State<App>,
+    Permitted(permit, List(page), caller): Permitted<List>,
+) -> ApiResult<Json<ListedMounts>> {
+    let mut found = app.telemetry.mounts(&permit);
+    let after: Option<String> = cursor::after(&app, &caller, MOUNTS, &page)?;
+    let after = after.and_then(|last| parse(&last));
     found.retain(|of| after.as_ref().is_none_or(|after| (of.mount.kind, &of.mount.name) > (after.0, &after.1)));
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
-    let next_cursor = last.map(|last| format!("{}/{}", last.mount.kind.as_str(), last.mount.name));
-    Json(ListedMounts { mounts: found.into_iter().map(Into::into).collect(), next_cursor })
+    let more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let last = found.last().filter(|_| more).map(|last| format!("{}/{}", last.mount.kind.as_str(), last.mount.name));
+    let next_cursor = last.map(|last| cursor::seal(&app, &caller, MOUNTS, &last)).transpose()?;
+    Ok(Json(ListedMounts { mounts: found.into_iter().map(Into::into).collect(), next_cursor }))
 }
+
+/// The listing that a cursor is for.
+const MOUNTS: &str = "mounts";
 
 /// One mount, and how its plugin does.
 #[utoipa::path(

@@ -15,7 +15,7 @@ use crate::{
         permitted::{Caller, Input, Raw},
         query::{self, Page},
     },
-    ids::{Action, MountName, PolicyName},
+    ids::{Action, Folder, MountName, PolicyName},
     policy::{self, AllPolicies, Change, PolicyPath},
     users::{ExplainPath, Question},
 };
@@ -139,7 +139,7 @@ pub struct Explain(pub Question);
 pub struct ExplainBody {
     #[schema(value_type = String, example = "read")]
     action: Action,
-    /// As policies write it.
+    /// As policies write it: below `secrets`, `auth` or `sys`. `secrets/kv/~` is the own folder of whom it is asked about.
     #[schema(example = "secrets/kv/apps/web/db")]
     path: String,
     /// Of a call that has one.
@@ -169,16 +169,24 @@ impl Input for Explain {
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
         let ExplainBody { action, path, verb, username: named, method, address } = raw.body.decode()?;
-        if !policy::is_canonical(&path) {
-            let msg = "must be a path without a / at its ends, as in secrets/kv/apps";
-            return Err(ApiError::because(Kind::InvalidValue, ["body", "path"], msg));
-        }
+        check_place(&path).map_err(|msg| ApiError::because(Kind::InvalidValue, ["body", "path"], msg))?;
         let username = named.map(|name| username(&name, ["body", "username"])).transpose()?;
         Ok(Self(Question { username, action, path, verb, method, address }))
     }
 
     fn values(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("action".to_owned(), self.0.action.to_string())])
+    }
+}
+
+/// Is it a place that there can be? `secrets/kv/~` is the own folder of whom the question is about.
+fn check_place(path: &str) -> Result<(), &'static str> {
+    match path.split_once('/') {
+        Some(("secrets", below)) if !below.ends_with('/') => Folder::parse(below).map(drop).map_err(|error| error.0),
+        Some(("auth" | "sys", _)) if policy::is_canonical(path) => Ok(()),
+        None if ["secrets", "auth", "sys"].contains(&path) => Ok(()),
+        Some(("secrets" | "auth" | "sys", _)) => Err("must be a path without a / at its ends, as in secrets/kv/apps"),
+        _ => Err("must begin with secrets/, auth/ or sys/, as in secrets/kv/apps"),
     }
 }
 

@@ -34,6 +34,11 @@ pub struct ListAll(pub Page);
 
 const DEFAULT_MOUNT: &str = "kv";
 
+/// Of members that say the same thing, one.
+fn instead(member: &'static str, why: &'static str) -> ApiError {
+    ApiError::because(Kind::InvalidValue, ["body", member], why)
+}
+
 impl Input for Create {
     type Action = policy::Create;
     type Resource = SecretPath;
@@ -48,12 +53,15 @@ impl Input for Create {
             Some(_) => Err(ApiError::at(Kind::WrongType, ["body", name])),
         };
         let mount = match (text("mount")?, text("engine")?) {
-            (Some(_), Some(_)) => return Err(ApiError::at(Kind::DuplicateMember, ["body", "engine"])),
+            (Some(_), Some(_)) => return Err(instead("engine", "means the same as mount: give one of the two")),
             (mount, engine) => mount.or(engine),
         };
         let id = match (text("secret_id")?, text("name")?) {
-            (Some(_), Some(_)) => return Err(ApiError::at(Kind::DuplicateMember, ["body", "name"])),
-            (Some(_), None) if mount.is_some() => return Err(ApiError::at(Kind::DuplicateMember, ["body", "mount"])),
+            (Some(_), Some(_)) => return Err(instead("name", "does not go with secret_id: give one of the two")),
+            (Some(_), None) if mount.is_some() => {
+                let member = if raw.body.get("mount").is_some() { "mount" } else { "engine" };
+                return Err(instead(member, "does not go with secret_id, which begins with the mount"));
+            }
             (Some(id), None) => path::secret_id(id, ["body", "secret_id"])?,
             (None, Some(name)) => {
                 let invalid = |member| {

@@ -77,8 +77,13 @@ impl Login {
         let grant = text(&mut body, "grant_type")?;
         let scope = text(&mut body, "scope")?.map(|scope| parse_scope(&scope)).transpose()?;
         let program = request.program(&mut body)?;
-        let session = match body.remove("session") {
-            None | Some(Value::Null) => SessionWish::default(),
+        let session = body.remove("session").filter(|session| !session.is_null());
+        // What is renewed stays as it was begun: who wishes for less must not believe to have it.
+        if session.is_some() && grant.as_deref() == Some("refresh_token") {
+            return Err(ApiError::because(Kind::UnknownMember, ["body", "session"], "is not known with refresh_token"));
+        }
+        let session = match session {
+            None => SessionWish::default(),
             Some(value) => problem::decode(&value).map_err(|problems| {
                 let below = problems.into_iter().map(|problem| problem.below("/session")).collect();
                 ApiError::problems("body", below, &Value::Null)
@@ -88,7 +93,8 @@ impl Login {
         if let Some(password) = body.remove("passwor")
             && body.insert("password".to_owned(), password).is_some()
         {
-            return Err(ApiError::at(Kind::DuplicateMember, ["body", "passwor"]));
+            let msg = "means the same as password: give one of the two";
+            return Err(ApiError::because(Kind::InvalidValue, ["body", "passwor"], msg));
         }
         let grant = match grant {
             Some(grant) => grant,

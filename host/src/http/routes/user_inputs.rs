@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     },
     ids::{Email, RoleName, Username},
     policy,
+    problem::{self, Problem},
     sensitive::Secret,
     users::{AllUsers, NewUser, OwnPassword, PasswordPath, UserPath},
 };
@@ -93,16 +95,19 @@ impl Input for Create {
     const TAKES: Takes = Takes::Object;
 
     fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Create, UserPath), ApiError> {
+        // Whom it is about must be said; the rest is looked at once it is known that the caller may.
+        if raw.body.get("username").is_none() {
+            has_all(raw)?;
+        }
         Ok((policy::Create, UserPath(in_body(raw)?)))
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
+        has_all(&raw)?;
         let read: Self = raw.body.decode()?;
-        match (read.kind, &read.email, &read.password) {
-            (UserKind::Person, None, _) => Err(ApiError::at(Kind::Missing, ["body", "email"])),
-            (UserKind::Person, _, None) => Err(ApiError::at(Kind::Missing, ["body", "password"])),
-            (UserKind::Machine, _, Some(_)) => {
+        match (read.kind, &read.password) {
+            (UserKind::Machine, Some(_)) => {
                 Err(ApiError::because(Kind::InvalidValue, ["body", "password"], "a machine has no password"))
             }
             _ => Ok(read),
@@ -112,6 +117,16 @@ impl Input for Create {
     fn values(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("role".to_owned(), self.role.to_string())])
     }
+}
+
+/// All that a new user lacks, told at once: nobody should have to ask four times.
+fn has_all(raw: &Raw) -> Result<(), ApiError> {
+    let is_machine = raw.body.get("kind").is_some_and(|kind| kind == "machine");
+    let needed: &[&str] = if is_machine { &["username", "role"] } else { &["username", "email", "role", "password"] };
+    let lacks = |member: &&&'static str| raw.body.get(member).is_none_or(Value::is_null);
+    let missing = |member: &&'static str| Problem::new(problem::pointer("", member), "missing", "is required");
+    let problems: Vec<Problem> = needed.iter().filter(lacks).map(missing).collect();
+    if problems.is_empty() { Ok(()) } else { Err(ApiError::problems("body", problems, &Value::Null)) }
 }
 
 /// `POST /users/{username}/update`. What is not named stays as it is.
