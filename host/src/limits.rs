@@ -104,6 +104,10 @@ pub const PLUGIN_LOG_MESSAGE_BYTES: usize = 2048;
 pub const PLUGIN_LOG_FIELDS: usize = 16;
 /// Secrets of one call that log lines are searched for; with more of them nothing is logged.
 pub const PLUGIN_LOG_SECRETS: usize = 256;
+/// The same with their lines and however else each may be written.
+pub const PLUGIN_LOG_FORMS: usize = 4096;
+/// What one call may have searched for them, each byte counted once for each of them: some 20 ms. After that nothing is told.
+pub const PLUGIN_SEARCHED_BYTES: usize = 32 * 1024 * 1024;
 pub const PLUGIN_NOTES: usize = 32;
 pub const PLUGIN_PROBLEMS: usize = 64;
 pub const PLUGIN_TEXT_BYTES: usize = 1024;
