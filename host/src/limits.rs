@@ -348,6 +348,8 @@ pub const SESSION_ADDRESSES: usize = 64;
 pub const PASSWORD_EARLIER_COSTS: usize = 3;
 /// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
 pub const ANSWER_WRAPPING: usize = 4;
+/// Values in it. A byte or two of JSON may be a hundred once it is read.
+pub const ANSWER_VALUES: usize = 4 * JSON_MEMBERS;
 /// Doctor: a certificate that ends sooner than this, and a disk with less room, are told of.
 pub const CERTIFICATE_SOON: Duration = Duration::from_secs(21 * 24 * 3600);
 pub const DISK_LOW: u64 = 512 * 1024 * 1024;
