@@ -319,7 +319,7 @@ pub const PLUGIN_WALL: Duration = Duration::from_secs(50);
 pub const SCHEMA_PATTERN_BYTES: usize = 256 * 1024;
 /// Problems that are told of one document.
 pub const SCHEMA_PROBLEMS: usize = 32;
-/// Of what a call takes, when every reference in it is followed.
+/// Of a mount's configuration or what a call takes, when every reference in it is followed.
 pub const SCHEMA_NODES: usize = 2000;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
