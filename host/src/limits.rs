@@ -146,9 +146,10 @@ pub const LEASE_RETRY_LONGEST: Duration = Duration::from_secs(600);
 /// How long after its call's deadline an intent is undone: what was sent may arrive a little later.
 pub const LEASE_INTENT_GRACE: Duration = Duration::from_secs(2);
 pub const PASSWORD_BYTES: usize = 4096;
-/// What a stored hash may cost at most: it came from a plugin, not from the operator.
-pub const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
-pub const PASSWORD_PASSES: u32 = 16;
+/// What a hash from a plugin may cost whatever the rules have said so far, in KiB and in KiB times passes: RFC 9106's
+/// choice where memory is short. What the rules did set may be dearer.
+pub const PASSWORD_COMMON_KIB: u32 = 64 * 1024;
+pub const PASSWORD_COMMON_WORK: u64 = 3 * PASSWORD_COMMON_KIB as u64;
 pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;

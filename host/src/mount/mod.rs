@@ -42,7 +42,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName},
-    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
+    runtime::{Argon2Cost, Dearest, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
     security::{self, Security},
     storage::Version,
 };
@@ -237,7 +237,12 @@ impl Mounts {
             passes: cost.iterations,
             lanes: cost.parallelism,
         };
-        let (rules, earlier) = (self.0.security.rules(), self.0.security.earlier_costs());
-        PasswordCosts { present: cost(&rules.passwords.argon2), earlier: earlier.iter().map(cost).collect() }
+        let (rules, security) = (self.0.security.rules(), &self.0.security);
+        let most = |most: Dearest, past: &security::Argon2| most.or(past.memory_kib, past.iterations);
+        PasswordCosts {
+            present: cost(&rules.passwords.argon2),
+            earlier: security.earlier_costs().iter().map(cost).collect(),
+            dearest: security.past_costs().iter().fold(Dearest::default(), most),
+        }
     }
 }
