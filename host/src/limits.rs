@@ -335,7 +335,7 @@ pub const REDIS_REDIRECTS: u32 = 8;
 pub const REDIS_REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a change that rests on several things is tried again when one of them has moved.
 pub const CHANGE_ATTEMPTS: usize = 8;
-/// Queues for calls that conflict.
+/// Queues for calls that conflict, of each mount.
 pub const CONFLICT_QUEUES: usize = 64;
 /// How long a root token lives.
 pub const ROOT_TOKEN_SECONDS: u64 = 24 * 3600;

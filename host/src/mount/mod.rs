@@ -107,6 +107,8 @@ pub struct Live {
     config: Arc<[u8]>,
     grant: Arc<Grant>,
     credentials: Arc<Credentials>,
+    /// Of the mount, over changes of its plugin and setting.
+    queues: Arc<attempts::Queues>,
     /// While there is a way back to the version before.
     watch: Option<watch::Watch>,
 }
@@ -129,7 +131,6 @@ struct Inner {
     /// One at a time reads it anew: an older reading must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
     compiled: table::Compiled,
-    queues: attempts::Queues,
     attended: attend::Attended,
 }
 
@@ -196,7 +197,6 @@ impl Mounts {
             table: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
             compiled: table::Compiled::default(),
-            queues: attempts::Queues::default(),
             attended: attend::Attended::default(),
         }))
     }
@@ -225,7 +225,7 @@ impl Mounts {
             return Err(Error::Broken(format!("the plugin {}", barred.why)));
         }
         let inner = &self.0;
-        let parts = (&inner.barrier, &inner.clock, &inner.queues);
+        let parts = (&inner.barrier, &inner.clock);
         // By the rules of this moment, not of when the mount came up.
         let bounds = self.bounds(live.manifest());
         Ok(Attempts::new(parts, mount, live, (facts, place), (bounds, self.passwords())))
