@@ -30,6 +30,7 @@ pub use attempts::Attempts;
 pub use error::{Error, Refusal};
 pub use prepare::Change;
 pub use record::RolledBack;
+pub use removed::rest_on;
 pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
 

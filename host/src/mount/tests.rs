@@ -279,3 +279,32 @@ async fn compiled_code_that_nobody_runs_is_let_go() {
     }
     assert_eq!(house.mounts.0.compiled.len(), 2, "what runs, and what came before it");
 }
+
+#[tokio::test]
+async fn what_a_mount_is_to_take_back_is_not_stored_once_it_is_gone() {
+    let house = House::new().await;
+    house.upload(&guest("1.0.0", "(call $ok)")).await;
+    house.set("1.0.0").await.unwrap();
+    let mount = house.mount();
+    let (mut of_call, mut of_intent) = (Writes::default(), Writes::default());
+    house.mounts.rest_on(&mut of_call, &mount).await.unwrap();
+    assert!(rest_on(&house.barrier, &mut of_intent, &mount.id).await.unwrap());
+    let data = house.barrier.view(Prefix::Data(mount.id.clone()));
+    for batch in [&mut of_call, &mut of_intent] {
+        data.put(batch, "k", &1, None);
+    }
+    let change = house.mounts.prepare_removal(Kind::Secrets, name()).await.unwrap();
+    let current = house.documents.read(KEY).await.unwrap();
+    let mut writes = Writes::default();
+    let document = house.documents.write(&mut writes, KEY, &current, None, (None, house.clock.now()));
+    house.mounts.propose(&mut writes, &change, document.number);
+    house.store(writes).await;
+    for late in [of_call, of_intent] {
+        assert!(matches!(house.barrier.commit(late).await, Err(crate::barrier::Error::Conflict)));
+    }
+    assert!(matches!(house.mounts.rest_on(&mut Writes::default(), &mount).await, Err(Error::Disabled)));
+    assert!(!rest_on(&house.barrier, &mut Writes::default(), &mount.id).await.unwrap());
+    // Another mount at the same place is another mount.
+    house.set("1.0.0").await.unwrap();
+    assert!(matches!(house.mounts.rest_on(&mut Writes::default(), &mount).await, Err(Error::Disabled)));
+}
