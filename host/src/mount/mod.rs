@@ -6,7 +6,9 @@
 
 mod attempts;
 mod attend;
+mod enrolled;
 mod error;
+mod exposed;
 mod grant;
 mod migrate;
 mod prepare;
