@@ -415,3 +415,20 @@ async fn the_command_line_shows_prolongs_and_ends_leases() {
     admin.run(&["lease", "revoke", "--prefix", "db"]).await.done();
     tokio::time::timeout(SOON, until_gone(&outside, "two")).await.expect("soon");
 }
+
+#[tokio::test]
+async fn what_is_lent_is_handed_to_no_other_plugin() {
+    let server = TestServer::start().await;
+    let (admin, outside) = mounted(&server, Lender::default()).await;
+    let ada = server.login("ada").await;
+    let lease = borrow(&ada, "r").await;
+    let adopt = async || {
+        let value = json!({ "plugin": "kv", "version": "shipped", "grant": { "http": null }, "adopt": true });
+        admin.post("/sys/setting", json!({ "key": "secrets/db", "value": value })).await
+    };
+    adopt().await.expect_problem(422, ["body", "value", "plugin"], "leases_out");
+    revoke(&ada, &lease).await.expect(200);
+    until_gone(&outside, "r").await;
+    eventually("it is forgotten", || async { (shown(&admin, &lease).await.status == 404).then_some(()) }).await;
+    adopt().await.expect(200);
+}

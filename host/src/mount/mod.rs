@@ -6,7 +6,9 @@
 
 mod attempts;
 mod attend;
+mod enrolled;
 mod error;
+mod exposed;
 mod grant;
 mod migrate;
 mod prepare;
@@ -30,6 +32,7 @@ pub use attempts::Attempts;
 pub use error::{Error, Refusal};
 pub use prepare::Change;
 pub use record::RolledBack;
+pub use removed::rest_on;
 pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
 

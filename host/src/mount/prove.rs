@@ -89,7 +89,12 @@ impl Mounts {
         let credentials = Arc::new(manifest.credentials(&config));
         let shown = manifest.config.concealed(config);
         let config = serde_json::to_vec(&shown).expect("JSON serialises").into();
-        Ok(Valid { found, config, grant, credentials, asked: grant::names(&asked) })
+        let subjects = match manifest.auth.subjects {
+            catalog::Subjects::Users => vec!["users".to_owned()],
+            catalog::Subjects::External => Vec::new(),
+        };
+        let asked = Granted { subjects, ..grant::names(&asked) };
+        Ok(Valid { found, config, grant, credentials, asked })
     }
 
     /// May this plugin run at all, by the rules of this moment?

@@ -132,6 +132,7 @@ impl effects::Host for Sandbox {
                 Ok(())
             }
             Err(Unnoted::TooMany) => Err(Stop::told("rate-limited", "too much is to be undone already")),
+            Err(Unnoted::Gone) => Err(Stop::told("unavailable", "the mount is gone, and nobody could undo it")),
             Err(Unnoted::Store(error)) => Err(Fault::Store(error).into()),
         }
     }
