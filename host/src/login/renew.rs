@@ -20,7 +20,7 @@ impl Login {
     ) -> Result<Tokens, Error> {
         self.fresh().await?;
         // Who has begun it goes on with it (RFC 6749 section 6).
-        let program = self.program(program, client).await?;
+        let program = self.program(program, client).await?.map(|proof| proof.user);
         let ask = Renewal { address: client.address, client: program.as_ref().map(|program| program.id.clone()) };
         let pending = self.sessions.begin_renewal(token, ask).await.map_err(no_longer_good)?;
         let session = pending.session.clone();
