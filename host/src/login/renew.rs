@@ -6,7 +6,7 @@ use super::{
 use crate::{
     ids::{Scope, SessionId},
     runtime::{self, types::Bytes},
-    session::{EpochsOf, Error as SessionError, RefreshToken, Renewal, Tokens, Told},
+    session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Tokens, Told},
 };
 
 impl Login {
@@ -62,6 +62,13 @@ impl Login {
         };
         let scope = scope.map(|scope| scope.of(&user.id));
         self.sessions.finish_renewal(pending, told, scope).await.map_err(no_longer_good)
+    }
+
+    /// Whose session a token is of, live or spent, if it was given out. Nobody else can make anything of it, so nothing
+    /// is recorded before this is known.
+    pub async fn session_of(&self, token: &AnyToken) -> Result<Option<SessionId>, Error> {
+        self.fresh().await?;
+        Ok(self.sessions.knows(token).await?.then(|| token.session().clone()))
     }
 
     /// Ends the session of any token that verifies, live or spent.
