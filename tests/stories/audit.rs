@@ -1,6 +1,8 @@
 //! The trail: who did what, and nothing without it. (That every request of every story is in it is checked
 //! at the end of each of them.)
 
+use std::future::IntoFuture;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Builder, Client, TestServer, canary, finish};
@@ -50,6 +52,68 @@ async fn a_flood_of_refusals_is_summed_up_and_hides_nobody() {
     }
     let mine = ada.get("/users/me").await.request_id();
     assert_eq!(server.trail().of(&mine).count(), 2);
+}
+
+#[tokio::test]
+async fn nonsense_that_changes_nothing_is_one_refusal_among_many() {
+    let server = TestServer::start().await;
+    let ada = server.login("ada").await;
+    let anonymous = server.anonymous();
+    // Of the right form, and of nobody: its session is over.
+    anonymous.post("/token/revoke", json!({ "token": ada.token() })).await.expect(200);
+    let (access, refresh) = (ada.token(), ada.refresh_token());
+    let share = format!("cof_share_1_{}", "ab".repeat(32));
+    let share = format!("{share}_{:08x}", crc32fast::hash(share.as_bytes()));
+    let calls = |n: usize| {
+        [
+            ("token.revoke", anonymous.post("/token/revoke", json!({ "token": format!("junk {n}") }))),
+            ("token.revoke", anonymous.post("/token/revoke", json!({ "token": access }))),
+            ("token.revoke", anonymous.post("/token/revoke", json!({ "token": refresh }))),
+            ("token.renew", anonymous.post("/token/renew", json!({ "refresh_token": format!("junk {n}") }))),
+            ("token.renew", anonymous.post("/token/renew", json!({ "refresh_token": refresh }))),
+            (
+                "token.resume",
+                anonymous.post("/token/resume", json!({ "challenge_id": format!("junk{n}"), "code": "1" })),
+            ),
+            (
+                "token.introspect",
+                anonymous.post(
+                    "/token/introspect",
+                    json!({ "token": access, "client_id": format!("nobody{n}"), "client_secret": "junk" }),
+                ),
+            ),
+            ("sys.unseal", anonymous.post("/sys/unseal", json!({ "share": format!("junk {n}") }))),
+            ("sys.unseal", anonymous.post("/sys/unseal", json!({ "share": share }))),
+            ("sys.generate_root", anonymous.post("/sys/generate-root", json!({ "share": share }))),
+            ("sys.init", anonymous.post("/sys/init", json!({ "code": format!("junk {n}") }))),
+            ("auth.browser.show", anonymous.get(&format!("/auth/password/browser?code=BBBB-{n:04}"))),
+            ("auth.browser.click", anonymous.post("/auth/password/browser", json!({ "code": format!("BBBB-{n:04}") }))),
+            ("auth.browser.back", anonymous.get(&format!("/auth/password/callback?state=junk{n}"))),
+        ]
+    };
+    let before = server.trail().0.len();
+    let mut asked = Vec::new();
+    for n in 0..20 {
+        let calls: Vec<_> = calls(n).map(|(what, call)| (what, tokio::spawn(call.into_future()))).into();
+        for (what, call) in calls {
+            asked.push((what, call.await.expect("an answer")));
+        }
+    }
+    let trail = server.trail();
+    for (what, answer) in &asked {
+        let phases: Vec<&Value> = trail.of(&answer.request_id()).map(|record| &record["phase"]).collect();
+        assert!(phases.iter().all(|phase| *phase == "refused"), "{what}: {phases:?}");
+        assert!(answer.status == 200 && *what == "token.revoke" || answer.status.is_client_error(), "{what}");
+    }
+    let summed = trail.0.iter().filter(|record| record["operation"] == "audit.summed").count();
+    assert!(trail.0.len() - before <= asked.len() + summed, "no more than a line each, and no more than 50 a second");
+    // What does change something stands there before and after.
+    let bob = server.login("bob").await;
+    let ended = anonymous.post("/token/revoke", json!({ "token": bob.token() })).await.request_id();
+    let trail = server.trail();
+    let records: Vec<&Value> = trail.of(&ended).collect();
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[0]["resource"], format!("sessions/{}", bob.session_id()));
 }
 
 #[tokio::test]

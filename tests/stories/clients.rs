@@ -1,5 +1,7 @@
 //! Machines: a client id and a secret log in, and say which program asks where a person logs in.
 
+use std::future::IntoFuture;
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 
@@ -252,4 +254,58 @@ async fn who_introspects_shows_one_credential_and_a_right_one() {
     ada.get("/users/me").await.expect_unauthorized();
     admin.post(&format!("/users/{id}/update"), json!({ "disabled": true })).await.expect(200);
     anonymous.post("/token/introspect", right).await.expect_oauth(401, "invalid_client");
+}
+
+#[tokio::test]
+async fn a_login_by_a_program_never_waits_for_itself() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    let (id, made) = machine(&admin, json!({})).await;
+    let anonymous = server.anonymous();
+    let login = |name: &str, password: &str| {
+        let program = json!({ "client_id": id, "client_secret": made["client_secret"] });
+        let mut body = json!({ "username": name, "password": password });
+        body.as_object_mut().unwrap().extend(program.as_object().unwrap().clone());
+        anonymous.post("/token/create", body)
+    };
+    // One may fail: the program and the person are looked at from one block, and neither has failed.
+    let strict = json!({ "failures": 1, "failures_per_address": 1 });
+    admin.post("/sys/security", json!({ "logins": strict })).await.expect(200);
+    for _ in 0..2 {
+        login("ada", &ada.password).await.expect(200);
+    }
+    // Many of them at once, from one address as an application has it.
+    admin.post("/sys/security", json!({ "logins": { "failures": 2, "failures_per_address": 3 } })).await.expect(200);
+    let calls: Vec<_> = (0..12).map(|_| tokio::spawn(login("ada", &ada.password).into_future())).collect();
+    for call in calls {
+        call.await.expect("an answer").expect(200);
+    }
+    // Nor where somebody has the program's own name tried.
+    login(&id, &canary("wrong")).await.expect_oauth(400, "invalid_grant");
+    login("ada", &canary("wrong")).await.expect_oauth(400, "invalid_grant");
+    login("ada", &ada.password).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_person_has_no_secret_of_a_client() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    admin.post("/sys/setting", json!({ "key": "auth/robots", "value": { "plugin": "clients" } })).await.expect(200);
+    // It would need no second factor, and outlive a new password.
+    for mount in ["clients", "robots"] {
+        let refused = admin.post(&format!("/users/ada/credentials/{mount}"), json!({ "label": "hers" })).await;
+        refused.expect_type(422, "invalid_value");
+        for name in ["me", "ada"] {
+            let path = format!("/users/{name}/credentials/{mount}");
+            ada.post(&path, json!({ "label": "mine" })).await.expect_type(422, "invalid_value");
+            assert_eq!(ada.get(&path).await.expect(200)["credentials"], json!([]));
+        }
+    }
+    // A machine has, and makes its own next one.
+    let (id, made) = machine(&admin, json!({})).await;
+    let anonymous = server.anonymous();
+    let session = anonymous.post("/token/create", credentials(&id, &made["client_secret"])).await.expect(200);
+    let robot = anonymous.with_session(session);
+    let next = robot.post("/users/me/credentials/clients", json!({})).await.expect(200);
+    anonymous.post("/token/create", credentials(&id, &next["client_secret"])).await.expect(200);
 }

@@ -100,6 +100,44 @@ async fn a_cursor_is_sealed() {
 }
 
 #[tokio::test]
+async fn recursion_goes_into_no_folder_that_may_not_be_listed() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    fill(&admin, &["kv/apps/a", "kv/apps/closed/deep/y", "kv/apps/closed/x", "kv/apps/open/z"]).await;
+    // The folder itself is closed, and nothing is said of what lies in it.
+    let text = r#"
+        permit (principal in Role::"user", action == Action::"list", resource in Resource::"secrets/kv/apps");
+        forbid (principal in Role::"user", action == Action::"list", resource == Resource::"secrets/kv/apps/closed");
+    "#;
+    admin.put("/sys/policies/apps", json!({ "text": text })).await.expect(200);
+    ada.get("/secrets?prefix=kv/apps/closed").await.expect_forbidden();
+    for query in ["prefix=kv/apps&recursive=true", "prefix=kv/apps/&recursive=true", "recursive=true"] {
+        let list = ada.get(&format!("/secrets?{query}")).await.expect(200);
+        assert_eq!(names(&list), ["kv/apps/a", "kv/apps/open/z"], "{query}");
+        assert!(!list.to_string().contains("closed"), "{list}");
+    }
+    // Page by page as well.
+    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let mut query = vec![("prefix", "kv/apps"), ("recursive", "true"), ("limit", "1")];
+        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let list = ada.get("/secrets").query(&query).await.expect(200);
+        seen.extend(names(&list));
+        match list["next_cursor"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["kv/apps/a", "kv/apps/open/z"]);
+    // Whoever may list it goes in.
+    let all = names(&admin.get("/secrets?prefix=kv/apps&recursive=true").await.expect(200));
+    assert_eq!(all.len(), 4, "{all:?}");
+    // What lies in it can still be asked for by who knows where it is.
+    let deep = ada.get("/secrets?prefix=kv/apps/closed/deep").await.expect(200);
+    assert_eq!(names(&deep), ["kv/apps/closed/deep/y"]);
+}
+
+#[tokio::test]
 async fn without_a_prefix_everybody_sees_what_they_may() {
     let server = TestServer::start().await;
     let (admin, ada, bob) = (server.admin().await, server.login("ada").await, server.login("bob").await);

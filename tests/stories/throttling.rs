@@ -181,6 +181,8 @@ async fn behind_a_proxy_it_is_the_client_that_counts_and_rubbish_counts_as_one()
         guess(rubbish).await.expect_oauth(400, "invalid_grant");
     }
     guess("rubbish").await.expect(429);
+    // Nor by writing what is no address does anybody become nobody.
+    guess("rubbish, 192.0.2.1").await.expect(429);
     guess("192.0.2.2").await.expect_oauth(400, "invalid_grant");
 }
 

@@ -207,6 +207,11 @@ async fn a_scope_narrows_and_is_checked() {
         let body = json!({ "username": "ada", "password": ada.password, "scope": scope });
         server.anonymous().post("/token/create", body).await.expect_oauth(400, "invalid_scope");
     }
+    // What is short as it is sent, and too long as it would be kept.
+    let long = format!("read:secrets/kv/~/{}", "x".repeat(1000));
+    let body = json!({ "username": "ada", "password": ada.password, "scope": long });
+    server.anonymous().post("/token/create", body).await.expect_oauth(400, "invalid_scope");
+    ada.child(Some(&long), json!({})).await.expect_oauth(400, "invalid_scope");
     // A scope gives nothing that policy does not.
     let body = json!({ "username": "ada", "password": ada.password, "scope": "read:sys manage:sys" });
     let session = server.anonymous().post("/token/create", body).await.expect(200);

@@ -94,8 +94,8 @@ impl Shape {
     fn write(&self, value: &Value, table: &dyn Fn(&Value) -> String) -> Result<(), Failure> {
         match self.format() {
             Format::Table => put(&table(value)),
-            Format::Json => put(&(serde_json::to_string_pretty(value).map_err(io::Error::from)? + "\n")),
-            Format::Yaml => put(&yaml::text(value)),
+            Format::Json => put(&spelled(serde_json::to_string_pretty(value).map_err(io::Error::from)? + "\n")),
+            Format::Yaml => put(&spelled(yaml::text(value))),
             Format::Raw => raw(&text(value)),
         }
     }
@@ -158,12 +158,14 @@ pub fn text(value: &Value) -> String {
     }
 }
 
+/// All of them below U+10000.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// What steers a terminal, or hides what is there, is spelled out: names and values are other people's.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     if !text.contains(steers) {
         return text.into();
     }
@@ -177,6 +179,22 @@ pub fn plain(text: &str) -> Cow<'_, str> {
             shown
         })
         .into()
+}
+
+/// JSON, and what is quoted as JSON is, says the same when a character in it is spelled out: at a terminal those are
+/// that would steer it.
+fn spelled(text: String) -> String {
+    if io::stdout().is_terminal() { escaped(&text) } else { text }
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        match c {
+            c if c != '\n' && steers(c) => drop(write!(shown, "\\u{:04x}", u32::from(c))),
+            c => shown.push(c),
+        }
+        shown
+    })
 }
 
 /// With ANSI colours, unless `NO_COLOR` says otherwise (no-color.org) or the terminal has none.
@@ -310,6 +328,19 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>(), ["a.b=1", "x,y"]);
         assert!(lines[2].ends_with('…') && lines[2].chars().count() == WIDEST, "{shown}");
+    }
+
+    #[test]
+    fn nothing_in_json_or_yaml_steers_the_terminal_and_both_say_the_same() {
+        let value =
+            json!({"a\u{9b}2J": "x\u{1b}]0;t\u{7}\n\u{202e}y\u{7f}", "list": ["\u{85}\u{9d}", "\u{2066}", "ключ"]});
+        for told in [serde_json::to_string_pretty(&value).unwrap(), yaml::text(&value)] {
+            let shown = escaped(&told);
+            assert!(shown.chars().all(|c| c == '\n' || !steers(c)), "{shown:?}");
+            assert!(shown.contains("\\u009b2J") && shown.contains("\\u202ey") && shown.contains("ключ"), "{shown}");
+        }
+        let shown = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
     }
 
     #[test]

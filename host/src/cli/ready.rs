@@ -3,14 +3,13 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     process,
 };
 
 use serde_json::json;
 
-use super::pin;
+use super::{pin, saved};
 use crate::{app::DevAccess, config::Dev, http::serve::Server};
 
 /// Prints it, and writes the file that was asked for: complete at once, for the owner alone.
@@ -26,7 +25,7 @@ pub fn tell(dev: &Dev, server: &Server, access: &DevAccess) -> io::Result<()> {
             "root_token": access.root_token.reveal(),
             "pid": process::id(),
         });
-        write(path, ready.to_string().as_bytes())?;
+        saved::replace(path, ready.to_string().as_bytes())?;
     }
     let mut out = io::stdout().lock();
     writeln!(out, "Coffer listens on {url} (development: do not keep anything of worth in it)")?;
@@ -41,14 +40,4 @@ pub fn tell(dev: &Dev, server: &Server, access: &DevAccess) -> io::Result<()> {
             writeln!(out, "  root token: {}", access.root_token.reveal())
         }
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = Path::new(&name);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)
 }

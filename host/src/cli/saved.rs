@@ -203,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_else_has_put_where_a_draft_might_be_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (dir.path().join("f"), dir.path().join("elsewhere"));
+        fs::write(dir.path().join("f.new"), "theirs").unwrap();
+        fs::set_permissions(dir.path().join("f.new"), fs::Permissions::from_mode(0o666)).unwrap();
+        fs::write(&elsewhere, "kept").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("f.new")).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "kept", "a link is replaced, not followed");
+        let made = fs::symlink_metadata(&path).unwrap();
+        assert!(made.is_file() && made.mode() & 0o777 == 0o600);
+    }
+
+    #[test]
     fn a_file_that_others_may_read_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");

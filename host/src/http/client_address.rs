@@ -1,8 +1,9 @@
 //! Where a request comes from: the peer's address or, behind trusted proxies, what they say.
 //!
-//! The header is taken as a whole: one hop that is no address, or too many of them, and nothing
-//! in it is believed. No address is then known, which a bound session does not survive and an
-//! unbound one does not need.
+//! Hops are read from the right, where trusted proxies write, to the first that is none of them: what stands further
+//! left was written by whoever wanted to be somebody else, and says nothing, not even by being no address. Where that
+//! hop is no address, or there are too many of them, no address is known, which a bound session does not survive and
+//! an unbound one does not need.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -80,16 +81,18 @@ impl Proxies {
     }
 
     fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let hops = match self.header {
-            ClientAddressHeader::XForwardedFor => lines(headers, "x-forwarded-for")?.split(',').map(hop).collect(),
-            ClientAddressHeader::Forwarded => elements(&lines(headers, "forwarded")?),
-            ClientAddressHeader::None => None,
+        let (name, read): (_, fn(&str) -> Option<IpAddr>) = match self.header {
+            ClientAddressHeader::XForwardedFor => ("x-forwarded-for", hop),
+            ClientAddressHeader::Forwarded => ("forwarded", element),
+            ClientAddressHeader::None => return None,
         };
-        let hops: Vec<IpAddr> = hops?;
+        let text = lines(headers, name)?;
+        let hops = if name == "forwarded" { split(&text, ',')? } else { text.split(',').collect() };
         if hops.len() > limits::FORWARDED_HOPS {
             return None;
         }
-        hops.into_iter().rev().find(|hop| !self.trusts(*hop))
+        // One that is no address ends the search, as one that is not trusted does.
+        hops.into_iter().rev().map(read).find(|hop| hop.is_none_or(|hop| !self.trusts(hop))).flatten()
     }
 }
 
@@ -108,11 +111,7 @@ fn hop(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// The `for` of each element (RFC 7239 section 4). An element without one is a hop without address.
-fn elements(text: &str) -> Option<Vec<IpAddr>> {
-    split(text, ',')?.into_iter().map(element).collect()
-}
-
+/// The `for` of an element (RFC 7239 section 4). An element without one is a hop without address.
 fn element(text: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in split(text, ';')? {

@@ -77,7 +77,7 @@ fn is_hex(text: &str, len: usize) -> bool {
 
 random_id!(
     /// A user, for ever: names change hands, ids do not. 24 hex digits.
-    UserId, hex::encode(random::<12>()), |text| is_hex(text, 24)
+    UserId, hex::encode(random::<12>()), |text| is_hex(text, Self::LEN)
 );
 random_id!(
     /// What is mounted at a path now; another one after it is removed. 24 hex digits.
@@ -95,6 +95,11 @@ random_id!(
     /// A session family: the public selector of its tokens. 14 base62 characters, 83 bits.
     SessionId, random_base62(14), |text| text.len() == 14 && text.bytes().all(|b| b.is_ascii_alphanumeric())
 );
+
+impl UserId {
+    /// Of its text.
+    pub const LEN: usize = 24;
+}
 
 #[cfg(test)]
 mod tests {

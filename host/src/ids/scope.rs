@@ -67,7 +67,7 @@ impl Scope {
             match segments.as_slice() {
                 ["secrets", mount, "~", rest @ ..] => {
                     let below: String = rest.iter().flat_map(|segment| ["/", segment]).collect();
-                    (action, format!("secrets/{mount}/users/{owner}{below}"))
+                    (action, format!("secrets/{mount}/{OWN}{owner}{below}"))
                 }
                 _ => (action, path),
             }
@@ -85,12 +85,22 @@ impl Scope {
     }
 }
 
+/// Where the folders of users stand in a mount.
+const OWN: &str = "users/";
+
+fn is_own(path: &str) -> bool {
+    let mut segments = path.split('/');
+    segments.next() == Some("secrets") && segments.nth(1) == Some("~")
+}
+
 fn part(text: &str) -> Result<(Action, String), Error> {
     let (action, path) = text.split_once(':').ok_or(Error("must be a list of action:path"))?;
     let action = Action::parse(action).ok_or(Error("names an unknown action"))?;
     let path = path.strip_suffix('/').unwrap_or(path);
     let plain = path.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
-    match plain && path.len() <= crate::limits::PATH_BYTES && !path.contains(char::is_control) {
+    // As long as it will be for its owner: `of` makes it no longer than may be stored.
+    let long = if is_own(path) { path.len() - "~".len() + OWN.len() + UserId::LEN } else { path.len() };
+    match plain && long <= crate::limits::PATH_BYTES && !path.contains(char::is_control) {
         true => Ok((action, path.to_owned())),
         false => Err(Error("names a path that is none")),
     }
@@ -136,6 +146,19 @@ mod tests {
         for other in ["read:secrets/kv/a/~", "read:secrets/~/a", "read:sys/kv/~"] {
             assert_eq!(told(other), other);
         }
+    }
+
+    #[test]
+    fn a_scope_that_would_be_too_long_for_its_owner_is_none() {
+        let most = crate::limits::PATH_BYTES;
+        let of = |len: usize| format!("read:secrets/kv/~/{}", "x".repeat(len - "secrets/kv/~/".len()));
+        let longer = "users/".len() + UserId::LEN - "~".len();
+        let longest = Scope::parse(&of(most - longer)).unwrap().of(&UserId::new());
+        assert_eq!(longest.to_string().len(), "read:".len() + most);
+        assert_eq!(Scope::parse(&longest.to_string()), Ok(longest), "what is stored can be read");
+        assert!(Scope::parse(&of(most - longer + 1)).is_err() && Scope::parse(&of(most)).is_err());
+        let other = format!("read:secrets/kv/a/~/{}", "x".repeat(most - "secrets/kv/a/~/".len()));
+        assert!(Scope::parse(&other).is_ok() && Scope::parse(&(other + "x")).is_err());
     }
 
     #[test]

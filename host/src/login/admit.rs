@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Attempt, Error, Login, Refusal};
+use super::{Attempt, Error, Login, Refusal, program::Proof};
 use crate::{
     ids::Username,
     mount::{Kind, Live, Mount},
@@ -17,6 +17,8 @@ pub struct Admitted {
     pub(super) live: Arc<Live>,
     /// Whom the credentials name, as they were sent.
     pub(super) name: Option<String>,
+    /// The program that asks, if one said so.
+    pub(super) program: Option<Proof>,
     pub(super) guess: Guess,
 }
 
@@ -28,14 +30,16 @@ impl Login {
         let mount = self.mounts.get(Kind::Auth, &attempt.mount).ok_or(Refusal::UnknownGrant)?;
         let live = mount.live()?.clone();
         // The program is who logs in.
-        if live.manifest().auth.client_credentials {
+        if live.takes_machines_only() {
             attempt.show_program();
         }
         let name = named(&live, attempt)?.map(str::to_owned);
+        // Whole, before the login itself counts: who holds one guess and waits for another can wait for itself.
+        let program = self.program(attempt.program.as_ref(), &attempt.client).await?;
         let realm = if live.proves_users() { USERS } else { mount.id.as_str() };
         let of = Try { realm, name: name.as_deref(), address: attempt.client.address };
         let guess = self.throttle.begin(of).await?;
-        Ok(Admitted { mount, live, name, guess })
+        Ok(Admitted { mount, live, name, program, guess })
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     barrier::Writes,
-    directory::User,
+    directory::{self, User},
     fence::Counter,
     ids::{MountId, UserId, Username},
     mount::{Live, Mount},
@@ -71,7 +71,7 @@ impl Login {
                 admitted.guess.void().await;
                 Ok(Begun::Challenge(asked))
             }
-            Err(Error::Denied(_)) if admitted.live.manifest().auth.client_credentials => {
+            Err(Error::Denied(_)) if admitted.live.takes_machines_only() => {
                 Err(Refusal::Client("unknown, wrong or slowed").into())
             }
             Err(Error::Denied(_)) if admitted.guess.is_slowed() => Err(slowed()),
@@ -86,8 +86,7 @@ impl Login {
 
     /// Who it is, if the credentials are right.
     async fn identify(&self, attempt: &Attempt, admitted: &Admitted) -> Result<Turn, Error> {
-        let Admitted { mount, live, .. } = admitted;
-        let program = self.program(attempt.program.as_ref(), &attempt.client).await?.map(|program| program.id);
+        let Admitted { mount, live, program, .. } = admitted;
         let named = self.named(admitted).await?;
         // Before the credential is looked at: an ending that overlaps makes this session void.
         // Nobody's is read as well, and means nothing.
@@ -96,9 +95,13 @@ impl Login {
             user: Some(named.as_ref().map_or_else(|| nobody.clone(), |user| user.id.clone())),
             mount: Some(mount.id.clone()),
             digest: Some(live.digest().to_string()),
-            client: program.clone(),
+            client: None,
         };
         let epochs = self.sessions.epochs(&of).await?.without(&EpochOf::User(nobody));
+        let (epochs, program) = match program {
+            Some(proof) => (proof.epochs.clone().and(epochs), Some(proof.user.id.clone())),
+            None => (epochs, None),
+        };
         self.takes_logins(&mount.id).await?;
         self.prove(admitted, attempt, (named.as_ref(), program, epochs)).await
     }
@@ -161,7 +164,9 @@ impl Login {
         let Some(name) = &admitted.name else { return Ok(None) };
         let Ok(name) = Username::parse(name) else { return Ok(None) };
         let found = self.directory.by_name(&name).await?;
-        Ok(found.filter(|user| !user.disabled && !admitted.guess.is_slowed()))
+        // What machines log in with asks for no second factor and outlives a new password: a person's is as good as none.
+        let fits = |user: &User| user.kind == directory::Kind::Machine || !admitted.live.takes_machines_only();
+        Ok(found.filter(|user| fits(user) && !user.disabled && !admitted.guess.is_slowed()))
     }
 
     /// Has the plugin look at the credentials, and stores what it wrote meanwhile, together with

@@ -89,6 +89,10 @@ const CODE: usize = 8;
 /// 190 random bits.
 const STATE: usize = 32;
 
+/// For the trail.
+const TAKEN: &str = "another browser has this login";
+const STRANGER: &str = "not the browser in which somebody clicked";
+
 impl Browser {
     /// One that is to go where these details say, if that is a page that knows the way back.
     pub(super) fn sent(callback: &Callback, details: &Map<String, Value>) -> Option<(String, Secret<String>)> {
@@ -179,6 +183,36 @@ impl Login {
         Ok(Page { code, program, address, asked_at, leads_to })
     }
 
+    /// Would this browser's click be taken? Changes nothing.
+    pub async fn may_click(
+        &self,
+        mount: &MountName,
+        code: &str,
+        cookies: Cookies<'_>,
+        client: &Client,
+    ) -> Result<(), Error> {
+        let found = self.found(mount, (b"code", &canonical(code)), client).await?;
+        match found.browser.cookie.is_none() || self.is_its(cookies, &found) {
+            true => Ok(()),
+            false => Err(denied(TAKEN)),
+        }
+    }
+
+    /// Is there a login that waits for this browser to come back? Changes nothing.
+    pub async fn may_come_back(
+        &self,
+        mount: &MountName,
+        state: &str,
+        cookies: Cookies<'_>,
+        client: &Client,
+    ) -> Result<(), Error> {
+        let found = self.found(mount, (b"state", state), client).await?;
+        match self.is_its(cookies, &found) {
+            true => Ok(()),
+            false => Err(denied(STRANGER)),
+        }
+    }
+
     /// Somebody has seen the page and wants it. From now on the login is this browser's.
     pub async fn browser_click(
         &self,
@@ -193,7 +227,7 @@ impl Login {
             if found.browser.cookie.is_some() {
                 // The same browser may go there again; another one has come too late.
                 let kept = cookies(&name).filter(|cookie| self.is_of(cookie, &found.browser));
-                let value = Secret::new(kept.ok_or_else(|| denied("another browser has this login"))?);
+                let value = Secret::new(kept.ok_or_else(|| denied(TAKEN))?);
                 return Ok(Clicked { url: found.browser.url, cookie: Cookie { name, value } });
             }
             let (value, url) = (random_base62(STATE), found.browser.url.clone());
@@ -218,8 +252,8 @@ impl Login {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut found = self.found(mount, (b"state", state), client).await?;
             let name = found.cookie();
-            if !cookies(&name).is_some_and(|cookie| self.is_of(&cookie, &found.browser)) {
-                return Err(denied("not the browser in which somebody clicked"));
+            if !self.is_its(cookies, &found) {
+                return Err(denied(STRANGER));
             }
             if found.browser.is_back() {
                 return Err(Refusal::Expired.into());
@@ -276,6 +310,10 @@ impl Login {
             Err(barrier::Error::Conflict) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_its(&self, cookies: Cookies<'_>, found: &Found) -> bool {
+        cookies(&found.cookie()).is_some_and(|cookie| self.is_of(&cookie, &found.browser))
     }
 
     fn is_of(&self, cookie: &str, browser: &Browser) -> bool {

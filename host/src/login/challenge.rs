@@ -128,6 +128,18 @@ impl Waiting {
             until: now.after(limits::PLUGIN_CHALLENGE_WAIT),
         }
     }
+
+    /// From where it began, and not too often.
+    fn goes_on(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
+        if self.block != block(client.address) {
+            return Err(Error::Denied("another address than the one that began it".to_owned()));
+        }
+        let last = self.polled_at.zip(self.interval);
+        match last.is_some_and(|(at, interval)| now.since(at) < interval) {
+            true => Err(Refusal::SlowDown.into()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Login {
@@ -168,15 +180,21 @@ impl Login {
         Ok(Asked { id: Secret::new(id), kind, details, expires_in: end.since(now), interval })
     }
 
+    /// Is there such a challenge, begun from there, and may it be asked for just now? Changes nothing.
+    pub async fn waits(&self, id: &str, client: &Client) -> Result<(), Error> {
+        self.fresh().await?;
+        let key = self.challenge_key(id)?;
+        let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?.ok_or(Refusal::Expired)?;
+        stored.value.waiting.goes_on(client, self.clock.now())
+    }
+
     /// The next step of a login: `answer` is what the client says to what it was asked.
     pub async fn resume(&self, id: &str, answer: Map<String, Value>, client: &Client) -> Result<Begun, Error> {
         self.fresh().await?;
         let key = self.challenge_key(id)?;
         let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?;
         let mut stored = stored.ok_or(Refusal::Expired)?;
-        if stored.value.waiting.block != block(client.address) {
-            return Err(Error::Denied("another address than the one that began it".to_owned()));
-        }
+        stored.value.waiting.goes_on(client, self.clock.now())?;
         self.poll(&key, &mut stored).await?;
         let waiting = stored.value.waiting;
         let mount = self.mounts.by_id(&waiting.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
@@ -289,12 +307,11 @@ impl Login {
     /// provider cannot be asked just now.
     async fn poll(&self, key: &str, stored: &mut Stored<Row<Waiting>>) -> Result<(), Error> {
         let waiting = &mut stored.value.waiting;
-        let (Some(interval), now) = (waiting.interval, self.clock.now()) else { return Ok(()) };
-        let waits = waiting.browser.as_ref().map(|browser| !browser.is_back());
-        if waiting.polled_at.is_some_and(|at| now.since(at) < interval) {
-            return Err(Refusal::SlowDown.into());
+        if waiting.interval.is_none() {
+            return Ok(());
         }
-        waiting.polled_at = Some(now);
+        let waits = waiting.browser.as_ref().map(|browser| !browser.is_back());
+        waiting.polled_at = Some(self.clock.now());
         let view = self.barrier.view(Prefix::Challenge);
         let mut writes = Writes::default();
         view.expect_as_read(&mut writes, key, Some(stored));

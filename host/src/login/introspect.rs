@@ -17,22 +17,16 @@ impl Login {
         self.told(token, &asker.caller).await
     }
 
-    /// The same for a machine that shows its secret and has no session. The sessions that it began
+    /// The same for a machine that has shown its secret (`proven`) and has no session. The sessions that it began
     /// for others are its own: it was given their tokens.
-    pub async fn introspect_for(
-        &self,
-        token: &str,
-        program: &Program,
-        client: &Client,
-    ) -> Result<(User, Introspected), Error> {
-        let user = self.proven(program, client).await?;
+    pub async fn introspect_for(&self, token: &str, machine: &User, client: &Client) -> Result<Introspected, Error> {
         let method = MountName::parse(CLIENTS).expect("a constant");
         let rules = self.security.rules();
-        let roles = user.role.iter().filter(|role| rules.may_give(CLIENTS, role.as_str())).cloned();
+        let roles = machine.role.iter().filter(|role| rules.may_give(CLIENTS, role.as_str())).cloned();
         let caller = Caller {
             // Of none: nothing is listed or ended by it.
             session: SessionId::new(),
-            user: user.id.clone(),
+            user: machine.id.clone(),
             roles: roles.collect(),
             groups: Vec::new(),
             scope: None,
@@ -41,15 +35,14 @@ impl Login {
             address: client.address,
             root: false,
         };
-        let told = self.told(token, &caller).await?;
-        Ok((user, told))
+        self.told(token, &caller).await
     }
 
     /// The machine that shows its secret.
     pub async fn proven(&self, program: &Program, client: &Client) -> Result<User, Error> {
         self.fresh().await?;
         let user = self.program(Some(program), client).await?;
-        user.ok_or_else(|| Refusal::Client("nobody").into())
+        user.map(|proof| proof.user).ok_or_else(|| Refusal::Client("nobody").into())
     }
 
     async fn told(&self, token: &str, asker: &Caller) -> Result<Introspected, Error> {

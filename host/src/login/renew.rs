@@ -6,7 +6,7 @@ use super::{
 use crate::{
     ids::{Scope, SessionId},
     runtime::{self, types::Bytes},
-    session::{EpochsOf, Error as SessionError, RefreshToken, Renewal, Tokens, Told},
+    session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Tokens, Told},
 };
 
 impl Login {
@@ -20,7 +20,7 @@ impl Login {
     ) -> Result<Tokens, Error> {
         self.fresh().await?;
         // Who has begun it goes on with it (RFC 6749 section 6).
-        let program = self.program(program, client).await?;
+        let program = self.program(program, client).await?.map(|proof| proof.user);
         let ask = Renewal { address: client.address, client: program.as_ref().map(|program| program.id.clone()) };
         let pending = self.sessions.begin_renewal(token, ask).await.map_err(no_longer_good)?;
         let session = pending.session.clone();
@@ -62,6 +62,13 @@ impl Login {
         };
         let scope = scope.map(|scope| scope.of(&user.id));
         self.sessions.finish_renewal(pending, told, scope).await.map_err(no_longer_good)
+    }
+
+    /// Whose session a token is of, live or spent, if it was given out. Nobody else can make anything of it, so nothing
+    /// is recorded before this is known.
+    pub async fn session_of(&self, token: &AnyToken) -> Result<Option<SessionId>, Error> {
+        self.fresh().await?;
+        Ok(self.sessions.knows(token).await?.then(|| token.session().clone()))
     }
 
     /// Ends the session of any token that verifies, live or spent.

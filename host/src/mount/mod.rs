@@ -150,6 +150,11 @@ impl Live {
     pub fn proves_users(&self) -> bool {
         self.manifest().auth.subjects == Subjects::Users
     }
+
+    /// It proves programs by what they show of themselves: nobody else has credentials there.
+    pub fn takes_machines_only(&self) -> bool {
+        self.manifest().auth.client_credentials
+    }
 }
 
 impl Mount {

@@ -1,6 +1,6 @@
 use super::{Error, Operate};
 use crate::{
-    barrier::{self, Init},
+    barrier::{self, Init, InitCode},
     config::Seal,
     sensitive::Secret,
 };
@@ -21,12 +21,15 @@ pub struct Initialised {
 }
 
 impl Operate {
+    /// Is it the code? Changes nothing.
+    pub async fn check_code(&self, given: &str) -> Result<(), Error> {
+        check(self.0.code.lock().await.as_ref(), given)
+    }
+
     /// Makes the store, for whoever can read the code that the server wrote into its data folder.
     pub async fn init(&self, given: &str, shares: Option<Shares>) -> Result<Initialised, Error> {
         let mut code = self.0.code.lock().await;
-        if !code.as_ref().is_some_and(|code| code.check(given)) {
-            return Err(if code.is_none() { Error::Initialised } else { Error::Code });
-        }
+        check(code.as_ref(), given)?;
         let how = match (&self.0.seal, shares) {
             (Seal::Shamir, shares) => {
                 let Shares { shares, threshold } = shares.unwrap_or(Shares { shares: 5, threshold: 3 });
@@ -86,5 +89,13 @@ impl Operate {
             Seal::Dev => barrier::dev_key(&self.0.data_dir).map_err(|error| Error::Key(error.to_string())),
             Seal::Shamir => Err(Error::Key("is in shares".to_owned())),
         }
+    }
+}
+
+fn check(code: Option<&InitCode>, given: &str) -> Result<(), Error> {
+    match code {
+        None => Err(Error::Initialised),
+        Some(code) if code.check(given) => Ok(()),
+        Some(_) => Err(Error::Code),
     }
 }

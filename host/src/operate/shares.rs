@@ -60,6 +60,12 @@ impl Operate {
         Ok(Brought { nonce, progress, threshold, made })
     }
 
+    /// Whoever shows nothing of this store's changes nothing, so that nothing need be recorded before. `to_unseal`: it
+    /// may be sealed.
+    pub async fn recognise(&self, share: &Secret<String>, to_unseal: bool) -> Result<(), Error> {
+        Ok(self.0.barrier.recognise(share, to_unseal).await?)
+    }
+
     async fn bring(&self, bring: Bring, is: fn(Deed) -> bool, share: &Secret<String>) -> Result<Gathered, Error> {
         Ok(match bring {
             Bring::First(deed) => self.0.barrier.begin(deed, share).await?,

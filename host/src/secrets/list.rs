@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -85,7 +85,7 @@ impl Secrets {
             Some(text) => Some(self.open_cursor(text, &caller.user, listing)?),
             None => None,
         };
-        let (mut found, mut examined) = (Listing::default(), 0);
+        let (mut found, mut examined, mut seen) = (Listing::default(), 0, Seen::default());
         for folder in starts {
             let name = folder.to_string();
             if cursor.as_ref().is_some_and(|cursor| cursor.folder > name) {
@@ -106,7 +106,7 @@ impl Secrets {
                 if next.is_some() && next <= after {
                     return Err(Error::Contract("a listing that does not get on"));
                 }
-                self.show(caller, &folder, listed, &mut found)?;
+                self.show((caller, &mut seen), &folder, listed, &mut found)?;
                 match next {
                     Some(next) => after = Some(next),
                     None => break,
@@ -138,14 +138,23 @@ impl Secrets {
         }
     }
 
-    /// Adds what the caller may see, entry by entry: a `forbid` below the prefix counts.
-    fn show(&self, caller: &Caller, folder: &Folder, listed: Listed, found: &mut Listing) -> Result<(), Error> {
+    /// Adds what the caller may see, entry by entry: a `forbid` below the prefix counts, and so does one on a folder
+    /// between, which the caller could not go through step by step either.
+    fn show(
+        &self,
+        (caller, seen): (&Caller, &mut Seen),
+        folder: &Folder,
+        listed: Listed,
+        found: &mut Listing,
+    ) -> Result<(), Error> {
         for mut entry in listed.entries {
             let Some(Value::String(name)) = entry.remove("name") else {
                 return Err(Error::Contract("an entry without a name"));
             };
             let path = folder.join(&name).map_err(|_| Error::Contract("an entry with a name that is none"))?;
-            if self.policies.allows(caller, Action::List, &Resource::path(&path)) {
+            if self.leads_to(caller, seen, (folder, &name))?
+                && self.policies.allows(caller, Action::List, &Resource::path(&path))
+            {
                 entry.insert("secret_id".to_owned(), json!(path.to_string()));
                 found.secrets.push(entry);
             }
@@ -153,10 +162,36 @@ impl Secrets {
         for name in listed.folders {
             let name = name.trim_end_matches('/');
             let path = folder.join(name).map_err(|_| Error::Contract("a folder with a name that is none"))?;
-            if self.policies.allows(caller, Action::List, &Resource::path(&path)) {
+            if self.leads_to(caller, seen, (folder, name))?
+                && self.policies.allows(caller, Action::List, &Resource::path(&path))
+            {
                 found.folders.push(format!("{path}/"));
             }
         }
         Ok(())
     }
+
+    /// May every folder between this one and the name be listed? The host says so, whatever an engine makes of folders.
+    fn leads_to(&self, caller: &Caller, seen: &mut Seen, (folder, name): (&Folder, &str)) -> Result<bool, Error> {
+        for (end, _) in name.match_indices('/') {
+            let path = folder.join(&name[..end]).map_err(|_| Error::Contract("a folder with a name that is none"))?;
+            let path = Resource::path(&path);
+            let may = match seen.0.get(&path) {
+                Some(may) => *may,
+                None => {
+                    let may = self.policies.allows(caller, Action::List, &path);
+                    seen.0.insert(path, may);
+                    may
+                }
+            };
+            if !may {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
+
+/// The folders of one page, and whether they may be listed.
+#[derive(Default)]
+struct Seen(HashMap<String, bool>);

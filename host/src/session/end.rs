@@ -34,13 +34,20 @@ impl Sessions {
     /// Ends the family of any token that verifies, be it live or spent; says which it was.
     pub async fn end_by_token(&self, any: &str) -> Result<Option<SessionId>, Error> {
         let Ok(token) = AnyToken::parse(any) else { return Ok(None) };
-        let id = token.session();
-        let Some((_, facts)) = self.open(id).await? else { return Ok(None) };
-        if !self.was_given(&token, &facts)? {
+        if !self.knows(&token).await? {
             return Ok(None);
         }
+        let id = token.session();
         self.end(id).await?;
         Ok(Some(id.clone()))
+    }
+
+    /// Was this token given out, and does its family stand? Live or spent; spends nothing.
+    pub async fn knows(&self, token: &AnyToken) -> Result<bool, Error> {
+        match self.open(token.session()).await? {
+            Some((_, facts)) => self.was_given(token, &facts),
+            None => Ok(false),
+        }
     }
 
     /// Ends all of something in the caller's batch, from its commit on. Before the answer the

@@ -81,6 +81,7 @@ impl Users {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
             self.may_manage_user(permit.caller(), &user)?;
+            fits(&mount, &user)?;
             if keeps_passwords(&mount) {
                 self.check_new_password(&user, new)?;
             }
@@ -111,6 +112,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
+            fits(&mount, &user)?;
             let (told, may_rerun) = self.add(&mut writes, (&mount, &user), new, request).await?;
             let kept = match new.id.is_some() {
                 true => Some(self.end_others_of(&mut writes, session, &user).await?),
@@ -258,6 +260,14 @@ impl Users {
             Some(_) => Err(Error::invalid("/password", "wrong_type", "has the wrong type")),
             None => Err(Error::invalid("/password", "missing", "is required")),
         }
+    }
+}
+
+/// What machines log in with asks for no second factor and outlives a new password: a person has none.
+fn fits(mount: &Mount, user: &User) -> Result<(), Error> {
+    match mount.live()?.takes_machines_only() && user.kind != UserKind::Machine {
+        true => Err(Error::invalid("", "invalid_value", "only a machine has secrets of a client")),
+        false => Ok(()),
     }
 }
 

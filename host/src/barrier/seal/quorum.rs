@@ -53,6 +53,20 @@ impl std::fmt::Debug for Proof {
 }
 
 impl Barrier {
+    /// Is it a share of this store, or its key? Counts nothing. While sealed only to unseal it.
+    pub async fn recognise(&self, share: &Secret<String>, to_unseal: bool) -> Result<(), Error> {
+        let core = if to_unseal { self.core().await? } else { self.core_open().await? };
+        let Some((seal, _)) = &core.seal else {
+            Share::parse(share)?;
+            return core.initialised().map(|_| ());
+        };
+        if seal.kind == SealKind::Shamir {
+            return seal.require_share(&Share::parse(share)?);
+        }
+        let root = Root::derive(&parse_key(share)?, &seal.store_id);
+        seal.knows_root(&root).then_some(()).ok_or(Error::Key("is not of this store"))
+    }
+
     /// The first share of a deed.
     pub async fn begin(&self, deed: Deed, share: &Secret<String>) -> Result<Gathered, Error> {
         let core = self.core_open().await?;

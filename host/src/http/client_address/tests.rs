@@ -33,7 +33,7 @@ fn an_untrusted_peer_is_the_client_whatever_it_says() {
 #[test]
 fn x_forwarded_for_is_read_from_the_right_to_the_first_untrusted_hop() {
     let v6 = "2001:db8::1";
-    let cases: [(&[&str], Option<&str>); 27] = [
+    let cases: [(&[&str], Option<&str>); 30] = [
         (&["1.2.3.4"], Some("1.2.3.4")),
         (&["9.9.9.9, 1.2.3.4"], Some("1.2.3.4")),
         (&["9.9.9.9, 1.2.3.4, 10.1.1.1, 10.2.2.2"], Some("1.2.3.4")),
@@ -52,10 +52,13 @@ fn x_forwarded_for_is_read_from_the_right_to_the_first_untrusted_hop() {
         (&[], None),
         (&[""], None),
         (&["1.2.3.4,"], None),
-        (&[",1.2.3.4"], None),
+        (&[",1.2.3.4"], Some("1.2.3.4")),
         (&["1.2.3.4", ""], None),
         (&["unknown"], None),
-        (&["unknown, 1.2.3.4"], None),
+        (&["unknown, 1.2.3.4"], Some("1.2.3.4")),
+        (&["x, 1.2.3.4, 10.1.1.1"], Some("1.2.3.4")),
+        (&["x", "10.1.1.1"], None),
+        (&["9.9.9.9, x, 10.1.1.1"], None),
         (&["1.2.3.4, unknown"], None),
         (&["1.2.3"], None),
         (&["01.2.3.4"], None),
@@ -83,7 +86,7 @@ fn forwarded_is_read_from_the_right_to_the_first_untrusted_hop() {
         (&["for=1.2.3.4;host=\"a\\\",for=6.6.6.6\""], Some("1.2.3.4")),
         (&["for=unknown"], None),
         (&["for=_hidden"], None),
-        (&["for=_hidden, for=1.2.3.4"], None),
+        (&["for=_hidden, for=1.2.3.4"], Some("1.2.3.4")),
         (&["proto=https"], None),
         (&["for=1.2.3.4;for=5.6.7.8"], None),
         (&["for=\"1.2.3.4"], None),

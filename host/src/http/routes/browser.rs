@@ -61,10 +61,11 @@ pub async fn show(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn shown(app: App, request: Request) -> ApiResult<Response> {
-    let asked = asked(without_body(request).await?, "auth.browser.show").await?;
+    let asked = asked(without_body(request).await?, "auth.browser.show")?;
     let BrowserCode { code } = query::decode(&asked.parts)?;
     plain(&code, ["query", "code"])?;
     let page = app.login.browser_page(&asked.mount, &code, &asked.client).await?;
+    asked.tried("auth.browser.show").await?;
     let mut response = Response::default();
     response.extensions_mut().insert(about_to(&asked.mount, &page));
     Ok(response)
@@ -110,12 +111,14 @@ pub async fn click(State(app): State<App>, request: Request) -> Response {
 async fn clicked(app: App, request: Request) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
     let body = body::read(&parts, body, Takes::ObjectOrForm).await?;
-    let asked = asked(parts, "auth.browser.click").await?;
+    let asked = asked(parts, "auth.browser.click")?;
     query::none(&asked.parts)?;
     let BrowserCode { code } = body.decode()?;
     plain(&code, ["body", "code"])?;
     let headers = asked.parts.headers.clone();
     let cookies = move |name: &str| cookie(&headers, name);
+    app.login.may_click(&asked.mount, &code, &cookies, &asked.client).await?;
+    asked.tried("auth.browser.click").await?;
     let login::Clicked { url, cookie } = app.login.browser_click(&asked.mount, &code, &cookies, &asked.client).await?;
     let location = HeaderValue::try_from(url).map_err(|_| ApiError::new(Kind::PluginFailed))?;
     let mut response = StatusCode::SEE_OTHER.into_response();
@@ -146,7 +149,7 @@ pub async fn back(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn came_back(app: App, request: Request) -> ApiResult<Response> {
-    let asked = asked(without_body(request).await?, "auth.browser.back").await?;
+    let asked = asked(without_body(request).await?, "auth.browser.back")?;
     let Value::Object(mut answer) = query::members(&asked.parts)? else { return Err(ApiError::new(Kind::BadRequest)) };
     let Some(Value::String(state)) = answer.remove("state") else {
         // Whatever this is, it comes from no provider.
@@ -158,6 +161,8 @@ async fn came_back(app: App, request: Request) -> ApiResult<Response> {
     plain(&state, ["query", "state"])?;
     let headers = asked.parts.headers.clone();
     let cookies = move |name: &str| cookie(&headers, name);
+    app.login.may_come_back(&asked.mount, &state, &cookies, &asked.client).await?;
+    asked.tried("auth.browser.back").await?;
     let done = app.login.browser_back(&asked.mount, (&state, answer), &cookies, &asked.client).await?;
     let mut response = Response::default();
     let content = "<p>The program that you came from goes on now. You can close this page.</p>".to_owned();
@@ -186,16 +191,22 @@ fn plain(text: &str, place: [&'static str; 2]) -> ApiResult<()> {
     }
 }
 
-/// Nobody is known yet: it is recorded before anything is looked up.
-async fn asked(parts: Parts, operation: &'static str) -> ApiResult<Asked> {
+/// Nobody is known yet, and codes can be made up: what leads nowhere is one refusal among many.
+fn asked(parts: Parts, operation: &'static str) -> ApiResult<Asked> {
     one_credential(&parts)?;
     let mount = mount(&parts)?;
-    let trail = permitted::trail(&parts)?;
-    let about =
-        About { resource: Some(format!("auth/{mount}")), decision: Some("tried".to_owned()), ..About::default() };
-    trail.decided(operation, Default::default(), about).await?;
+    permitted::trail(&parts)?.known(operation, Default::default());
     let client = permitted::client(&parts)?;
     Ok(Asked { parts, mount, client })
+}
+
+impl Asked {
+    /// The login is found: from here on something may change.
+    async fn tried(&self, operation: &'static str) -> ApiResult<()> {
+        let resource = Some(format!("auth/{}", self.mount));
+        let about = About { resource, decision: Some("tried".to_owned()), ..About::default() };
+        permitted::trail(&self.parts)?.decided(operation, Default::default(), about).await
+    }
 }
 
 /// A browser says so; anything else is told of refusals in their one shape.

@@ -157,17 +157,13 @@ async fn by_program(
     (request, program, input): (TokenRequest, Program, Introspect),
 ) -> ApiResult<Introspected> {
     let trail = permitted::trail(&request.parts)?;
-    let name = trail.audit().hash(&program.id).map(|name| ("client_id".to_owned(), name));
-    let about = About {
-        resource: input.session(),
-        decision: Some("tried".to_owned()),
-        values: name.into_iter().collect(),
-        ..About::default()
-    };
-    trail.decided(Introspect::OPERATION, Who::default(), about).await?;
-    let (user, found) = app.login.introspect_for(input.token.reveal(), &program, &request.client).await?;
-    trail.known(Introspect::OPERATION, Who { user: Some(user.id), ..Who::default() });
-    Ok(found)
+    trail.known(Introspect::OPERATION, Who::default());
+    // Whoever it is not is one refusal among many.
+    let machine = app.login.proven(&program, &request.client).await?;
+    let who = Who { user: Some(machine.id.clone()), ..Who::default() };
+    let about = About { resource: input.session(), decision: Some("allowed: own".to_owned()), ..About::default() };
+    trail.decided(Introspect::OPERATION, who, about).await?;
+    Ok(app.login.introspect_for(input.token.reveal(), &machine, &request.client).await?)
 }
 
 impl From<(Arc<Session>, User)> for IntrospectView {

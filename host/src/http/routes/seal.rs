@@ -17,7 +17,7 @@ use crate::{
         error::{ApiError, ApiResult},
         permitted::{self, Caller, Input, Permitted, Raw},
         query,
-        trail::About,
+        trail::{About, Trail},
     },
     ids::RequestId,
     operate::{Operate, Shares, SysPath},
@@ -134,7 +134,9 @@ pub struct InitView {
     security(())
 )]
 pub async fn init(State(operate): State<Operate>, request: Request) -> ApiResult<Json<InitView>> {
-    let InitBody { code, shares, threshold } = anonymous(request, "sys.init").await?;
+    let (InitBody { code, shares, threshold }, trail) = anonymous(request, "sys.init").await?;
+    operate.check_code(code.reveal()).await?;
+    tried(&trail, "sys.init").await?;
     let shares = match (shares, threshold) {
         (None, None) => None,
         (shares, threshold) => Some(Shares { shares: shares.unwrap_or(5), threshold: threshold.unwrap_or(3) }),
@@ -163,7 +165,9 @@ struct UnsealBody {
     security(())
 )]
 pub async fn unseal(State(operate): State<Operate>, request: Request) -> ApiResult<Json<StatusView>> {
-    let UnsealBody { share } = anonymous(request, "sys.unseal").await?;
+    let (UnsealBody { share }, trail) = anonymous(request, "sys.unseal").await?;
+    operate.recognise(&share, true).await?;
+    tried(&trail, "sys.unseal").await?;
     Ok(Json(operate.unseal(&share).await?.into()))
 }
 
@@ -280,18 +284,22 @@ pub(in crate::http) fn public(request: &Request) -> ApiResult<()> {
     Ok(())
 }
 
-/// A call that proves itself by what is in its body.
+/// A call that proves itself by what is in its body. Until that is looked at, it is one of those that anybody can make
+/// any number of.
 pub(super) async fn anonymous<T: serde::de::DeserializeOwned>(
     request: Request,
     operation: &'static str,
-) -> ApiResult<T> {
+) -> ApiResult<(T, Trail)> {
     let (parts, body) = request.into_parts();
     let trail = permitted::trail(&parts)?;
     trail.known(operation, Default::default());
     let body = body::read(&parts, body, Takes::Object).await?;
     query::none(&parts)?;
-    let read = body.decode()?;
+    Ok((body.decode()?, trail))
+}
+
+/// What proves the call is known: from here on something may change.
+pub(super) async fn tried(trail: &Trail, operation: &'static str) -> ApiResult<()> {
     let about = About { decision: Some("tried".to_owned()), ..About::default() };
-    trail.decided(operation, Default::default(), about).await?;
-    Ok(read)
+    trail.decided(operation, Default::default(), about).await
 }

@@ -5,7 +5,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::seal::anonymous;
+use super::seal::{anonymous, tried};
 use crate::{
     app::App,
     barrier::Deed,
@@ -171,7 +171,9 @@ pub struct GenerateRootView {
     security(())
 )]
 pub async fn generate_root(State(operate): State<Operate>, request: Request) -> ApiResult<Json<GenerateRootView>> {
-    let GenerateRootBody { share, nonce } = anonymous(request, "sys.generate_root").await?;
+    let (GenerateRootBody { share, nonce }, trail) = anonymous(request, "sys.generate_root").await?;
+    operate.recognise(&share, false).await?;
+    tried(&trail, "sys.generate_root").await?;
     let bring = nonce.map_or(Bring::First(Deed::RootToken), Bring::More);
     let Brought { nonce, progress, threshold, made } = operate.generate_root(bring, &share).await?;
     let root_token = made.map(|token| token.reveal().clone());

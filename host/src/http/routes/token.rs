@@ -17,7 +17,7 @@ use crate::{
     ids::{MountName, Scope},
     login::{self, Attempt, Begun, CLIENTS, Credentials, Program},
     sensitive::Secret,
-    session::{self, RefreshToken, Tokens},
+    session::{self, AnyToken, RefreshToken, Tokens},
 };
 
 /// RFC 6749 section 5.1, and which session it is.
@@ -139,6 +139,9 @@ pub async fn resume(State(app): State<App>, request: TokenRequest) -> ApiResult<
     let mut answer = request.members("challenge_id")?;
     let id = text(&mut answer, "challenge_id")?.ok_or_else(|| missing("challenge_id"))?;
     let trail = permitted::trail(&request.parts)?;
+    trail.known("token.resume", Default::default());
+    // A challenge that there is not is nothing to be recorded before: anybody can make them up.
+    app.login.waits(&id, &request.client).await?;
     let about = About { decision: Some("tried".to_owned()), ..About::default() };
     trail.decided("token.resume", Default::default(), about).await?;
     let begun = app.login.resume(&id, answer, &request.client).await?;
@@ -190,11 +193,12 @@ async fn renewed(app: &App, request: &TokenRequest, asked: Asked) -> ApiResult<T
     // Junk costs nothing, and is told no more than a token that is no longer good.
     let token = RefreshToken::parse(asked.token.reveal()).map_err(|_| ApiError::new(Kind::InvalidGrant))?;
     let trail = permitted::trail(&request.parts)?;
-    let about = About {
-        resource: Some(format!("sessions/{}", token.session())),
-        decision: Some("tried".to_owned()),
-        ..About::default()
-    };
+    trail.known("token.renew", Default::default());
+    // Nor does one that nobody was given: anybody can make them up.
+    let known = app.login.session_of(&AnyToken::Refresh(token.clone())).await?;
+    let session = known.ok_or_else(|| ApiError::new(Kind::InvalidGrant))?;
+    let about =
+        About { resource: Some(format!("sessions/{session}")), decision: Some("tried".to_owned()), ..About::default() };
     trail.decided("token.renew", Default::default(), about).await?;
     match app.login.renew(&token, asked.scope, asked.program.as_ref(), &request.client).await {
         Ok(tokens) => {
@@ -232,14 +236,19 @@ pub async fn revoke(State(app): State<App>, request: TokenRequest) -> ApiResult<
     let program = request.program(&mut body)?;
     let RevokeBody { revoke_token, .. } = decode(body)?;
     let trail = permitted::trail(&request.parts)?;
-    let about = About { decision: Some("tried".to_owned()), ..About::default() };
-    trail.decided("token.revoke", Default::default(), about).await?;
+    trail.known("token.revoke", Default::default());
     // Nobody has to say which program asks; who does is to prove it (RFC 7009 section 2.1).
     if let Some(program) = &program {
         app.login.proven(program, &request.client).await?;
     }
-    if let Some(ended) = app.login.end_by_token(revoke_token.reveal()).await? {
-        trail.about(format!("sessions/{ended}"));
+    // One that nobody was given ends nothing, and anybody can make them up.
+    if let Ok(token) = AnyToken::parse(revoke_token.reveal())
+        && let Some(session) = app.login.session_of(&token).await?
+    {
+        let resource = Some(format!("sessions/{session}"));
+        let about = About { resource, decision: Some("tried".to_owned()), ..About::default() };
+        trail.decided("token.revoke", Default::default(), about).await?;
+        app.login.end_by_token(revoke_token.reveal()).await?;
     }
     Ok(Json(Revoked { revoked: true }))
 }
