@@ -106,7 +106,8 @@ async fn outside() -> (GitHub, Outside) {
 }
 
 async fn github_leads(admin: &Client, github: &GitHub) {
-    let value = github.setting(json!({ "roles": { "team:42": { "give": ["user"] } } }));
+    // At another address than when the store was made, and the same accounts: an admin has to say so.
+    let value = github.setting(json!({ "roles": { "team:42": { "give": ["user"] } }, "adopt": true }));
     admin.post("/sys/setting", json!({ "key": "auth/github", "value": value })).await.expect(200);
 }
 

@@ -404,3 +404,26 @@ async fn an_upgrade_of_the_plugin_keeps_whom_it_knows() {
     let answer = server.anonymous().post("/token/create", json!({ "grant_type": "hub", "token": token })).await;
     assert_ne!(whose(&server, answer).await.1["id"], me["id"]);
 }
+
+#[tokio::test]
+async fn another_github_knows_other_people_unless_an_admin_says_otherwise() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.setting(json!({}))).await;
+    whose(&server, by_token(&server, &github.token(&server, 1)).await).await;
+    let other = GitHub::start().await;
+    let moved = async |more: Value| {
+        let body = json!({ "key": "auth/github", "value": other.setting(more) });
+        admin.post("/sys/setting", body).await
+    };
+    let at = ["body", "value", "config", "base_url"];
+    moved(json!({})).await.expect_problem(422, at, "mount_holds_data");
+    // Nor by saying everything anew, nor by leaving it to the usual one.
+    let whole = json!({ "value": other.setting(json!({})) });
+    admin.put("/sys/setting/auth%2Fgithub", whole).await.expect_problem(422, at, "mount_holds_data");
+    let usual = json!({ "key": "auth/github", "value": { "config": { "base_url": null }, "grant": null } });
+    admin.post("/sys/setting", usual).await.expect_problem(422, at, "mount_holds_data");
+    moved(json!({ "adopt": true })).await.expect(200);
+    // And it is a wish of that change alone.
+    mount(&admin, json!({ "provision": false })).await;
+    assert!(admin.get("/sys/setting/auth/github").await.expect(200)["value"]["adopt"].is_null());
+}

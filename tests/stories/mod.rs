@@ -114,3 +114,4 @@ mod token;
 mod totp;
 mod transit;
 mod users;
+mod vouching;

@@ -306,3 +306,44 @@ async fn a_denied_plugin_answers_502_and_the_server_starts_all_the_same() {
     admin.post("/sys/security", json!({ "plugins": { "denied": [] } })).await.expect(200);
     admin.get("/secrets/hello/x").await.expect(200);
 }
+
+#[tokio::test]
+async fn a_version_that_hides_less_is_given_no_secret_of_the_one_before() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let config = "[config]\ntype = \"object\"\n[config.properties.api_key]\ntype = \"string\"\n";
+    let secret = format!("{config}writeOnly = true\n");
+    let asks = format!("[[requires.http]]\nhost = \"a.example.com\"\nwhy = \"x\"\n{config}");
+    for (name, version, manifest) in [
+        ("hello", "1.0.0", &secret[..]),
+        ("hello", "1.1.0", config),
+        ("hello", "1.2.0", &asks),
+        ("other", "1.0.0", config),
+    ] {
+        let wasm = Guest::new(name, version).with_manifest(manifest).build();
+        upload(&admin, name, version, wasm).await.expect(200);
+    }
+    let key = canary("key");
+    server.keep_secret(&key);
+    let first = json!({ "plugin": "hello", "version": "1.0.0", "config": { "api_key": key } });
+    enable(&admin, "hello", first).await.expect(200);
+    let at = ["body", "value", "config", "api_key"];
+    for value in [
+        json!({ "version": "1.1.0" }),
+        // One that would wait for what it asks for, and another plugin.
+        json!({ "version": "1.2.0" }),
+        json!({ "plugin": "other", "version": "1.0.0", "adopt": true }),
+    ] {
+        for dry_run in [true, false] {
+            let body = json!({ "key": "secrets/hello", "value": value, "dry_run": dry_run });
+            let answer = admin.post("/sys/setting", body).await;
+            assert!(!answer.text.contains(&key), "{}", answer.text);
+            answer.expect_problem(422, at, "missing");
+        }
+    }
+    enable(&admin, "hello", json!({ "version": "1.1.0", "config": { "api_key": "public" } })).await.expect(200);
+    let past = admin.get("/sys/setting/secrets/hello:history").await.expect(200);
+    assert!(!past.to_string().contains(&key), "{past}");
+    // What one of its versions has hidden, the history shows of none.
+    assert!(!past.to_string().contains("public"), "{past}");
+}

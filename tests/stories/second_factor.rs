@@ -42,7 +42,9 @@ async fn enrolled(ada: &Client) -> (Value, String, Vec<String>) {
 
 async fn demand(admin: &Client, when: &str) {
     let value = json!({ "second": { "mount": "totp", "when": when } });
-    admin.post("/sys/setting", json!({ "key": "auth/password", "value": value })).await.expect(200);
+    // Whoever demands it of everybody has it already, or says that this is meant.
+    let body = json!({ "key": "auth/password", "value": value, "force": when == "always" });
+    admin.post("/sys/setting", body).await.expect(200);
 }
 
 async fn asked(server: &TestServer, user: &Client) -> String {
@@ -146,7 +148,7 @@ async fn always_lets_nobody_in_without_one() {
     let answer = json!({ "challenge_id": waiting, "code": code(&secret, 1) });
     server.anonymous().post("/auth/token/resume", answer).await.expect_oauth(400, "invalid_grant");
     // The mount gone, nobody gets in: it fails closed.
-    let disable = json!({ "key": "auth/totp", "value": { "enabled": false } });
+    let disable = json!({ "key": "auth/totp", "value": { "enabled": false }, "force": true });
     admin.post("/sys/setting", disable).await.expect(200);
     let body = json!({ "username": "ada", "password": ada.password });
     server.anonymous().post("/token/create", body).await.expect(503);
@@ -233,4 +235,31 @@ async fn what_cannot_be_a_second_factor_is_refused() {
         .expect_at(422, ["body", "value", "second"]);
     set("auth/password", json!({ "mount": "totp", "when": "often" })).await.expect(422);
     set("secrets/kv", json!({ "mount": "totp", "when": "always" })).await.expect_at(422, ["body", "value", "second"]);
+}
+
+#[tokio::test]
+async fn a_second_factor_locks_nobody_out_by_accident() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    enrolled(&ada).await;
+    let set = |key: &str, value: Value| admin.post("/sys/setting", json!({ "key": key, "value": value }));
+    let demand = |when: &str| set("auth/password", json!({ "second": { "mount": "totp", "when": when } }));
+    // No admin could answer.
+    demand("always").await.expect_type(422, "locked_out");
+    demand("enrolled").await.expect(200);
+    // Without it nobody gets in who logs in with it.
+    for _ in 0..2 {
+        set("auth/totp", json!({ "enabled": false })).await.expect_type(422, "locked_out");
+        admin.delete("/sys/setting/auth%2Ftotp").await.expect_type(422, "locked_out");
+        // Nor where an admin has it.
+        enrolled(&admin).await;
+        demand("always").await.expect(200);
+    }
+    set("auth/password", json!({ "second": null })).await.expect(200);
+    set("auth/totp", json!({ "enabled": false })).await.expect(200);
+    // What is shut can be opened again, and all else be changed meanwhile.
+    let shut = json!({ "key": "auth/password", "value": { "enabled": false }, "force": true });
+    admin.post("/sys/setting", shut).await.expect(200);
+    set("auth/totp", json!({ "enabled": true })).await.expect(200);
+    set("auth/password", json!({ "enabled": true })).await.expect(200);
 }

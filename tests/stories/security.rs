@@ -151,3 +151,20 @@ async fn two_admins_at_once_do_not_lock_each_other_out() {
         set("other", true).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn not_by_binding_sessions_behind_a_proxy_that_nobody_told_of() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let bind = |force: bool| {
+        let body = json!({ "sessions": { "bind": "caller" }, "force": force });
+        admin.post("/sys/security", body).header("x-forwarded-for", "192.0.2.1")
+    };
+    bind(false).await.expect_type(422, "locked_out");
+    let body = json!({ "key": "security", "value": { "sessions": { "bind": "caller" } } });
+    admin.post("/sys/setting", body).header("x-real-ip", "192.0.2.1").await.expect_type(422, "locked_out");
+    bind(true).await.expect(200);
+    // It is so already: another change is none of that.
+    let idle = json!({ "sessions": { "idle": "45m" } });
+    admin.post("/sys/security", idle).header("x-forwarded-for", "192.0.2.1").await.expect(200);
+}

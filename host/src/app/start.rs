@@ -101,6 +101,7 @@ impl App {
             directory: directory.clone(),
             documents: documents.clone(),
             fence: fence.clone(),
+            leases: leases.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
             security: security.clone(),

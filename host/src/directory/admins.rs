@@ -13,6 +13,11 @@ impl Directory {
         Ok(self.holders.get::<Holders>(ADMIN).await?.map_or(0, |stored| stored.value.len()))
     }
 
+    /// Who they are.
+    pub async fn holders(&self) -> Result<BTreeSet<UserId>, Error> {
+        Ok(self.holders.get::<Holders>(ADMIN).await?.map(|stored| stored.value).unwrap_or_default())
+    }
+
     /// Keeps the account of admins as a user changes from `before` to `after`.
     pub(super) async fn keep_an_admin(
         &self,

@@ -14,7 +14,7 @@ use crate::{
     barrier::{Barrier, Writes},
     clock::Clock,
     ids::{LeaseId, UserId},
-    limits,
+    limits, mount,
     runtime::{Intent, Journal, Unnoted},
 };
 
@@ -64,6 +64,13 @@ impl Journal for Notes {
             reason: None,
         };
         let (id, mut writes) = (LeaseId::new(), Writes::default());
+        // The plugin of a mount that was removed stays only for what is to be taken back already.
+        let of_mount = format!("{}/", record.mount);
+        if !mount::rest_on(&self.barrier, &mut writes, &record.mount).await?
+            && !self.store.are(&self.store.mounts, &of_mount, 1).await?
+        {
+            return Err(Unnoted::Gone);
+        }
         let noted = self.store.insert(&mut writes, &id, record);
         self.barrier.commit(writes).await?;
         drop(room);

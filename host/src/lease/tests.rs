@@ -7,11 +7,11 @@ use super::{
     testing::{Bench, NODES, admin, spec},
 };
 use crate::{
-    barrier::Writes,
+    barrier::{Writes, layout::Prefix},
     ids::{MountId, RequestId, SecretPath, UserId},
     limits, mount,
     runtime::{
-        Facts, Fault, Handle,
+        Facts, Fault, Handle, Unnoted,
         testing::{GET, INTEND, PUT, lender, request},
         types::LeaseSpec,
     },
@@ -62,13 +62,13 @@ async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
     assert_eq!(state().await, State::Revoking);
     let admin = admin();
     let asker = (By::other(&admin), &borrower.request);
-    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::NotRenewable(OVER))));
+    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::Unfit(OVER))));
     // One node at a time looks.
     let other = bench.lend(&borrower, 600).await;
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Active);
     // And who has not seen it yet does not prolong it either.
-    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::NotRenewable(OVER))));
+    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::Unfit(OVER))));
     bench.hand.advance(limits::LEASE_SESSIONS_EVERY);
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Revoking);
@@ -95,6 +95,21 @@ async fn what_was_announced_is_dropped_with_the_call_or_undone_and_never_both() 
     bench.nodes[1].sweep_one(&noted.id).await.unwrap();
     assert!(bench.barrier.commit(late).await.is_err(), "it is being undone");
     assert_eq!(bench.nodes[0].get(&noted.id).await.unwrap().unwrap().state, State::Failing);
+}
+
+#[tokio::test]
+async fn nothing_is_announced_that_a_removed_mount_could_not_undo() {
+    let bench = Bench::new().await;
+    let (mount, user) = (MountId::new(), UserId::new());
+    let mut writes = Writes::default();
+    let mounts = bench.barrier.view(Prefix::Mount);
+    mounts.put(&mut writes, &format!("removed/{mount}"), &bench.clock.now(), None);
+    bench.barrier.commit(writes).await.unwrap();
+    let late = bench.journal.note(bench.intent(Some(&user), &mount)).await;
+    assert!(matches!(late, Err(Unnoted::Gone)));
+    // What takes back what is out still may: its plugin stays for that.
+    bench.lend_of((&mount, "db/a"), &bench.borrower(100), 60).await;
+    bench.journal.note(bench.intent(Some(&user), &mount)).await.unwrap();
 }
 
 const MANIFEST: &str = r#"(@custom "coffer:manifest"

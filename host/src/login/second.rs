@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::{
     Begun, Client, Error, Login, Wish,
     begin::{Proven, facts, fault, refused},
@@ -42,16 +40,8 @@ impl Login {
         if second.when == When::Always {
             return Ok(Some(other));
         }
-        let attempts = self.mounts.call(&other, facts(&other, client, Some(user)), user.id.as_str())?;
-        let mut attempts = attempts.read_only(true);
-        let kept = attempts.run(runtime::Credentials { subject: user.id.to_string() }).await.map_err(refused)?.value;
-        let kept: Vec<Value> = match kept.is_empty() {
-            true => Vec::new(),
-            false => serde_json::from_slice(&kept).map_err(|_| fault("credentials that are none"))?,
-        };
-        // One that waits to be confirmed does not count yet: else it could lock its owner out.
-        let counts = |one: &Value| one["pending"] != true;
-        Ok(kept.iter().any(counts).then_some(other))
+        let facts = facts(&other, client, Some(user));
+        Ok(self.mounts.is_enrolled(&other, facts, &user.id).await.map_err(refused)?.then_some(other))
     }
 
     async fn ask_second(

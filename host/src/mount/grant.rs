@@ -15,6 +15,7 @@ pub(super) fn names(asked: &Grant) -> Granted {
         http: asked.http.iter().map(name).collect(),
         headers: asked.headers.iter().cloned().collect(),
         crypto: asked.crypto.iter().cloned().collect(),
+        subjects: Vec::new(),
     }
 }
 
@@ -50,11 +51,14 @@ pub(super) fn check(spec: &Spec, asked: &Granted) -> Result<(), Refusal> {
         let why = "must be host:port, or host:port and networks in CIDR notation";
         return Err(Problem::new(format!("/grant/http/{at}"), "invalid_value", why).into());
     }
+    let none = Vec::new();
     for (place, given) in [("grant", &spec.grant), ("deny", &spec.deny)] {
         for (kind, given, asked) in [
             ("http", &given.http, &asked.http),
             ("headers", &given.headers, &asked.headers),
             ("crypto", &given.crypto, &asked.crypto),
+            // Denied it would be the same plugin all the same.
+            ("subjects", &given.subjects, if place == "grant" { &asked.subjects } else { &none }),
         ] {
             let is_asked = |name: &String| {
                 asked.iter().any(|asked| asked == if kind == "http" { base(name) } else { name.as_str() })
@@ -101,6 +105,7 @@ pub(super) fn needs(spec: &Spec, asked: &Granted, live: &Granted) -> Granted {
         http: open(&asked.http, [&live.http, &grant.http, &deny.http]),
         headers: open(&asked.headers, [&live.headers, &grant.headers, &deny.headers]),
         crypto: open(&asked.crypto, [&live.crypto, &grant.crypto, &deny.crypto]),
+        subjects: open(&asked.subjects, [&live.subjects, &grant.subjects, &[]]),
     }
 }
 
@@ -174,5 +179,16 @@ mod tests {
         let granted = Granted { http: open.http.clone(), crypto: open.crypto.clone(), ..Granted::default() };
         let denied = Granted { headers: open.headers, ..Granted::default() };
         assert!(needs(&spec(granted, denied), &asked, &live).is_empty());
+    }
+
+    #[test]
+    fn to_speak_for_the_servers_own_users_is_granted_and_cannot_be_denied() {
+        let users = Granted { subjects: list(&["users"]), ..Granted::default() };
+        let open = needs(&spec(Granted::default(), Granted::default()), &users, &Granted::default());
+        assert_eq!(open, users);
+        assert!(needs(&spec(users.clone(), Granted::default()), &users, &Granted::default()).is_empty());
+        assert!(check(&spec(users.clone(), Granted::default()), &users).is_ok());
+        assert!(check(&spec(users.clone(), Granted::default()), &Granted::default()).is_err(), "nobody asks for it");
+        assert!(check(&spec(Granted::default(), users.clone()), &users).is_err());
     }
 }

@@ -6,7 +6,9 @@
 
 mod attempts;
 mod attend;
+mod enrolled;
 mod error;
+mod exposed;
 mod grant;
 mod migrate;
 mod prepare;
@@ -30,6 +32,7 @@ pub use attempts::Attempts;
 pub use error::{Error, Refusal};
 pub use prepare::Change;
 pub use record::RolledBack;
+pub use removed::rest_on;
 pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
 
@@ -42,7 +45,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName},
-    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
+    runtime::{Argon2Cost, Dearest, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
     security::{self, Security},
     storage::Version,
 };
@@ -107,6 +110,8 @@ pub struct Live {
     config: Arc<[u8]>,
     grant: Arc<Grant>,
     credentials: Arc<Credentials>,
+    /// Of the mount, over changes of its plugin and setting.
+    queues: Arc<attempts::Queues>,
     /// While there is a way back to the version before.
     watch: Option<watch::Watch>,
 }
@@ -129,7 +134,6 @@ struct Inner {
     /// One at a time reads it anew: an older reading must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
     compiled: table::Compiled,
-    queues: attempts::Queues,
     attended: attend::Attended,
 }
 
@@ -201,7 +205,6 @@ impl Mounts {
             table: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
             compiled: table::Compiled::default(),
-            queues: attempts::Queues::default(),
             attended: attend::Attended::default(),
         }))
     }
@@ -230,7 +233,7 @@ impl Mounts {
             return Err(Error::Broken(format!("the plugin {}", barred.why)));
         }
         let inner = &self.0;
-        let parts = (&inner.barrier, &inner.clock, &inner.queues);
+        let parts = (&inner.barrier, &inner.clock);
         // By the rules of this moment, not of when the mount came up.
         let bounds = self.bounds(live.manifest());
         Ok(Attempts::new(parts, mount, live, (facts, place), (bounds, self.passwords())))
@@ -242,7 +245,12 @@ impl Mounts {
             passes: cost.iterations,
             lanes: cost.parallelism,
         };
-        let (rules, earlier) = (self.0.security.rules(), self.0.security.earlier_costs());
-        PasswordCosts { present: cost(&rules.passwords.argon2), earlier: earlier.iter().map(cost).collect() }
+        let (rules, security) = (self.0.security.rules(), &self.0.security);
+        let most = |most: Dearest, past: &security::Argon2| most.or(past.memory_kib, past.iterations);
+        PasswordCosts {
+            present: cost(&rules.passwords.argon2),
+            earlier: security.earlier_costs().iter().map(cost).collect(),
+            dearest: security.past_costs().iter().fold(Dearest::default(), most),
+        }
     }
 }

@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::{
-    Error, Kind, Mounts, Previous, Record, Refusal, Spec, attend, grant,
+    Error, Installed, Kind, Mounts, Previous, Record, Refusal, Spec, attend, grant,
     prove::{Trial, Valid},
     removed,
 };
 use crate::{
     barrier::{Stored, Writes},
-    catalog::Found,
+    catalog::{Found, Subjects},
     clock::Timestamp,
     fence::Counter,
     ids::{MountId, MountName},
@@ -26,6 +26,20 @@ pub struct Change {
     next: Option<(Record, Found)>,
     /// What the plugin's `check` told.
     pub notes: Vec<String>,
+}
+
+impl Change {
+    /// The mount, if what it holds becomes another plugin's.
+    pub fn given_away(&self) -> Option<&MountId> {
+        let (old, (next, _)) = (&self.record.as_ref()?.value, self.next.as_ref()?);
+        ((&old.plugin, old.publisher) != (&next.plugin, next.publisher)).then_some(&old.id)
+    }
+
+    /// What is tried says of the host's own users that it is them.
+    pub fn proves_users(&self) -> bool {
+        let found = self.next.as_ref().map(|(_, found)| found);
+        found.is_some_and(|found| found.component.manifest.auth.subjects == Subjects::Users)
+    }
 }
 
 impl Mounts {
@@ -48,13 +62,14 @@ impl Mounts {
         (adopts, checks): (bool, bool),
     ) -> Result<Change, Refusal> {
         let spec = Spec::parse(value).map_err(Refusal::Invalid)?;
-        let valid = self.validate(kind, &spec)?;
+        let valid = self.validate(kind, &spec).await?;
         grant::check(&spec, &valid.asked)?;
         self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
         let record = self.record(kind, &name).await?;
         self.check_second(kind, &name, &spec)?;
         let old = record.as_ref().map(|record| &record.value);
-        let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts))?;
+        let proved_users = old.and_then(|old| old.live.as_ref()).is_some_and(|live| self.proves_users(live));
+        let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts, proved_users))?;
         let id = next.id.clone();
         let trial = if is_live && checks { Trial::Check(id) } else { Trial::Compile };
         let found = valid.found.clone();
@@ -74,6 +89,13 @@ impl Mounts {
             true => Ok(()),
             false => Err(Problem::new("/second/mount", "unknown_mount", "is not a mount that can be a second factor")),
         }
+    }
+
+    /// As the manifest says; nobody can tell of one that is gone.
+    fn proves_users(&self, live: &Installed) -> bool {
+        let all = self.0.catalog.all();
+        let found = all.iter().find(|found| found.component.digest == live.digest);
+        found.is_some_and(|found| found.component.manifest.auth.subjects == Subjects::Users)
     }
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {
@@ -104,34 +126,6 @@ impl Mounts {
             (None, None) => None,
         }
     }
-
-    /// Secrets of the old value that the new one would hand to a host that had no part in it:
-    /// JSON Pointers. Who may change a setting may not learn so what stands in it.
-    pub fn exposed(&self, old: &Value, new: &Value) -> Vec<String> {
-        let read = |value: &Value| {
-            let spec = Spec::parse(value).ok()?;
-            let found = self.find(&spec).ok()?;
-            let manifest = &found.component.manifest;
-            let config = manifest.config.with_defaults(Value::Object(spec.config.clone()));
-            let given = grant::given(&spec, &manifest.asked(&config)).http;
-            let bound = manifest.credentials(&config);
-            Some((config, given, bound, found))
-        };
-        let (Some(before), Some((config, given, bound, found))) = (read(old), read(new)) else { return Vec::new() };
-        let (_, given_before, bound_before, _) = before;
-        let elsewhere = !given.iter().all(|host| given_before.contains(host));
-        let manifest = &found.component.manifest;
-        let bound_otherwise = |name: &str| {
-            let (was, is) = (bound_before.0.get(name), bound.0.get(name));
-            is.is_some_and(|is| {
-                was.is_none_or(|was| was.place != is.place || !is.hosts.iter().all(|host| was.hosts.contains(host)))
-            })
-        };
-        let rebound = |place: &str| manifest.credentials_from(place).any(bound_otherwise);
-        let is_there = |place: &String| config.pointer(place).is_some_and(|value| !value.is_null());
-        let secrets = manifest.config.write_only().iter().filter(|place| is_there(place));
-        secrets.filter(|place| elsewhere || rebound(place)).cloned().collect()
-    }
 }
 
 /// What becomes of the record, and whether the version that the setting names is what answers then.
@@ -139,7 +133,7 @@ fn next(
     old: Option<&Record>,
     spec: &Spec,
     valid: &Valid,
-    (now, adopts): (Timestamp, bool),
+    (now, adopts, proved_users): (Timestamp, bool, bool),
 ) -> Result<(Record, bool), Refusal> {
     let publisher = valid.found.publisher();
     let wanted = valid.installed(spec);
@@ -171,7 +165,10 @@ fn next(
         let previous = old.previous.clone().filter(|_| live.has_terms_of(&wanted));
         return Ok((Record { live: Some(wanted), previous, ..base }, true));
     }
-    let needs = grant::needs(spec, &wanted.asked, &live.asked);
+    let mut needs = grant::needs(spec, &wanted.asked, &live.asked);
+    if proved_users {
+        needs.subjects.clear();
+    }
     if !needs.is_empty() && !valid.found.shipped() {
         return Ok((Record { needs: Some(needs), ..base }, false));
     }

@@ -65,7 +65,7 @@ impl Mounts {
     }
 
     /// Is the plugin there, and the configuration valid? Gives what is granted of what it asks for.
-    pub(super) fn validate(&self, kind: Kind, spec: &Spec) -> Result<Valid, Refusal> {
+    pub(super) async fn validate(&self, kind: Kind, spec: &Spec) -> Result<Valid, Refusal> {
         let found = self.find(spec)?;
         let manifest = &found.component.manifest;
         let fits = match manifest.kind {
@@ -75,8 +75,12 @@ impl Mounts {
         if fits != kind {
             return Err(Problem::new("/plugin", "wrong_kind", "is not a plugin for this kind of mount").into());
         }
-        let config = Value::Object(spec.config.clone());
-        if let Err(problems) = manifest.check_config(&config) {
+        // The schema is bounded in itself, and over a large configuration may take a while all the same.
+        let (component, config) = (found.component.clone(), Value::Object(spec.config.clone()));
+        let checking = tokio::task::spawn_blocking(move || (component.manifest.check_config(&config), config));
+        let (checked, config) =
+            checking.await.map_err(|_| Error::Broken("its setting could not be checked".to_owned()))?;
+        if let Err(problems) = checked {
             return Err(Refusal::Invalid(problems.into_iter().map(|problem| problem.below("/config")).collect()));
         }
         let config = manifest.config.with_defaults(config);
@@ -85,7 +89,12 @@ impl Mounts {
         let credentials = Arc::new(manifest.credentials(&config));
         let shown = manifest.config.concealed(config);
         let config = serde_json::to_vec(&shown).expect("JSON serialises").into();
-        Ok(Valid { found, config, grant, credentials, asked: grant::names(&asked) })
+        let subjects = match manifest.auth.subjects {
+            catalog::Subjects::Users => vec!["users".to_owned()],
+            catalog::Subjects::External => Vec::new(),
+        };
+        let asked = Granted { subjects, ..grant::names(&asked) };
+        Ok(Valid { found, config, grant, credentials, asked })
     }
 
     /// May this plugin run at all, by the rules of this moment?
@@ -109,7 +118,7 @@ impl Mounts {
         let mount = Mount::trial(id, kind, name.clone(), spec.clone(), State::Disabled);
         let facts = Facts { mount_path: name.to_string(), ..Facts::default() };
         let inner = &self.0;
-        let parts = (&inner.barrier, &inner.clock, &inner.queues);
+        let parts = (&inner.barrier, &inner.clock);
         let mut attempts =
             Attempts::new(parts, &mount, &live, (facts, ""), (self.bounds(live.manifest()), self.passwords()));
         match attempts.run(Check).await {
@@ -123,7 +132,8 @@ impl Mounts {
         let Valid { found, config, grant, credentials, .. } = valid;
         let plugin = self.0.compile(&found).await?;
         let publisher = found.publisher();
-        Ok(Live { plugin, component: found.component, publisher, config, grant, credentials, watch: None })
+        let (component, queues) = (found.component, Arc::default());
+        Ok(Live { plugin, component, publisher, config, grant, credentials, queues, watch: None })
     }
 
     /// Does it compile? For an upload that no mount uses yet.

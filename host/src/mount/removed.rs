@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{Mounts, attend};
+use super::{Mount, Mounts, attend};
 use crate::{
     barrier::{Barrier, Error, Writes, layout::Prefix},
     clock::Timestamp,
@@ -17,7 +17,29 @@ pub(super) fn key(id: &MountId) -> String {
 
 const REMOVED: &str = "removed/";
 
+/// Makes a batch rest on that this mount is not removed. False: it has been already.
+pub async fn rest_on(barrier: &Barrier, to: &mut Writes, id: &MountId) -> Result<bool, Error> {
+    let (mounts, key) = (barrier.view(Prefix::Mount), key(id));
+    let note = mounts.get::<Timestamp>(&key).await?;
+    mounts.expect_as_read(to, &key, note.as_ref());
+    Ok(note.is_none())
+}
+
 impl Mounts {
+    /// Makes a batch rest on that this mount stands where it stood, and is the same plugin's: for what that will be called
+    /// about later, and the catalog has to keep it for.
+    pub async fn rest_on(&self, to: &mut Writes, mount: &Mount) -> Result<(), super::Error> {
+        let live = mount.live()?;
+        let is_same = |record: &super::Record| {
+            let owner = (&record.plugin, record.publisher) == (&live.manifest().name, live.publisher);
+            owner && record.id == mount.id
+        };
+        let record = self.record(mount.kind, &mount.name).await?.filter(|record| is_same(&record.value));
+        let record = record.ok_or(super::Error::Disabled)?;
+        self.0.view.expect_as_read(to, &format!("{}/{}", mount.kind.as_str(), mount.name), Some(&record));
+        Ok(())
+    }
+
     /// Deletes what mounts have left that were removed longer ago than the rules keep it, but for
     /// those that are `held`: something is still to be undone with it. Says how many mounts are gone for good.
     pub async fn sweep_removed(&self, held: &HashSet<MountId>) -> Result<usize, Error> {

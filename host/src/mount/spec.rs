@@ -49,11 +49,15 @@ pub struct Granted {
     /// asks for more of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub crypto: Vec<String>,
+    /// `users`: it says of the server's own users that it is them. That comes with the plugin, too, but for an upgrade
+    /// of one that did not. It cannot be denied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
 }
 
 impl Granted {
     pub fn is_empty(&self) -> bool {
-        self.http.is_empty() && self.headers.is_empty() && self.crypto.is_empty()
+        [&self.http, &self.headers, &self.crypto, &self.subjects].iter().all(|names| names.is_empty())
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, watch::Watch};
+use super::{Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, attempts::Queues, watch::Watch};
 use crate::{
     barrier::{self, Stored},
     catalog::{Digest, Found, Wanted},
@@ -44,6 +44,20 @@ pub(super) struct Compiled(Mutex<HashMap<Digest, Plugin>>);
 impl Compiled {
     pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// What a mount has whatever its plugin and setting are.
+#[derive(Default)]
+struct Kept {
+    tally: Arc<Tally>,
+    queues: Arc<Queues>,
+}
+
+impl Kept {
+    fn of(before: &Mount) -> Self {
+        let queues = before.live().map(|live| live.queues.clone()).unwrap_or_default();
+        Self { tally: before.tally.clone(), queues }
     }
 }
 
@@ -111,8 +125,8 @@ impl Mounts {
                     Some(mount) if mount.is_as(&document, &record) => mount,
                     before => {
                         let same = before.filter(|before| before.id == record.value.id);
-                        let tally = same.map(|before| before.tally.clone()).unwrap_or_default();
-                        Arc::new(self.build((kind, name.clone()), &document, record, tally).await)
+                        let kept = same.map(|before| Kept::of(&before)).unwrap_or_default();
+                        Arc::new(self.build((kind, name.clone()), &document, record, kept).await)
                     }
                 };
                 mounts.insert((kind, name), mount);
@@ -164,7 +178,7 @@ impl Mounts {
         (kind, name): (Kind, MountName),
         document: &Document,
         stored: Stored<Record>,
-        tally: Arc<Tally>,
+        Kept { tally, queues }: Kept,
     ) -> Mount {
         let record = stored.value;
         let said = Spec::parse(&document.value);
@@ -180,7 +194,7 @@ impl Mounts {
             Ok(_) => match self.revive(kind, &spec, &record).await {
                 Ok(live) => {
                     let plugin = live.plugin.counted(tally.clone(), &live.manifest().version.to_string());
-                    State::Live(Arc::new(Live { plugin, ..live }))
+                    State::Live(Arc::new(Live { plugin, queues, ..live }))
                 }
                 Err(refusal) => State::Broken(told(&refusal)),
             },
@@ -196,7 +210,7 @@ impl Mounts {
     /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
     /// version that was enabled.
     pub(super) async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
-        let valid = self.validate(kind, spec)?;
+        let valid = self.validate(kind, spec).await?;
         if (&record.plugin, record.publisher) != (&spec.plugin, valid.found.publisher()) {
             return Err(Error::Broken("what it holds belongs to another publisher's plugin".to_owned()).into());
         }

@@ -16,7 +16,7 @@ use crate::{
         Fault, Handle, Options,
         testing::{GET, PUT, engine, maintained, request},
     },
-    storage::Memory,
+    storage::{Expect, Memory},
 };
 
 struct House {
@@ -87,11 +87,15 @@ impl House {
     }
 
     async fn set(&self, version: &str) -> Result<(), Refusal> {
-        let value = json!({"plugin": "hello", "version": version});
-        let current = self.documents.read(KEY).await.unwrap();
-        let change = self.mounts.prepare(Kind::Secrets, name(), &value, false).await?;
+        self.set_at(name(), version).await
+    }
+
+    async fn set_at(&self, name: MountName, version: &str) -> Result<(), Refusal> {
+        let (key, value) = (format!("secrets/{name}"), json!({"plugin": "hello", "version": version}));
+        let current = self.documents.read(&key).await.unwrap();
+        let change = self.mounts.prepare(Kind::Secrets, name, &value, false).await?;
         let mut writes = Writes::default();
-        let document = self.documents.write(&mut writes, KEY, &current, Some(value), (None, self.clock.now()));
+        let document = self.documents.write(&mut writes, &key, &current, Some(value), (None, self.clock.now()));
         self.mounts.propose(&mut writes, &change, document.number);
         self.store(writes).await;
         Ok(())
@@ -278,4 +282,140 @@ async fn compiled_code_that_nobody_runs_is_let_go() {
         house.set(&format!("1.{minor}.0")).await.unwrap();
     }
     assert_eq!(house.mounts.0.compiled.len(), 2, "what runs, and what came before it");
+}
+
+/// Writes that rest on what is not so.
+fn conflicting(house: &House, mount: &Mount) -> Writes {
+    let view = house.barrier.view(Prefix::Data(mount.id.clone()));
+    let mut writes = Writes::default();
+    view.put_bytes(&mut writes, "k", b"v".to_vec().into(), None);
+    view.expect(&mut writes, "k", Expect::Version(Version::from_raw(7)));
+    writes
+}
+
+#[tokio::test]
+async fn a_mount_that_stays_in_all_its_queues_holds_up_no_other_and_keeps_them_over_a_change() {
+    let house = House::new().await;
+    house.upload(&guest("1.0.0", "(call $ok)")).await;
+    house.upload(&guest("1.1.0", "(call $ok)")).await;
+    let other = MountName::parse("other").unwrap();
+    house.set("1.0.0").await.unwrap();
+    house.set_at(other.clone(), "1.0.0").await.unwrap();
+    let mount = house.mount();
+    let queues = mount.live().unwrap().queues.clone();
+    let held: Vec<_> =
+        (0..100_000).filter_map(|place: u32| queues.of(&place.to_string()).try_lock_owned().ok()).collect();
+    assert_eq!(held.len(), limits::CONFLICT_QUEUES);
+    let other = house.mounts.get(Kind::Secrets, &other).unwrap();
+    let mut call = house.mounts.call(&other, Facts::default(), "a").unwrap();
+    assert!(!call.commit(conflicting(&house, &other), true).await.unwrap(), "it may run again at once");
+    house.set("1.1.0").await.unwrap();
+    let mut call = house.mounts.call(&house.mount(), Facts::default(), "a").unwrap();
+    let waits = call.commit(conflicting(&house, &mount), true);
+    tokio::select! {
+        biased;
+        ended = waits => panic!("it has its turn: {ended:?}"),
+        () = drained() => {}
+    }
+    drop(held);
+    assert!(!call.commit(conflicting(&house, &mount), true).await.unwrap());
+}
+
+/// Everything that can go on has gone on.
+async fn drained() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn asking(version: &str, more: &str) -> Vec<u8> {
+    let text = section(version).trim_end_matches("\")").to_owned() + &more.escape_default().to_string() + "\")";
+    engine("", &text, "(call $ok)")
+}
+
+/// A configuration whose members are these, of which some are secrets.
+fn configured(version: &str, members: &str) -> Vec<u8> {
+    asking(version, &format!("\n[config]\ntype = \"object\"\n{members}"))
+}
+
+#[tokio::test]
+async fn what_a_new_version_would_not_hide_is_exposed() {
+    let house = House::new().await;
+    let (key, base) =
+        ("[config.properties.api_key]\nwriteOnly = true\n", "[config.properties.base]\ntype = \"string\"\n");
+    let whole = "[config.properties.auth]\nwriteOnly = true\n";
+    let part = "[config.properties.auth.properties.token]\nwriteOnly = true\n";
+    for (version, members) in [
+        ("1.0.0", format!("{key}{base}")),
+        ("1.1.0", base.to_owned()),
+        ("1.2.0", format!("{key}{whole}")),
+        ("1.3.0", format!("{key}{part}")),
+    ] {
+        house.upload(&configured(version, &members)).await;
+    }
+    let value = |version: &str, config: &Value| json!({"plugin": "hello", "version": version, "config": config});
+    let config = json!({"api_key": "s", "base": "b", "auth": {"token": "t", "user": "u"}});
+    let exposed = |old: &str, new: &str| house.mounts.exposed(&value(old, &config), &value(new, &config));
+    assert_eq!(exposed("1.0.0", "1.1.0"), ["/api_key"]);
+    assert!(exposed("1.0.0", "1.0.0").is_empty() && exposed("1.1.0", "1.0.0").is_empty());
+    assert_eq!(exposed("1.2.0", "1.3.0"), ["/auth"], "what stands beside the part was hidden, too");
+    assert!(exposed("1.3.0", "1.2.0").is_empty(), "the whole hides its parts");
+    let gone = json!({"api_key": null, "base": "b"});
+    assert!(house.mounts.exposed(&value("1.0.0", &config), &value("1.1.0", &gone)).is_empty());
+}
+
+#[tokio::test]
+async fn what_nobody_can_tell_from_a_secret_is_exposed() {
+    let house = House::new().await;
+    house.upload(&configured("1.0.0", "[config.properties.api_key]\nwriteOnly = true\n")).await;
+    let config = json!({"api_key": "s", "base/url": "b", "none": null});
+    let value = |version: &str| json!({"plugin": "hello", "version": version, "config": config});
+    assert_eq!(house.mounts.exposed(&value("0.9.0"), &value("1.0.0")), ["/api_key", "/base~1url"]);
+    assert!(house.mounts.exposed(&value("1.0.0"), &value("1.0.0")).is_empty());
+}
+
+#[tokio::test]
+async fn another_server_in_a_configuration_is_noticed_whoever_named_it() {
+    let house = House::new().await;
+    let asks = "\n[[requires.http]]\nhost_from = \"/base_url\"\nwhy = \"x\"\n[config]\ntype = \"object\"\n";
+    house.upload(&asking("1.0.0", asks)).await;
+    house.upload(&asking("1.1.0", "\n[config]\ntype = \"object\"\n")).await;
+    let value = |version: &str, config: Value| json!({"plugin": "hello", "version": version, "config": config});
+    let (one, other) = (json!({"base_url": "https://a.example"}), json!({"base_url": "https://b.example"}));
+    let moved = |old: &Value, new: &Value| house.mounts.moved(old, new);
+    let first = value("1.0.0", one.clone());
+    assert!(moved(&first, &first).is_empty());
+    assert_eq!(moved(&first, &value("1.0.0", other.clone())), ["/base_url"]);
+    assert_eq!(moved(&first, &value("1.0.0", json!({}))), ["/base_url"], "the usual one is another one, too");
+    assert_eq!(moved(&first, &value("1.1.0", other.clone())), ["/base_url"], "whatever the new version says of it");
+    assert_eq!(moved(&value("0.9.0", one), &value("1.0.0", other)), ["/base_url"]);
+}
+
+#[tokio::test]
+async fn what_a_mount_is_to_take_back_is_not_stored_once_it_is_gone() {
+    let house = House::new().await;
+    house.upload(&guest("1.0.0", "(call $ok)")).await;
+    house.set("1.0.0").await.unwrap();
+    let mount = house.mount();
+    let (mut of_call, mut of_intent) = (Writes::default(), Writes::default());
+    house.mounts.rest_on(&mut of_call, &mount).await.unwrap();
+    assert!(rest_on(&house.barrier, &mut of_intent, &mount.id).await.unwrap());
+    let data = house.barrier.view(Prefix::Data(mount.id.clone()));
+    for batch in [&mut of_call, &mut of_intent] {
+        data.put(batch, "k", &1, None);
+    }
+    let change = house.mounts.prepare_removal(Kind::Secrets, name()).await.unwrap();
+    let current = house.documents.read(KEY).await.unwrap();
+    let mut writes = Writes::default();
+    let document = house.documents.write(&mut writes, KEY, &current, None, (None, house.clock.now()));
+    house.mounts.propose(&mut writes, &change, document.number);
+    house.store(writes).await;
+    for late in [of_call, of_intent] {
+        assert!(matches!(house.barrier.commit(late).await, Err(crate::barrier::Error::Conflict)));
+    }
+    assert!(matches!(house.mounts.rest_on(&mut Writes::default(), &mount).await, Err(Error::Disabled)));
+    assert!(!rest_on(&house.barrier, &mut Writes::default(), &mount.id).await.unwrap());
+    // Another mount at the same place is another mount.
+    house.set("1.0.0").await.unwrap();
+    assert!(matches!(house.mounts.rest_on(&mut Writes::default(), &mount).await, Err(Error::Disabled)));
 }

@@ -35,6 +35,8 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 pub enum Unnoted {
     #[error("too much is to be undone already")]
     TooMany,
+    #[error("the mount is gone")]
+    Gone,
     #[error(transparent)]
     Store(#[from] barrier::Error),
 }

@@ -79,7 +79,14 @@ impl Secrets {
                 return Err(Error::Contract("a lease from a call or an engine that can make none"));
             }
             let borrower = asker.borrower(permit.action());
-            let lease = spec.map(|spec| self.leases.issue(&mut writes, (&mount.id, path), &borrower, spec));
+            let lease = match spec {
+                Some(spec) => {
+                    // Whoever takes it back later must still be there.
+                    self.mounts.rest_on(&mut writes, mount).await?;
+                    Some(self.leases.issue(&mut writes, (&mount.id, path), &borrower, spec))
+                }
+                None => None,
+            };
             if attempts.commit(writes, outcome.may_rerun).await? {
                 answer.insert("secret_id".to_owned(), json!(path.to_string()));
                 if !outcome.value.warnings.is_empty() {

@@ -1,12 +1,11 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Author, Error, Key, Settings, View, view::in_force};
+use super::{Author, Error, Key, Settings, View, lock_out::Logins, view::in_force};
 use crate::{
     barrier::{self, Stored, Writes, layout::Prefix},
     document::{Current, Document},
     fence::Counter,
-    ids::{MountName, RoleName},
     limits,
     mount::{self, Kind, Spec},
     policy::{Action, Permit},
@@ -34,6 +33,8 @@ pub struct Change {
     pub dry_run: bool,
     /// Even if nobody can log in as admin afterwards.
     pub force: bool,
+    /// It comes from an address that a session could be bound to.
+    pub seen: bool,
 }
 
 /// Written by every change of what may log in, so that such changes see each other.
@@ -68,8 +69,9 @@ impl Settings {
             }
             self.check_exposure(key, &current, value.as_ref(), &change.edit)?;
             self.check_given(permit.caller(), key, &current, value.as_ref()).await?;
+            self.check_server(key, &current, value.as_ref(), adopts)?;
             self.check_names(key, &current, value.as_ref()).await?;
-            let proven = self.prove(key, value.as_ref(), (change.force, adopts)).await?;
+            let proven = self.prove(key, value.as_ref(), (change.force, change.seen, adopts)).await?;
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));
             }
@@ -81,41 +83,37 @@ impl Settings {
         Err(barrier::Error::Conflict.into())
     }
 
-    async fn prove(&self, key: &Key, value: Option<&Value>, (force, adopts): (bool, bool)) -> Result<Proven, Error> {
+    async fn prove(
+        &self,
+        key: &Key,
+        value: Option<&Value>,
+        (force, seen, adopts): (bool, bool, bool),
+    ) -> Result<Proven, Error> {
         match (key, value) {
             (Key::Security, _) => {
                 let rules = value.map_or_else(|| Ok(Rules::default()), Rules::parse).map_err(Error::Invalid)?;
-                self.check_lock_out(&rules, None, force)?;
+                self.check_binding(&rules, (seen, force))?;
+                self.check_lock_out(&Logins { rules: &rules, changed: None }, force).await?;
                 Ok(Proven::Value)
             }
             (Key::Mount(kind, name), Some(value)) => {
                 let change = self.mounts.prepare(*kind, name.clone(), value, adopts).await?;
-                if *kind == Kind::Auth && !is_enabled(value) {
-                    self.check_lock_out(&self.security.rules(), Some(name), force)?;
+                self.check_lent(&change).await?;
+                if *kind == Kind::Auth {
+                    self.check_way((name, Spec::parse(value).ok().as_ref()), &change, force).await?;
                 }
                 Ok(Proven::Mount(Box::new(change)))
             }
             (Key::Mount(kind, name), None) => {
-                if *kind == Kind::Auth {
-                    self.check_lock_out(&self.security.rules(), Some(name), force)?;
-                }
                 let change = self.mounts.prepare_removal(*kind, name.clone()).await?;
+                if *kind == Kind::Auth {
+                    self.check_way((name, None), &change, force).await?;
+                }
                 Ok(Proven::Mount(Box::new(change)))
             }
             (Key::Custom(_), _) => Ok(Proven::Value),
             (Key::Unknown(_), _) => Err(Error::Unknown),
         }
-    }
-
-    /// Some mount that is enabled, other than the one that goes, must be able to give `admin`.
-    fn check_lock_out(&self, rules: &Rules, without: Option<&MountName>, force: bool) -> Result<(), Error> {
-        let admin = RoleName::parse("admin").expect("a constant");
-        let able = self.mounts.of_kind(Kind::Auth).into_iter().any(|mount| {
-            mount.live().is_ok() && without != Some(&mount.name) && rules.may_give(mount.name.as_str(), admin.as_str())
-        });
-        // A limited session may change nothing of this kind: if all are, nobody can.
-        let able = able && rules.sessions.default_max_uses.is_none();
-        if able || force { Ok(()) } else { Err(Error::LockedOut) }
     }
 
     /// None: something that the change rests on has moved, and it is to be tried again.
@@ -180,7 +178,9 @@ impl Settings {
             updated_by: current.document().and_then(|document| document.updated_by.clone()),
             deleted: false,
         });
-        self.view(key, document.as_ref())
+        // What it was may have hidden more than what it becomes.
+        let hidden = self.secret_members(key, current.document().map(|document| &document.value));
+        self.view_without(key, document.as_ref(), &hidden)
     }
 }
 

@@ -8,6 +8,7 @@ mod change;
 mod error;
 mod guard;
 mod key;
+mod lock_out;
 mod view;
 
 pub use change::{Change, Edit};
@@ -22,6 +23,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{Action, UserId},
+    lease::Leases,
     mount::Mounts,
     policy::{List, Permit, Policies, Read, Resource},
     security::Security,
@@ -36,6 +38,7 @@ pub struct Settings {
     directory: Directory,
     documents: Documents,
     fence: Fence,
+    leases: Leases,
     mounts: Mounts,
     policies: Policies,
     security: Security,
@@ -66,6 +69,7 @@ pub struct Parts {
     pub directory: Directory,
     pub documents: Documents,
     pub fence: Fence,
+    pub leases: Leases,
     pub mounts: Mounts,
     pub policies: Policies,
     pub security: Security,
@@ -74,8 +78,8 @@ pub struct Parts {
 
 impl Settings {
     pub fn new(parts: Parts) -> Self {
-        let Parts { barrier, clock, directory, documents, fence, mounts, policies, security, sessions } = parts;
-        Self { barrier, clock, directory, documents, fence, mounts, policies, security, sessions }
+        let Parts { barrier, clock, directory, documents, fence, leases, mounts, policies, security, sessions } = parts;
+        Self { barrier, clock, directory, documents, fence, leases, mounts, policies, security, sessions }
     }
 
     /// Every setting, by key; built-in ones stand there with their default.
@@ -126,7 +130,10 @@ impl Settings {
         let past = self.documents.history(&key.to_string()).await?;
         match past.is_empty() && *key != Key::Security {
             true => Err(Error::NotFound),
-            false => Ok(past.into_iter().map(|document| self.past(key, document)).collect()),
+            false => {
+                let hidden = self.ever_secret(key, &past);
+                Ok(past.into_iter().map(|document| self.past(key, document, &hidden)).collect())
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Key, Settings};
@@ -8,6 +10,9 @@ use crate::{
     mount::{Condition, Health, Kind, Mount, RolledBack},
     security::{self, Rules},
 };
+
+/// What is hidden of a mount whose plugin is not there to say what is a secret.
+const UNKNOWN: &str = "/config";
 
 /// A setting as it is shown. Members that only may be written are not in it.
 #[derive(Clone, Debug)]
@@ -38,11 +43,24 @@ pub struct Past {
 
 impl Settings {
     pub(super) fn view(&self, key: &Key, document: Option<&Document>) -> View {
+        self.view_without(key, document, &[])
+    }
+
+    /// The same without what `more` names besides.
+    pub(super) fn view_without(&self, key: &Key, document: Option<&Document>, more: &[String]) -> View {
         let mount = match key {
             Key::Mount(kind, name) => self.mounts.get(*kind, name),
             _ => None,
         };
-        let secret_members = self.secret_members(key, document.map(|document| &document.value));
+        let mut secret_members = self.secret_members(key, document.map(|document| &document.value));
+        // While another version waits, what the live one has hidden stays so.
+        let live = mount.as_ref().and_then(|mount| mount.live().ok());
+        let of_live = live.iter().flat_map(|live| live.manifest().config.write_only());
+        for place in of_live.map(|member| format!("/config{member}")).chain(more.iter().cloned()) {
+            if !secret_members.contains(&place) {
+                secret_members.push(place);
+            }
+        }
         let default = default(key);
         let value = in_force(key, document);
         View {
@@ -59,8 +77,16 @@ impl Settings {
         }
     }
 
-    pub(super) fn past(&self, key: &Key, document: Document) -> Past {
-        let hidden = self.secret_members(key, Some(&document.value));
+    /// What any of these values has hidden, as far as it is known.
+    pub(super) fn ever_secret(&self, key: &Key, past: &[Document]) -> BTreeSet<String> {
+        let members = |document: &Document| self.secret_members(key, Some(&document.value));
+        // All of it is hidden only where nobody knows.
+        past.iter().flat_map(members).filter(|member| member != UNKNOWN).collect()
+    }
+
+    pub(super) fn past(&self, key: &Key, document: Document, ever: &BTreeSet<String>) -> Past {
+        let mut hidden = self.secret_members(key, Some(&document.value));
+        hidden.extend(ever.iter().cloned());
         Past {
             version: document.number,
             value: (!document.deleted).then(|| without(document.value, &hidden)),
@@ -71,11 +97,11 @@ impl Settings {
 
     /// As the manifest of the plugin says that the value names. If that plugin is gone, nothing of
     /// its configuration is shown.
-    fn secret_members(&self, key: &Key, value: Option<&Value>) -> Vec<String> {
+    pub(super) fn secret_members(&self, key: &Key, value: Option<&Value>) -> Vec<String> {
         let (Key::Mount(..), Some(value)) = (key, value) else { return Vec::new() };
         match self.mounts.secret_members(value) {
             Some(members) => members.into_iter().map(|member| format!("/config{member}")).collect(),
-            None => vec!["/config".to_owned()],
+            None => vec![UNKNOWN.to_owned()],
         }
     }
 
@@ -88,11 +114,13 @@ impl Settings {
                 let config =
                     live.map_or_else(|| json!({"type": "object"}), |live| live.manifest().config.document().clone());
                 let names = json!({"type": "array", "items": {"type": "string"}});
-                let granted = json!({
+                let denied = json!({
                     "type": "object",
                     "properties": {"http": names, "headers": names, "crypto": names},
                     "additionalProperties": false,
                 });
+                let mut granted = denied.clone();
+                granted["properties"]["subjects"] = names;
                 json!({
                     "type": "object",
                     "required": ["plugin"],
@@ -102,7 +130,7 @@ impl Settings {
                         "enabled": {"type": "boolean", "default": true},
                         "config": config,
                         "grant": granted,
-                        "deny": granted,
+                        "deny": denied,
                         "provision": {"type": "boolean", "default": false},
                         "second": {
                             "type": "object",

@@ -8,6 +8,7 @@ use crate::{
     app::App,
     http::{
         body::Takes,
+        client_address::ClientAddress,
         error::{ApiError, Kind},
         form,
         permitted::{Caller, Input, Raw},
@@ -95,8 +96,9 @@ impl Input for Set {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
+        let seen = is_seen(&raw);
         let SetBody { value, expected_version, dry_run, force, .. } = raw.body.decode()?;
-        Ok(Self(Change { edit: Edit::Merge(value), expected: expected_version, dry_run, force }))
+        Ok(Self(Change { edit: Edit::Merge(value), expected: expected_version, dry_run, force, seen }))
     }
 }
 
@@ -130,8 +132,9 @@ impl Input for Put {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
+        let seen = is_seen(&raw);
         let PutBody { value, expected_version, dry_run, force } = raw.body.decode()?;
-        Ok(Self(Change { edit: Edit::Replace(value), expected: expected_version, dry_run, force }))
+        Ok(Self(Change { edit: Edit::Replace(value), expected: expected_version, dry_run, force, seen }))
     }
 }
 
@@ -163,8 +166,9 @@ impl Input for Delete {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
+        let seen = is_seen(&raw);
         let DeleteQuery { expected_version, dry_run, force } = query::decode(&raw.parts)?;
-        Ok(Self(Change { edit: Edit::Delete, expected: expected_version, dry_run, force }))
+        Ok(Self(Change { edit: Edit::Delete, expected: expected_version, dry_run, force, seen }))
     }
 }
 
@@ -204,13 +208,14 @@ impl Input for SetSecurity {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
+        let seen = is_seen(&raw);
         let Value::Object(mut body) = raw.body.into_value() else { return Err(ApiError::at(Kind::Missing, ["body"])) };
         let force = match body.remove("force") {
             None => false,
             Some(Value::Bool(force)) => force,
             Some(_) => return Err(ApiError::at(Kind::WrongType, ["body", "force"])),
         };
-        Ok(Self(Change { edit: Edit::Merge(Value::Object(body)), expected: None, dry_run: false, force }))
+        Ok(Self(Change { edit: Edit::Merge(Value::Object(body)), expected: None, dry_run: false, force, seen }))
     }
 }
 
@@ -219,6 +224,12 @@ const HISTORY: &str = ":history";
 fn in_path(raw: &Raw) -> Result<String, ApiError> {
     let rest = raw.parts.uri.path().strip_prefix("/api/v1/sys/setting/").unwrap_or_default();
     form::decode(rest.as_bytes(), false).map_err(|_| ApiError::at(Kind::InvalidValue, ["path", "key"]))
+}
+
+/// A session could be bound to where it comes from.
+fn is_seen(raw: &Raw) -> bool {
+    let known = raw.parts.extensions.get::<ClientAddress>();
+    known.is_some_and(|client| client.address.is_some() && !client.untrusted_forwarding)
 }
 
 fn parse(text: &str, place: [&'static str; 2]) -> Result<Key, ApiError> {
