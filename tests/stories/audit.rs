@@ -101,7 +101,8 @@ async fn nonsense_that_changes_nothing_is_one_refusal_among_many() {
     }
     let trail = server.trail();
     for (what, answer) in &asked {
-        let phases: Vec<&Value> = trail.of(&answer.request_id()).map(|record| &record["phase"]).collect();
+        let id = answer.request_id();
+        let phases: Vec<&Value> = trail.of(&id).map(|record| &record["phase"]).collect();
         assert!(phases.iter().all(|phase| *phase == "refused"), "{what}: {phases:?}");
         assert!(answer.status == 200 && *what == "token.revoke" || answer.status.is_client_error(), "{what}");
     }
