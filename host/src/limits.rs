@@ -13,6 +13,8 @@ pub const JSON_DEPTH: usize = 32;
 pub const JSON_MEMBERS: usize = 10_000;
 pub const HEADER_COUNT: usize = 64;
 pub const HEADER_BYTES: usize = 32 * 1024;
+/// Of one that a plugin asks for.
+pub const HEADER_NAME_BYTES: usize = 64;
 pub const LIST_DEFAULT: usize = 100;
 pub const LIST_MOST: usize = 1000;
 /// Of users, for lists in the order of their names: some 100 bytes each.

@@ -90,6 +90,7 @@ mod plugins;
 mod plugins_cli;
 mod plugins_life;
 mod plugins_swaps;
+mod plugins_told;
 mod policies;
 mod readme;
 mod redis_faults;

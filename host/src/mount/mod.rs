@@ -165,6 +165,12 @@ impl Mount {
         }
     }
 
+    /// Of the headers of a request, those that the plugin asks for and is granted.
+    pub fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
+        let Ok(live) = self.live() else { return Vec::new() };
+        headers.iter().filter(|(name, _)| live.grant.headers.contains(name)).cloned().collect()
+    }
+
     /// How its calls went on this node, whichever plugin answered them.
     pub fn stats(&self) -> Stats {
         self.live().map_or_else(|_| self.tally.read(), |live| live.plugin.stats())
