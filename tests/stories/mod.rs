@@ -89,6 +89,7 @@ mod plain_http;
 mod plugins;
 mod plugins_cli;
 mod plugins_life;
+mod plugins_nodes;
 mod plugins_swaps;
 mod plugins_told;
 mod policies;

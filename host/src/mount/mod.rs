@@ -6,6 +6,8 @@
 
 mod attempts;
 mod attend;
+mod claim;
+mod compiled;
 mod error;
 mod grant;
 mod migrate;
@@ -19,6 +21,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tick;
 mod watch;
 
 use std::sync::Arc;
@@ -32,6 +35,7 @@ pub use prepare::Change;
 pub use record::RolledBack;
 pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
+pub use tick::Due;
 
 use record::{Installed, Previous, Record};
 
@@ -94,6 +98,8 @@ pub struct Mount {
 enum State {
     Live(Arc<Live>),
     Disabled,
+    /// It answers when its plugin, of this digest, is compiled.
+    Compiling(Digest),
     /// Why, for the operator.
     Broken(String),
 }
@@ -128,7 +134,7 @@ struct Inner {
     table: ArcSwap<table::Table>,
     /// One at a time reads it anew: an older reading must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
-    compiled: table::Compiled,
+    compiled: compiled::Compiled,
     queues: attempts::Queues,
     attended: attend::Attended,
 }
@@ -161,6 +167,7 @@ impl Mount {
         match &self.state {
             State::Live(live) => Ok(live),
             State::Disabled => Err(Error::Disabled),
+            State::Compiling(digest) => Err(Error::Compiling(digest.clone())),
             State::Broken(why) => Err(Error::Broken(why.clone())),
         }
     }
@@ -201,7 +208,7 @@ impl Mounts {
             runtime,
             table: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
-            compiled: table::Compiled::default(),
+            compiled: compiled::Compiled::default(),
             queues: attempts::Queues::default(),
             attended: attend::Attended::default(),
         }))

@@ -19,6 +19,9 @@ use crate::{
     storage::Memory,
 };
 
+mod slow;
+mod ticks;
+
 struct House {
     mounts: Mounts,
     catalog: Catalog,
@@ -87,7 +90,10 @@ impl House {
     }
 
     async fn set(&self, version: &str) -> Result<(), Refusal> {
-        let value = json!({"plugin": "hello", "version": version});
+        self.set_to(json!({"plugin": "hello", "version": version})).await
+    }
+
+    async fn set_to(&self, value: Value) -> Result<(), Refusal> {
         let current = self.documents.read(KEY).await.unwrap();
         let change = self.mounts.prepare(Kind::Secrets, name(), &value, false).await?;
         let mut writes = Writes::default();
