@@ -108,6 +108,10 @@ pub const PLUGIN_LOG_MESSAGE_BYTES: usize = 2048;
 pub const PLUGIN_LOG_FIELDS: usize = 16;
 /// Secrets of one call that log lines are searched for; with more of them nothing is logged.
 pub const PLUGIN_LOG_SECRETS: usize = 256;
+/// The same with their lines and however else each may be written.
+pub const PLUGIN_LOG_FORMS: usize = 4096;
+/// What one call may have searched for them, each byte counted once for each of them: some 20 ms. After that nothing is told.
+pub const PLUGIN_SEARCHED_BYTES: usize = 32 * 1024 * 1024;
 pub const PLUGIN_NOTES: usize = 32;
 pub const PLUGIN_PROBLEMS: usize = 64;
 pub const PLUGIN_TEXT_BYTES: usize = 1024;
@@ -146,9 +150,10 @@ pub const LEASE_RETRY_LONGEST: Duration = Duration::from_secs(600);
 /// How long after its call's deadline an intent is undone: what was sent may arrive a little later.
 pub const LEASE_INTENT_GRACE: Duration = Duration::from_secs(2);
 pub const PASSWORD_BYTES: usize = 4096;
-/// What a stored hash may cost at most: it came from a plugin, not from the operator.
-pub const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
-pub const PASSWORD_PASSES: u32 = 16;
+/// What a hash from a plugin may cost whatever the rules have said so far, in KiB and in KiB times passes: RFC 9106's
+/// choice where memory is short. What the rules did set may be dearer.
+pub const PASSWORD_COMMON_KIB: u32 = 64 * 1024;
+pub const PASSWORD_COMMON_WORK: u64 = 3 * PASSWORD_COMMON_KIB as u64;
 pub const PASSWORD_LANES: u32 = 16;
 /// Versions of one key that a plugin holds.
 pub const PLUGIN_KEY_VERSIONS: usize = 1000;
@@ -328,7 +333,7 @@ pub const PLUGIN_WALL: Duration = Duration::from_secs(50);
 pub const SCHEMA_PATTERN_BYTES: usize = 256 * 1024;
 /// Problems that are told of one document.
 pub const SCHEMA_PROBLEMS: usize = 32;
-/// Of what a call takes, when every reference in it is followed.
+/// Of a mount's configuration or what a call takes, when every reference in it is followed.
 pub const SCHEMA_NODES: usize = 2000;
 /// Redis: a new connection, and after how many missed answers one is made.
 pub const REDIS_CONNECT: Duration = Duration::from_secs(3);
@@ -343,7 +348,7 @@ pub const REDIS_REDIRECTS: u32 = 8;
 pub const REDIS_REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a change that rests on several things is tried again when one of them has moved.
 pub const CHANGE_ATTEMPTS: usize = 8;
-/// Queues for calls that conflict.
+/// Queues for calls that conflict, of each mount.
 pub const CONFLICT_QUEUES: usize = 64;
 /// How long a root token lives.
 pub const ROOT_TOKEN_SECONDS: u64 = 24 * 3600;
@@ -357,6 +362,8 @@ pub const SESSION_ADDRESSES: usize = 64;
 pub const PASSWORD_EARLIER_COSTS: usize = 3;
 /// How much deeper an engine's answer may be than what it was sent: a listing holds what was sent.
 pub const ANSWER_WRAPPING: usize = 4;
+/// Values in it. A byte or two of JSON may be a hundred once it is read.
+pub const ANSWER_VALUES: usize = 4 * JSON_MEMBERS;
 /// Doctor: a certificate that ends sooner than this, and a disk with less room, are told of.
 pub const CERTIFICATE_SOON: Duration = Duration::from_secs(21 * 24 * 3600);
 pub const DISK_LOW: u64 = 512 * 1024 * 1024;

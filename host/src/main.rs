@@ -4,7 +4,8 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What the loader calls before anything else.
+/// What the loader of ELF calls before anything else; elsewhere a closed output goes unseen.
+#[cfg(target_os = "linux")]
 #[used]
 #[expect(unsafe_code, reason = "nothing that is called later can tell whether standard output was closed")]
 #[unsafe(link_section = ".init_array")]

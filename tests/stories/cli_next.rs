@@ -71,6 +71,7 @@ const GONE: &[&str] = &[
     "lease show nope",
     "lease show AAAAAAAAAAAAAA",
     "lease renew nope",
+    "lease forget nope",
     "lease revoke nope",
     "lease revoke --user nope",
     "lease revoke --session nope",

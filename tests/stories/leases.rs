@@ -185,6 +185,31 @@ async fn what_cannot_be_taken_back_is_shown_and_tried_again(server: Builder) {
     eventually("the lease is gone", || async { (shown(&ada, &lease).await.status != 200).then_some(()) }).await;
 }
 
+/// For a service that is gone for good: or its plugin could never be deleted.
+#[tokio::test]
+async fn what_can_never_be_taken_back_is_forgotten_by_an_operator_alone() {
+    let server = TestServer::start().await;
+    let (admin, outside) = mounted(&server, Lender::default()).await;
+    let ada = server.login("ada").await;
+    let (lease, sound) = (borrow(&ada, "app").await, borrow(&ada, "sound").await);
+    let forget =
+        async |client: &Client, lease: &Value| client.post(&format!("/leases/{}/forget", id(lease)), json!({})).await;
+    forget(&admin, &lease).await.expect_at(422, ["path", "lease_id"]);
+    outside.set_down(true);
+    assert!([502, 503].contains(&revoke(&ada, &lease).await.status.as_u16()));
+    // Whose it is may not leave it lying about.
+    forget(&ada, &lease).await.expect_forbidden();
+    let told = forget(&admin, &lease).await.expect(200);
+    assert_eq!((&told["state"], &told["secret_id"]), (&json!("failing"), &json!("db/app")));
+    shown(&admin, &lease).await.expect(404);
+    assert_eq!(listed(&admin.get("/leases?prefix=").await.expect(200)), [id(&sound)]);
+    assert!(outside.has("app"), "nobody has ended it");
+    outside.set_down(false);
+    revoke(&ada, &sound).await.expect(200);
+    admin.delete("/sys/setting/secrets/db").await.expect(200);
+    admin.delete("/sys/plugins/lender/1.0.0").await.expect(200);
+}
+
 #[tokio::test]
 async fn a_call_that_ends_badly_leaves_nothing_behind() {
     let server = TestServer::start().await;
@@ -385,6 +410,8 @@ async fn the_command_line_shows_prolongs_and_ends_leases() {
     let admin = server.admin_cli("admin").await;
     let found = admin.run(&["lease", "list", "--prefix", "db", "--state", "active", "-o", "json"]).await.json();
     assert_eq!(listed(&found), [id(&two)]);
+    // It has not failed.
+    admin.run(&["lease", "forget", &id(&two)]).await.failed(7);
     admin.run(&["lease", "revoke", "--prefix", "db"]).await.done();
     tokio::time::timeout(SOON, until_gone(&outside, "two")).await.expect("soon");
 }

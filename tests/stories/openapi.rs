@@ -36,6 +36,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/leases/{lease_id}"),
     ("post", "/leases/{lease_id}/renew"),
     ("post", "/leases/{lease_id}/revoke"),
+    ("post", "/leases/{lease_id}/forget"),
     ("post", "/leases/revoke"),
     ("get", "/sys/settings"),
     ("post", "/sys/setting"),

@@ -71,11 +71,44 @@ impl Schema {
     }
 }
 
+/// Its author may be a stranger: what it may cost to check a value is bounded here.
 pub(super) fn build(document: &Value) -> Result<Validator, &'static str> {
+    let mut left = limits::SCHEMA_NODES;
+    if !is_bounded(document, document, 0, &mut left) {
+        return Err("is too large, leads back to itself or elsewhere");
+    }
     let patterns =
         PatternOptions::regex().size_limit(limits::SCHEMA_PATTERN_BYTES).dfa_size_limit(limits::SCHEMA_PATTERN_BYTES);
     let options = jsonschema::draft202012::options().offline().with_pattern_options(patterns);
     options.build(document).map_err(|_| "is not a JSON Schema that can be used")
+}
+
+/// What may come of it when every reference is followed: few nodes, and an end.
+fn is_bounded(schema: &Value, root: &Value, depth: usize, left: &mut usize) -> bool {
+    if depth > limits::JSON_DEPTH || *left == 0 {
+        return false;
+    }
+    *left -= 1;
+    match schema {
+        Value::Array(items) => items.iter().all(|item| is_bounded(item, root, depth + 1, left)),
+        Value::Object(members) => members.iter().all(|(name, value)| match (name.as_str(), value) {
+            ("$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor", Value::String(_)) => false,
+            ("$ref", Value::String(to)) => {
+                let target = to.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+                target.is_some_and(|target| is_bounded(target, root, depth + 1, left))
+            }
+            // Counted where it is referred to. Further in, it may as well be the name of a member.
+            ("$defs", Value::Object(_)) if depth == 0 => true,
+            (_, value) => {
+                // Once more over all that stands beside it and below.
+                if name.starts_with("unevaluated") {
+                    *left /= 4;
+                }
+                is_bounded(value, root, depth + 1, left)
+            }
+        }),
+        _ => true,
+    }
 }
 
 /// What is wrong with a value, up to a number of things.

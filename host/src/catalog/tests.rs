@@ -278,6 +278,21 @@ fn a_header_that_carries_a_credential_or_an_address_cannot_be_asked_for() {
 }
 
 #[test]
+fn a_schema_that_would_take_for_ever_is_refused() {
+    let steps = (0..7).map(|step| {
+        let refs = vec![format!("{{ \"$ref\" = \"#/$defs/d{}\" }}", step + 1); 40].join(", ");
+        format!("[config.\"$defs\".d{step}]\nanyOf = [{refs}]\n")
+    });
+    let ladder: String = steps.collect();
+    let schema = format!(
+        "[config]\ntype = \"object\"\n[config.properties.a]\n\"$ref\" = \"#/$defs/d0\"\n{ladder}\
+         [config.\"$defs\".d7]\ntype = \"integer\"\n"
+    );
+    let found = problems(&format!("{PLAIN}{schema}"));
+    assert_eq!(found.iter().map(|(at, ..)| at.as_str()).collect::<Vec<_>>(), ["/config"]);
+}
+
+#[test]
 fn without_a_schema_there_is_nothing_to_configure() {
     let manifest = Manifest::parse(PLAIN).unwrap();
     assert!(manifest.check_config(&json!({})).is_ok());

@@ -129,6 +129,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("lease list", "coffer lease list\ncoffer lease list --prefix db --state failing"),
     ("lease show", "coffer lease show LEASE"),
     ("lease renew", "coffer lease renew LEASE --increment 1h"),
+    ("lease forget", "coffer lease forget LEASE"),
     ("lease revoke", "coffer lease revoke LEASE\ncoffer lease revoke --prefix db/reader"),
     ("audit", "coffer audit verify /var/lib/coffer/audit.log"),
     ("audit verify", "coffer audit verify /var/lib/coffer/audit.log\ncoffer audit verify audit-1.log audit.log"),

@@ -43,6 +43,12 @@ enum Command {
         #[arg(long, value_name = "DURATION")]
         increment: Option<String>,
     },
+    /// Strike off a lease that its engine cannot take back: what it stands for stays outside, for you to end
+    Forget {
+        /// Its id
+        #[arg(add = ArgValueCompleter::new(complete::leases))]
+        id: String,
+    },
     /// Give back: leases by their ids, or all below a folder, of a session or of a user
     Revoke {
         /// Their ids
@@ -79,6 +85,9 @@ pub async fn lease(group: Lease) -> Result<(), Failure> {
                 body["increment"] = increment.parse::<u64>().map_or_else(|_| increment.into(), Value::from);
             }
             with.show(&client.post(&format!("leases/{}/renew", segment(&id)?), &body).await?)
+        }
+        Command::Forget { id } => {
+            with.show(&client.post(&format!("leases/{}/forget", segment(&id)?), &json!({})).await?)
         }
         Command::Revoke { ids, prefix, session, user } => {
             let all = [("prefix", prefix), ("session_id", session), ("username", user)];

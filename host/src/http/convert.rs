@@ -253,7 +253,7 @@ impl From<lease::Error> for ApiError {
         let place = ["path", "lease_id"];
         match error {
             E::NotFound => Self::new(Kind::NotFound),
-            E::NotRenewable(why) => Self::because(Kind::InvalidValue, place, why),
+            E::Unfit(why) => Self::because(Kind::InvalidValue, place, why),
             E::Forbidden(refusal) => Self::new(Kind::Forbidden).caused_by(refusal),
             E::Busy => Self::new(Kind::Unavailable).caused_by(error),
             // No time of ours helps against it: something has to be given back.

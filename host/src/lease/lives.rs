@@ -250,7 +250,7 @@ impl World {
         let is_over = is_over(&self.held[id]) || self.has_ended(self.held[id].session);
         let held = self.held.get_mut(id).unwrap();
         match (is_over, self.is_broken) {
-            (true, _) => assert!(matches!(renewed, Err(Error::NotRenewable(OVER))), "{renewed:?} {held:?}"),
+            (true, _) => assert!(matches!(renewed, Err(Error::Unfit(OVER))), "{renewed:?} {held:?}"),
             (_, true) => assert!(matches!(renewed, Err(Error::Mount(_))), "{renewed:?}"),
             (_, false) => {
                 let by = seconds.unwrap_or(held.span).min(held.most.since(now).as_secs()).max(1);

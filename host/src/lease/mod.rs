@@ -2,7 +2,7 @@
 //!
 //! Owns the records of leases, and of intents: deeds outside that a call has announced and that are
 //! undone unless it commits. Both are revoked by their plugin, on any node, one node at a time, and
-//! again until that succeeds: nothing is given up, and what fails is shown as `failing`. A lease
+//! again until that succeeds: nothing is given up unless an operator says so, and what fails is shown as `failing`. A lease
 //! ends with its time, with its session, or when somebody says so; each of that moves it to the
 //! front of what is due, in storage, so that no crash loses it. Never knows HTTP, nor what a lease
 //! is good for. One more reason why leases end is one more look in `ends.rs`.

@@ -58,17 +58,17 @@ impl Leases {
     async fn renewable(&self, id: &LeaseId, by: By<'_>) -> Result<Stored<Record>, Error> {
         let stored = self.found(id, by, Action::Update).await?;
         let (record, now) = (&stored.value, self.clock.now());
-        let Some(session) = &record.session else { return Err(Error::NotRenewable(FIXED)) };
+        let Some(session) = &record.session else { return Err(Error::Unfit(FIXED)) };
         self.may_borrow(by.caller, record)?;
         if record.ending || record.claimed || record.failures > 0 || record.expires_at <= now {
-            return Err(Error::NotRenewable(OVER));
+            return Err(Error::Unfit(OVER));
         }
         // The sweeper may not have seen it yet.
         if self.sessions.has_ended(session).await? {
-            return Err(Error::NotRenewable(OVER));
+            return Err(Error::Unfit(OVER));
         }
         if !record.renewable {
-            return Err(Error::NotRenewable(FIXED));
+            return Err(Error::Unfit(FIXED));
         }
         Ok(stored)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{By, Error, Leases, record::Record};
+use super::{By, Error, Lease, Leases, error::NOT_FAILING, record::Record};
 use crate::{
     barrier::{self, Stored, Writes},
     ids::{self, Action, LeaseId, RequestId},
@@ -22,6 +22,28 @@ impl Leases {
             }
             if let Some(claimed) = self.claim(id, &stored, self.claim_span(record).await).await? {
                 return Ok(self.take_back(id, &claimed, request).await?);
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Strikes off what its plugin cannot take back, for whoever has seen to it another way: nobody tries any longer.
+    pub async fn forget(&self, id: &LeaseId, by: By<'_>) -> Result<Lease, Error> {
+        for _ in 0..limits::CHANGE_ATTEMPTS {
+            let stored = self.found(id, by, Action::Manage).await?;
+            let (record, now) = (&stored.value, self.clock.now());
+            if record.is_claimed(now) {
+                return Err(Error::Busy);
+            }
+            if record.failures == 0 {
+                return Err(Error::Unfit(NOT_FAILING));
+            }
+            let mut writes = Writes::default();
+            self.store().remove(&mut writes, id, &stored);
+            match self.barrier.commit(writes).await {
+                Ok(()) => return Ok(Lease::of(id, record, now)),
+                Err(barrier::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Err(Error::Busy)

@@ -62,13 +62,13 @@ async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
     assert_eq!(state().await, State::Revoking);
     let admin = admin();
     let asker = (By::other(&admin), &borrower.request);
-    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::NotRenewable(OVER))));
+    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::Unfit(OVER))));
     // One node at a time looks.
     let other = bench.lend(&borrower, 600).await;
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Active);
     // And who has not seen it yet does not prolong it either.
-    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::NotRenewable(OVER))));
+    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::Unfit(OVER))));
     bench.hand.advance(limits::LEASE_SESSIONS_EVERY);
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Revoking);

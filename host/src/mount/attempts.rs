@@ -14,8 +14,8 @@ use crate::{
     runtime::{Bounds, Call, Facts, Fault, Input, Origin, Outcome, PasswordCosts},
 };
 
-/// Fair queues for what conflicts: a call that has lost once waits for its turn, so that a hot
-/// key costs runs and not failures.
+/// Fair queues for what conflicts in a mount: a call that has lost once waits for its turn, so that a hot
+/// key costs runs and not failures. A mount whose calls stay in theirs for long holds up nobody else's.
 #[derive(Debug)]
 pub(super) struct Queues {
     queues: Vec<Arc<Mutex<()>>>,
@@ -30,7 +30,7 @@ impl Default for Queues {
 }
 
 impl Queues {
-    fn of(&self, place: (&str, &str)) -> Arc<Mutex<()>> {
+    pub(super) fn of(&self, place: &str) -> Arc<Mutex<()>> {
         let at = self.hasher.hash_one(place) as usize % self.queues.len();
         self.queues[at].clone()
     }
@@ -59,13 +59,13 @@ pub struct Attempts {
 
 impl Attempts {
     pub(super) fn new(
-        (barrier, clock, queues): (&Barrier, &Clock, &Queues),
+        (barrier, clock): (&Barrier, &Clock),
         mount: &Mount,
         live: &Arc<Live>,
         (facts, place): (Facts, &str),
         (bounds, passwords): (Bounds, PasswordCosts),
     ) -> Self {
-        let queue = queues.of((mount.id.as_str(), place));
+        let queue = live.queues.of(place);
         let call = Call {
             facts,
             storage: barrier.view(Prefix::Data(mount.id.clone())),

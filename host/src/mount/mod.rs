@@ -46,7 +46,7 @@ use crate::{
     document::Documents,
     fence::Fence,
     ids::{MountId, MountName},
-    runtime::{Argon2Cost, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
+    runtime::{Argon2Cost, Dearest, Facts, Grant, PasswordCosts, Plugin, Runtime, Stats, Tally, egress::Credentials},
     security::{self, Security},
     storage::Version,
 };
@@ -113,6 +113,8 @@ pub struct Live {
     config: Arc<[u8]>,
     grant: Arc<Grant>,
     credentials: Arc<Credentials>,
+    /// Of the mount, over changes of its plugin and setting.
+    queues: Arc<attempts::Queues>,
     /// While there is a way back to the version before.
     watch: Option<watch::Watch>,
 }
@@ -135,7 +137,6 @@ struct Inner {
     /// One at a time reads it anew: an older reading must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
     compiled: compiled::Compiled,
-    queues: attempts::Queues,
     attended: attend::Attended,
 }
 
@@ -209,7 +210,6 @@ impl Mounts {
             table: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
             compiled: compiled::Compiled::default(),
-            queues: attempts::Queues::default(),
             attended: attend::Attended::default(),
         }))
     }
@@ -238,7 +238,7 @@ impl Mounts {
             return Err(Error::Broken(format!("the plugin {}", barred.why)));
         }
         let inner = &self.0;
-        let parts = (&inner.barrier, &inner.clock, &inner.queues);
+        let parts = (&inner.barrier, &inner.clock);
         // By the rules of this moment, not of when the mount came up.
         let bounds = self.bounds(live.manifest());
         Ok(Attempts::new(parts, mount, live, (facts, place), (bounds, self.passwords())))
@@ -250,7 +250,12 @@ impl Mounts {
             passes: cost.iterations,
             lanes: cost.parallelism,
         };
-        let (rules, earlier) = (self.0.security.rules(), self.0.security.earlier_costs());
-        PasswordCosts { present: cost(&rules.passwords.argon2), earlier: earlier.iter().map(cost).collect() }
+        let (rules, security) = (self.0.security.rules(), &self.0.security);
+        let most = |most: Dearest, past: &security::Argon2| most.or(past.memory_kib, past.iterations);
+        PasswordCosts {
+            present: cost(&rules.passwords.argon2),
+            earlier: security.earlier_costs().iter().map(cost).collect(),
+            dearest: security.past_costs().iter().fold(Dearest::default(), most),
+        }
     }
 }

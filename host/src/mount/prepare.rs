@@ -52,7 +52,7 @@ impl Mounts {
         (adopts, checks): (bool, bool),
     ) -> Result<Change, Refusal> {
         let spec = Spec::parse(value).map_err(Refusal::Invalid)?;
-        let valid = self.validate(kind, &spec)?;
+        let valid = self.validate(kind, &spec).await?;
         grant::check(&spec, &valid.asked)?;
         self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
         let record = self.record(kind, &name).await?;

@@ -67,7 +67,7 @@ impl Mounts {
     }
 
     /// Is the plugin there, and the configuration valid? Gives what is granted of what it asks for.
-    pub(super) fn validate(&self, kind: Kind, spec: &Spec) -> Result<Valid, Refusal> {
+    pub(super) async fn validate(&self, kind: Kind, spec: &Spec) -> Result<Valid, Refusal> {
         let found = self.find(spec)?;
         let manifest = &found.component.manifest;
         let fits = match manifest.kind {
@@ -77,8 +77,12 @@ impl Mounts {
         if fits != kind {
             return Err(Problem::new("/plugin", "wrong_kind", "is not a plugin for this kind of mount").into());
         }
-        let config = Value::Object(spec.config.clone());
-        if let Err(problems) = manifest.check_config(&config) {
+        // The schema is bounded in itself, and over a large configuration may take a while all the same.
+        let (component, config) = (found.component.clone(), Value::Object(spec.config.clone()));
+        let checking = tokio::task::spawn_blocking(move || (component.manifest.check_config(&config), config));
+        let (checked, config) =
+            checking.await.map_err(|_| Error::Broken("its setting could not be checked".to_owned()))?;
+        if let Err(problems) = checked {
             return Err(Refusal::Invalid(problems.into_iter().map(|problem| problem.below("/config")).collect()));
         }
         let config = manifest.config.with_defaults(config);
@@ -111,7 +115,7 @@ impl Mounts {
         let mount = Mount::trial(id, kind, name.clone(), spec.clone(), State::Disabled);
         let facts = Facts { mount_path: name.to_string(), ..Facts::default() };
         let inner = &self.0;
-        let parts = (&inner.barrier, &inner.clock, &inner.queues);
+        let parts = (&inner.barrier, &inner.clock);
         let mut attempts =
             Attempts::new(parts, &mount, &live, (facts, ""), (self.bounds(live.manifest()), self.passwords()));
         match attempts.run(Check).await {
@@ -125,7 +129,8 @@ impl Mounts {
         let Valid { found, config, grant, credentials, .. } = valid;
         let plugin = self.compiled(&found, patience).await?;
         let publisher = found.publisher();
-        Ok(Live { plugin, component: found.component, publisher, config, grant, credentials, watch: None })
+        let (component, queues) = (found.component, Arc::default());
+        Ok(Live { plugin, component, publisher, config, grant, credentials, queues, watch: None })
     }
 
     /// Does it compile? For an upload that no mount uses yet.

@@ -33,7 +33,7 @@ impl Mounts {
         let denied = barred(&self.0.security.rules(), &back.digest, record.value.publisher).is_some();
         let spec = back.over(&mount.spec);
         let comes_up = async {
-            let valid = self.validate(mount.kind, &spec).ok()?;
+            let valid = self.validate(mount.kind, &spec).await.ok()?;
             (valid.found.component.digest == back.digest).then_some(())?;
             self.bring_up(valid, Patience::Endless).await.ok()
         };

@@ -1,6 +1,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, compiled::Patience, watch::Watch};
+use super::{
+    Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, attempts::Queues, compiled::Patience,
+    watch::Watch,
+};
 use crate::{
     barrier::{self, Stored},
     catalog::Wanted,
@@ -35,6 +38,20 @@ impl Table {
 
     pub(super) fn of_kind(&self, kind: Kind) -> Vec<Arc<Mount>> {
         self.mounts.values().filter(|mount| mount.kind == kind).cloned().collect()
+    }
+}
+
+/// What a mount has whatever its plugin and setting are.
+#[derive(Default)]
+struct Kept {
+    tally: Arc<Tally>,
+    queues: Arc<Queues>,
+}
+
+impl Kept {
+    fn of(before: &Mount) -> Self {
+        let queues = before.live().map(|live| live.queues.clone()).unwrap_or_default();
+        Self { tally: before.tally.clone(), queues }
     }
 }
 
@@ -103,8 +120,8 @@ impl Mounts {
                     Some(mount) if mount.is_as(&document, &record) => mount,
                     before => {
                         let same = before.filter(|before| before.id == record.value.id);
-                        let tally = same.map(|before| before.tally.clone()).unwrap_or_default();
-                        Arc::new(self.build((kind, name.clone()), &document, record, (tally, until)).await)
+                        let kept = same.map(|before| Kept::of(&before)).unwrap_or_default();
+                        Arc::new(self.build((kind, name.clone()), &document, record, (kept, until)).await)
                     }
                 };
                 mounts.insert((kind, name), mount);
@@ -158,7 +175,7 @@ impl Mounts {
         (kind, name): (Kind, MountName),
         document: &Document,
         stored: Stored<Record>,
-        (tally, until): (Arc<Tally>, Duration),
+        (Kept { tally, queues }, until): (Kept, Duration),
     ) -> Mount {
         let record = stored.value;
         let said = Spec::parse(&document.value);
@@ -174,7 +191,7 @@ impl Mounts {
             Ok(_) => match self.revive(kind, &spec, &record, Patience::Until(until)).await {
                 Ok(live) => {
                     let plugin = live.plugin.counted(tally.clone(), &live.manifest().version.to_string());
-                    State::Live(Arc::new(Live { plugin, ..live }))
+                    State::Live(Arc::new(Live { plugin, queues, ..live }))
                 }
                 Err(Refusal::Failed(Error::Compiling(digest))) => State::Compiling(digest),
                 Err(refusal) => State::Broken(told(&refusal)),
@@ -197,7 +214,7 @@ impl Mounts {
         record: &Record,
         patience: Patience,
     ) -> Result<Live, Refusal> {
-        let valid = self.validate(kind, spec)?;
+        let valid = self.validate(kind, spec).await?;
         if (&record.plugin, record.publisher) != (&spec.plugin, valid.found.publisher()) {
             return Err(Error::Broken("what it holds belongs to another publisher's plugin".to_owned()).into());
         }

@@ -16,7 +16,7 @@ use crate::{
         Fault, Handle, Options,
         testing::{GET, PUT, engine, maintained, request},
     },
-    storage::Memory,
+    storage::{Expect, Memory},
 };
 
 mod slow;
@@ -94,10 +94,19 @@ impl House {
     }
 
     async fn set_to(&self, value: Value) -> Result<(), Refusal> {
-        let current = self.documents.read(KEY).await.unwrap();
-        let change = self.mounts.prepare(Kind::Secrets, name(), &value, false).await?;
+        self.set_value(name(), value).await
+    }
+
+    async fn set_at(&self, name: MountName, version: &str) -> Result<(), Refusal> {
+        self.set_value(name, json!({"plugin": "hello", "version": version})).await
+    }
+
+    async fn set_value(&self, name: MountName, value: Value) -> Result<(), Refusal> {
+        let key = format!("secrets/{name}");
+        let current = self.documents.read(&key).await.unwrap();
+        let change = self.mounts.prepare(Kind::Secrets, name, &value, false).await?;
         let mut writes = Writes::default();
-        let document = self.documents.write(&mut writes, KEY, &current, Some(value), (None, self.clock.now()));
+        let document = self.documents.write(&mut writes, &key, &current, Some(value), (None, self.clock.now()));
         self.mounts.propose(&mut writes, &change, document.number);
         self.store(writes).await;
         Ok(())
@@ -284,4 +293,48 @@ async fn compiled_code_that_nobody_runs_is_let_go() {
         house.set(&format!("1.{minor}.0")).await.unwrap();
     }
     assert_eq!(house.mounts.0.compiled.len(), 2, "what runs, and what came before it");
+}
+
+/// Writes that rest on what is not so.
+fn conflicting(house: &House, mount: &Mount) -> Writes {
+    let view = house.barrier.view(Prefix::Data(mount.id.clone()));
+    let mut writes = Writes::default();
+    view.put_bytes(&mut writes, "k", b"v".to_vec().into(), None);
+    view.expect(&mut writes, "k", Expect::Version(Version::from_raw(7)));
+    writes
+}
+
+#[tokio::test]
+async fn a_mount_that_stays_in_all_its_queues_holds_up_no_other_and_keeps_them_over_a_change() {
+    let house = House::new().await;
+    house.upload(&guest("1.0.0", "(call $ok)")).await;
+    house.upload(&guest("1.1.0", "(call $ok)")).await;
+    let other = MountName::parse("other").unwrap();
+    house.set("1.0.0").await.unwrap();
+    house.set_at(other.clone(), "1.0.0").await.unwrap();
+    let mount = house.mount();
+    let queues = mount.live().unwrap().queues.clone();
+    let held: Vec<_> =
+        (0..100_000).filter_map(|place: u32| queues.of(&place.to_string()).try_lock_owned().ok()).collect();
+    assert_eq!(held.len(), limits::CONFLICT_QUEUES);
+    let other = house.mounts.get(Kind::Secrets, &other).unwrap();
+    let mut call = house.mounts.call(&other, Facts::default(), "a").unwrap();
+    assert!(!call.commit(conflicting(&house, &other), true).await.unwrap(), "it may run again at once");
+    house.set("1.1.0").await.unwrap();
+    let mut call = house.mounts.call(&house.mount(), Facts::default(), "a").unwrap();
+    let waits = call.commit(conflicting(&house, &mount), true);
+    tokio::select! {
+        biased;
+        ended = waits => panic!("it has its turn: {ended:?}"),
+        () = drained() => {}
+    }
+    drop(held);
+    assert!(!call.commit(conflicting(&house, &mount), true).await.unwrap());
+}
+
+/// Everything that can go on has gone on.
+async fn drained() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -129,25 +129,32 @@ fn json(bytes: Vec<u8>, most: usize, opening: u8) -> Result<Bytes, Fault> {
         return Ok(bytes);
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| invalid("its answer is not UTF-8"))?;
+    let (depth, values) = extent(text);
     if text.trim_ascii_start().as_bytes().first() != Some(&opening)
-        || depth(text) > limits::JSON_DEPTH + limits::ANSWER_WRAPPING
+        || depth > limits::JSON_DEPTH + limits::ANSWER_WRAPPING
     {
         return Err(invalid("its answer is not JSON of the shape that is asked for"));
+    }
+    // Before it is read: each takes many times its bytes then.
+    if values > limits::ANSWER_VALUES {
+        return Err(Fault::Limit("answer"));
     }
     // As it will be read: a number beyond all bounds, or half a surrogate pair, is no answer.
     serde_json::from_str::<serde_json::Value>(text).map_err(|_| invalid("its answer is not JSON"))?;
     Ok(bytes)
 }
 
-/// How deep the brackets go. Of well-formed JSON only, which is checked beside it.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+/// How deep the brackets go, and how many values there are at most. Of well-formed JSON only, which is checked beside it.
+fn extent(text: &str) -> (usize, usize) {
+    let (mut depth, mut deepest, mut values, mut quoted, mut escaped) = (0_usize, 0, 1, false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
+            b',' if !quoted => values += 1,
             b'{' | b'[' if !quoted => {
+                values += 1;
                 depth += 1;
                 deepest = deepest.max(depth);
             }
@@ -155,7 +162,7 @@ fn depth(text: &str) -> usize {
             _ => {}
         }
     }
-    deepest
+    (deepest, values)
 }
 
 fn internal(bytes: Vec<u8>) -> Result<Bytes, Fault> {
@@ -171,4 +178,22 @@ fn texts(texts: Vec<String>) -> Vec<String> {
 
 fn invalid(why: &str) -> Fault {
     Fault::Invalid(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_more_values_than_anybody_needs_is_refused_before_it_is_read() {
+        let most = crate::runtime::Bounds::default().answer;
+        let of = |values: usize| object(format!(r#"{{"a":[{}]}}"#, vec!["{}"; values].join(",")).into_bytes(), most);
+        assert!(of(limits::JSON_MEMBERS).is_ok(), "what could be sent can be told");
+        assert!(matches!(of(limits::ANSWER_VALUES), Err(Fault::Limit("answer"))));
+        let members: Vec<String> = (0..limits::ANSWER_VALUES).map(|n| format!("\"{n}\":{{}}")).collect();
+        let members = object(format!("{{{}}}", members.join(",")).into_bytes(), most);
+        assert!(matches!(members, Err(Fault::Limit("answer"))));
+        let text = format!(r#"{{"a":"{}"}}"#, r#"{,[\","#.repeat(100_000));
+        assert!(object(text.into_bytes(), most).is_ok(), "a text is one value, whatever it says");
+    }
 }

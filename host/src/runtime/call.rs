@@ -7,6 +7,7 @@ use super::{
 use crate::{
     barrier::{self, View, Writes},
     ids::MountId,
+    limits,
     sensitive::Secret,
 };
 
@@ -112,11 +113,43 @@ pub struct PasswordCosts {
     /// Of older ones that may still be about. A refusal costs the sum, whatever was compared: so
     /// its time does not tell a user with an old hash from one with a new hash, or from nobody.
     pub earlier: Arc<[Argon2Cost]>,
+    /// The most that it was ever set to: such hashes are verified, and no dearer ones.
+    pub dearest: Dearest,
+}
+
+/// What a hash costs at most, in memory and in memory times passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dearest {
+    pub memory_kib: u32,
+    pub work: u64,
+}
+
+impl Default for Dearest {
+    fn default() -> Self {
+        Self { memory_kib: limits::PASSWORD_COMMON_KIB, work: limits::PASSWORD_COMMON_WORK }
+    }
+}
+
+impl Dearest {
+    /// The dearer of both, memory and work each.
+    #[must_use]
+    pub fn or(self, memory_kib: u32, passes: u32) -> Self {
+        let work = u64::from(memory_kib) * u64::from(passes);
+        Self { memory_kib: self.memory_kib.max(memory_kib), work: self.work.max(work) }
+    }
+}
+
+impl PasswordCosts {
+    pub(super) fn cover(&self, cost: Argon2Cost) -> bool {
+        let known = [&self.present].into_iter().chain(&*self.earlier);
+        let most = known.fold(self.dearest, |most, known| most.or(known.memory_kib, known.passes));
+        most.or(cost.memory_kib, cost.passes) == most
+    }
 }
 
 impl From<Argon2Cost> for PasswordCosts {
     fn from(present: Argon2Cost) -> Self {
-        Self { present, earlier: Arc::default() }
+        Self { present, earlier: Arc::default(), dearest: Dearest::default() }
     }
 }
 

@@ -180,6 +180,28 @@ mod tests {
     }
 
     #[test]
+    fn however_much_an_error_says_it_is_searched_only_so_far() {
+        let secrets: Vec<String> = (0..256).map(|i| format!("\"secret-{i:03}\"")).collect();
+        let mut log = log(&format!("[{}]", secrets.join(",")));
+        let long = "x".repeat(SEARCHED);
+        let problems = vec![(&*long, "bad", &*long); limits::PLUGIN_PROBLEMS];
+        let told = refusal(&mut log, error("invalid", "the last words", &problems));
+        assert!(told.problems.iter().all(|problem| &*problem.message == "is not valid"));
+        assert_eq!(told.message, "", "what is searched no more is not told");
+        assert_eq!(log.filtered("secret-007"), None);
+    }
+
+    #[test]
+    fn of_a_call_with_a_few_secrets_all_problems_are_told() {
+        let mut log = log(r#"{"username":"ada.lovelace","password":"hunter22","note":"one\ntwo and three"}"#);
+        let message = "is wrong. ".repeat(100);
+        let problems = vec![("/data/member", "bad", &*message); limits::PLUGIN_PROBLEMS];
+        let told = refusal(&mut log, error("invalid", &message, &problems));
+        assert!(told.problems.iter().all(|problem| *problem.message == message && problem.at == "/data/member"));
+        assert_eq!(told.message, message);
+    }
+
+    #[test]
     fn what_cannot_be_filtered_is_not_told() {
         let many: Vec<String> = (0..300).map(|i| format!("\"secret-{i}\"")).collect();
         let mut many = log(&format!("[{}]", many.join(",")));

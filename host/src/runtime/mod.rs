@@ -23,6 +23,7 @@ mod input;
 mod invoke;
 mod journal;
 mod meter;
+mod places;
 mod plugin;
 mod run;
 mod sandbox;
@@ -39,7 +40,7 @@ pub mod types;
 mod workers;
 
 pub use cache::Cache;
-pub use call::{Argon2Cost, Bounds, Call, Callback, Facts, Fault, Grant, Origin, Outcome, PasswordCosts};
+pub use call::{Argon2Cost, Bounds, Call, Callback, Dearest, Facts, Fault, Grant, Origin, Outcome, PasswordCosts};
 pub use egress::{Egress, HostGrant};
 pub use error::Error;
 pub use imports::{is_offered, is_withheld};

@@ -12,6 +12,7 @@ use super::{
     gate::Gate,
     invoke::Indices,
     meter::Meter,
+    places::Places,
     sandbox::{Sandbox, Shared},
     shares::Shares,
     start::{Inner, Runtime},
@@ -56,6 +57,8 @@ pub(super) struct Seat {
     gate: Gate,
     /// Of mounts that anybody can call.
     shares: Option<Shares>,
+    /// In the pool.
+    places: Places,
     breaker: Breaker,
     pub(super) turns: Turns,
     pub(super) shared: Arc<Shared>,
@@ -89,8 +92,8 @@ impl Seat {
         let options = &inner.options;
         let shared = Shared {
             clock: inner.clock.clone(),
-            passwords: inner.passwords.clone(),
-            makers: inner.makers.clone(),
+            passwords: inner.passwords.apart(),
+            makers: inner.makers.apart(),
             egress: inner.egress.clone(),
             journal: inner.journal.clone(),
             sending: Semaphore::new(limits::EGRESS_AT_ONCE / 4),
@@ -100,6 +103,7 @@ impl Seat {
         Self {
             gate: Gate::new(options.calls_each, options.queue),
             shares: exports.auth.then(|| Shares::new(options.calls_each, options.queue)),
+            places: inner.calls.apart(),
             breaker: Breaker::new(inner.clock.clone()),
             turns: inner.turns.apart(),
             shared: Arc::new(shared),
@@ -231,7 +235,7 @@ impl Plugin {
                 None => None,
             };
             let _turn = seat.gate.enter().await?;
-            let _room = self.code.runtime.calls.acquire().await.map_err(|_| Fault::Busy)?;
+            let _room = seat.places.enter().await?;
             timing.has_turn();
             self.run(input, call, (made, pass, &mut timing, meter)).await
         };

@@ -49,8 +49,8 @@ pub(super) struct Sandbox {
 /// What the sandboxes of all calls of a mount have in common.
 pub(super) struct Shared {
     pub(super) clock: Clock,
-    pub(super) passwords: Arc<Passwords>,
-    pub(super) makers: Arc<Workers>,
+    pub(super) passwords: Passwords,
+    pub(super) makers: Workers,
     pub(super) egress: Option<Egress>,
     pub(super) journal: Option<Arc<dyn Journal>>,
     /// Requests of this mount's at a time: a host that is slow for one mount is not for all.

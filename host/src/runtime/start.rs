@@ -1,6 +1,5 @@
 use std::{fmt, sync::Arc};
 
-use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Linker};
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     engine,
     imports::{self, Passwords},
     journal::Journal,
+    places::{Places, Share},
     sandbox::Sandbox,
     ticker::Ticker,
     turns::Turns,
@@ -53,10 +53,10 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) options: Options,
     /// Never more calls than the pool has room for.
-    pub(super) calls: Semaphore,
-    pub(super) passwords: Arc<Passwords>,
+    pub(super) calls: Places,
+    pub(super) passwords: Passwords,
     /// Makes keys that take long to make.
-    pub(super) makers: Arc<Workers>,
+    pub(super) makers: Workers,
     /// Where compiled code is kept, if anywhere.
     pub(super) cache: Option<Cache>,
     /// How requests of plugins leave, if at all.
@@ -87,9 +87,9 @@ impl Runtime {
         Ok(Self(Arc::new(Inner {
             linker: imports::link(&engine)?,
             ticker: Ticker::start(&engine)?,
-            calls: Semaphore::new(options.calls),
-            passwords: Arc::new(Passwords::new(options.passwords)),
-            makers: Arc::new(Workers::new(options.passwords / 2)),
+            calls: Places::new(options.calls, Share::Half),
+            passwords: Passwords::new(options.passwords),
+            makers: Workers::new(options.passwords / 2),
             compiling: Workers::new(1),
             compiler: Compiler::start()?,
             turns: Turns::new(),
@@ -130,6 +130,6 @@ impl Runtime {
 
     /// Calls that run now, and so take room in the pool.
     pub fn calls_running(&self) -> usize {
-        self.0.options.calls.saturating_sub(self.0.calls.available_permits())
+        self.0.options.calls.saturating_sub(self.0.calls.free())
     }
 }

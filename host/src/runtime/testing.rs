@@ -84,8 +84,8 @@ impl Bench {
         let inputs = inputs.iter().map(|text| text.as_bytes().to_vec().into()).collect();
         let shared = Shared {
             clock: self.clock.clone(),
-            passwords: Arc::new(Passwords::new(2)),
-            makers: Arc::new(Workers::new(1)),
+            passwords: Passwords::new(2),
+            makers: Workers::new(1),
             egress: self.egress.clone(),
             journal: self.journal.clone(),
             sending: tokio::sync::Semaphore::new(2),

@@ -11,7 +11,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::Poll,
     thread::available_parallelism,
 };
 
@@ -82,7 +81,7 @@ impl Turn {
                 true => block_in_place(|| work.as_mut().poll(cx)),
                 false => work.as_mut().poll(cx),
             };
-            if let Poll::Pending = poll {
+            if poll.is_pending() {
                 self.rest();
             }
             poll

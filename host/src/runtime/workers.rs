@@ -1,25 +1,29 @@
-use std::sync::Arc;
+use super::{
+    Fault,
+    places::{Places, Share},
+};
 
-use tokio::sync::Semaphore;
-
-use super::Fault;
-
-/// Slow work of the host on the blocking pool, so much of it at once.
-pub(super) struct Workers(Arc<Semaphore>);
+/// Slow work of the host on the blocking pool, so much of it at once, and the mounts in turn.
+pub(super) struct Workers(Places);
 
 impl Workers {
     pub(super) fn new(at_once: usize) -> Self {
-        Self(Arc::new(Semaphore::new(at_once.max(1))))
+        Self(Places::new(at_once.max(1), Share::All))
+    }
+
+    /// Of another mount.
+    pub(super) fn apart(&self) -> Self {
+        Self(self.0.apart())
     }
 
     /// Waits for its turn, and then for the work.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
-        // The semaphore is never closed, and the permit goes with the work: a call that is given
-        // up does not let another one in while its own work is still being done.
-        let permit = self.0.clone().acquire_owned().await.map_err(|_| Fault::Busy)?;
+        // It goes with the work: a call that is given up does not let another one in while its own
+        // work is still being done.
+        let place = self.0.enter().await?;
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(permit);
+            drop(place);
             done
         });
         done.await.map_err(|_| Fault::Trap("work of the host failed".to_owned()))

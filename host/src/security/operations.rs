@@ -5,6 +5,7 @@ pub const OPERATIONS: &[&str] = &[
     "credentials.enroll",
     "credentials.list",
     "credentials.remove",
+    "leases.forget",
     "leases.list",
     "leases.read",
     "leases.renew",

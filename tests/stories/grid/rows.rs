@@ -384,6 +384,11 @@ fn leases() -> Vec<Row> {
             .body(json!({}))
             .cells(RULERS)
             .missing("/leases/$no_lease/revoke", "404 not_found"),
+        row(Leases, "forget_lease", "/leases/$others_lease/forget")
+            .body(json!({}))
+            .cells(RULERS)
+            .answers("422 invalid_value")
+            .missing("/leases/$no_lease/forget", "404 not_found"),
         row(Leases, "revoke_leases", "/leases/revoke").body(json!({ "prefix": "db" })).cells(RULERS),
         row(Leases, "revoke_leases", "/leases/revoke")
             .body(json!({ "username": "$user" }))

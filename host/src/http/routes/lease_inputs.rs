@@ -204,6 +204,26 @@ of_one!(
     |raw: Raw| raw.body.decode::<query::Nothing>().map(drop)
 );
 
+/// `POST /leases/{lease_id}/forget`: nobody's own affair, since what was lent is still out there.
+pub struct Forget;
+
+impl Input for Forget {
+    type Action = policy::Manage;
+    type Resource = LeaseId;
+
+    const OPERATION: &'static str = "leases.forget";
+    const TAKES: Takes = Takes::ObjectOrNothing;
+
+    fn target(raw: &Raw, _: &Caller, _: &App) -> Result<(policy::Manage, LeaseId), ApiError> {
+        Ok((policy::Manage, in_path(raw, "/forget")?))
+    }
+
+    fn read(raw: Raw) -> Result<Self, ApiError> {
+        query::none(&raw.parts)?;
+        raw.body.decode::<query::Nothing>().map(|_| Self)
+    }
+}
+
 #[derive(Deserialize, ToSchema)]
 #[schema(as = RenewLease)]
 #[serde(deny_unknown_fields)]

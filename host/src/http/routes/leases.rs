@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::lease_inputs::{
-    List, ListOther, ListQuery, Renew, RenewBody, Revoke, RevokeMany, RevokeOwn, Show, is_whole,
+    Forget, List, ListOther, ListQuery, Renew, RenewBody, Revoke, RevokeMany, RevokeOwn, Show, is_whole,
 };
 use crate::{
     app::App,
@@ -189,6 +189,19 @@ pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<J
     };
     app.leases.revoke(&id, by(&caller, own), &caller.client.request).await?;
     Ok(Json(Revoked { revoked: 1, revoking: 0 }))
+}
+
+/// Strikes off a lease that its engine cannot take back, for good: what it stands for stays outside, for you to end.
+#[utoipa::path(
+    post,
+    path = "/api/v1/leases/{lease_id}/forget",
+    operation_id = "forget_lease",
+    tag = "leases",
+    params(("lease_id" = String, Path)),
+    responses((status = 200, description = "How it was.", body = LeaseView))
+)]
+pub async fn forget(State(app): State<App>, Permitted(permit, ..): Permitted<Forget>) -> ApiResult<Json<LeaseView>> {
+    Ok(Json(app.leases.forget(permit.resource(), By::other(permit.caller())).await?.into()))
 }
 
 /// Has many revoked: below a folder, of a session, or of a user. It is done soon after the answer.

@@ -78,6 +78,7 @@ pub fn routes() -> Router<App> {
         (&["/leases/{lease_id}"], get(leases::show)),
         (&["/leases/{lease_id}/renew"], post(leases::renew)),
         (&["/leases/{lease_id}/revoke"], post(leases::revoke)),
+        (&["/leases/{lease_id}/forget"], post(leases::forget)),
         (&["/sys/settings", "/settings"], get(settings::list)),
         (&["/sys/setting"], post(settings::set)),
         (&["/sys/setting/{*key}"], get(settings::get).put(settings::put).delete(settings::delete)),

@@ -51,6 +51,7 @@ use crate::http::{error::ApiResult, openapi as shared};
         leases::show,
         leases::renew,
         leases::revoke,
+        leases::forget,
         leases::revoke_many,
         settings::list,
         settings::set,

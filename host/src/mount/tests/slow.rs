@@ -24,7 +24,7 @@ async fn until(what: &str, is: impl AsyncFn() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_compiles_waits_for_nothing_and_takes_the_plugin_up_when_it_is_done() {
     let house = House::new().await;
-    house.upload(&slow_to_compile(&section("1.0.0"), 20_000)).await;
+    house.upload(&slow_to_compile(&section("1.0.0"), 2_000)).await;
     house.set("1.0.0").await.unwrap();
     // Who has enabled it has compiled it.
     assert_eq!(house.live(), "1.0.0");

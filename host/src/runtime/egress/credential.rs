@@ -80,6 +80,12 @@ impl Credentials {
             let forms = [value.as_bytes(), encoded.as_bytes(), escaped.as_bytes(), password.as_bytes()];
             forms.iter().any(|form| form.len() >= limits::EGRESS_CREDENTIAL_BYTES && contains(bytes, form))
         };
+        let is_encoded = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("content-encoding") && !value.trim().eq_ignore_ascii_case("identity")
+        };
+        if answer.status == 206 || answer.headers.iter().any(is_encoded) {
+            return Err(refusal("denied", "the host's answer is encoded or a part, and cannot be searched"));
+        }
         match holds(&answer.body) || answer.headers.iter().any(|(_, value)| holds(value.as_bytes())) {
             true => Err(refusal("denied", "the host sent the credential back")),
             false => Ok(answer),

@@ -5,7 +5,7 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use zeroize::Zeroizing;
@@ -46,6 +46,11 @@ pub(super) fn request(
     let mut headers = headers(&wanted.headers)?;
     let mut body = Zeroizing::new(wanted.body.clone());
     if let Some(name) = &wanted.credential {
+        // The answer is searched for the credential: it must come in one piece, and as it is.
+        if headers.contains_key(RANGE) {
+            return Err(refusal("invalid", "with a credential no part of an answer can be asked for"));
+        }
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         credentials.add(name, target, &mut headers, &mut body)?;
     }
     let default = if target.plain { 80 } else { 443 };

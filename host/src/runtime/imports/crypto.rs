@@ -77,7 +77,7 @@ impl Host for Sandbox {
     }
 
     fn password_outdated(&mut self, phc: String) -> wasmtime::Result<bool> {
-        Ok(passwords::is_outdated(&phc, self.call.passwords.present))
+        Ok(passwords::is_outdated(&phc, &self.call.passwords))
     }
 
     fn constant_time_eq(&mut self, a: Vec<u8>, b: Vec<u8>) -> wasmtime::Result<bool> {

@@ -18,6 +18,8 @@ use crate::limits;
 /// The log of one call: so many bytes, and none of the secrets that the call was given.
 pub(in crate::runtime) struct Log {
     left: usize,
+    /// Bytes that may still be searched for secrets, counted once for each secret.
+    searches: usize,
     /// What came in, JSON each.
     inputs: Vec<Bytes>,
     /// The strings in it, once a line is written.
@@ -63,16 +65,23 @@ const SHORTEST: usize = 6;
 impl Log {
     pub(in crate::runtime) fn new(bytes: usize, inputs: Vec<Bytes>) -> Self {
         let printed = Printed { bytes: Arc::default(), most: bytes };
-        Self { left: bytes, inputs, secrets: None, printed }
+        Self { left: bytes, searches: limits::PLUGIN_SEARCHED_BYTES, inputs, secrets: None, printed }
     }
 
-    /// The text without the call's secrets; None if nothing may be said.
+    /// The text without the call's secrets; None if nothing may be said. Nothing interrupts this, so a call has only so
+    /// much of it, whatever it fails with.
     pub(in crate::runtime) fn filtered(&mut self, text: &str) -> Option<String> {
         let inputs = &self.inputs;
         let secrets = self.secrets.get_or_insert_with(|| find_secrets(inputs));
         let Secrets::Known(secrets) = secrets else { return None };
         let mut text = text.to_owned();
         for secret in secrets {
+            if secret.len() > text.len() {
+                continue;
+            }
+            let left = self.searches.checked_sub(text.len());
+            self.searches = left.unwrap_or(0);
+            left?;
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), "[secret]");
             }
@@ -188,6 +197,9 @@ fn find_secrets(inputs: &[Bytes]) -> Secrets {
     }
     for at in 0..found.len() {
         add_other_forms(at, &mut found);
+        if found.len() > limits::PLUGIN_LOG_FORMS {
+            return Secrets::TooMany;
+        }
     }
     found.retain(|secret| secret.len() >= SHORTEST);
     found.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -200,7 +212,8 @@ fn find_secrets(inputs: &[Bytes]) -> Secrets {
 fn add_other_forms(at: usize, found: &mut Vec<Zeroizing<String>>) {
     let secret = found[at].clone();
     if secret.contains('\n') {
-        found.extend(secret.lines().map(|line| Zeroizing::new(line.to_owned())));
+        let lines = secret.lines().filter(|line| line.len() >= SHORTEST).take(limits::PLUGIN_LOG_FORMS + 1);
+        found.extend(lines.map(|line| Zeroizing::new(line.to_owned())));
     }
     let escaped = Zeroizing::new(secret.escape_debug().to_string());
     if *escaped != *secret {

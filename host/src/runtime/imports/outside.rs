@@ -48,7 +48,9 @@ impl Sandbox {
         }
         let (left, acted) = (self.left(), AtomicBool::new(false));
         let log = &mut self.log;
-        let hidden: Vec<bool> = requests.iter().map(|request| !log.may_say(&request.url)).collect();
+        // One that is too long is sent nowhere, and not looked through either.
+        let mut may_say = |url: &str| url.len() <= limits::EGRESS_URL_BYTES && log.may_say(url);
+        let hidden: Vec<bool> = requests.iter().map(|request| !may_say(&request.url)).collect();
         let (call, shared) = (&self.call, &*self.shared);
         let sending = requests.into_iter().zip(hidden).map(|asked| send(shared, call, asked, (left, &acted)));
         let sent = bounded(stream::iter(sending).buffered(limits::EGRESS_SIDE_BY_SIDE).collect()).await;

@@ -9,7 +9,7 @@ use super::super::{Argon2Cost, Fault, PasswordCosts, sandbox::Stop, workers::Wor
 use crate::{ids, limits};
 
 /// Argon2id on the blocking pool. As many at once as there are processors: each takes its
-/// memory for as long as it runs, and a flood of logins must not take all.
+/// memory for as long as it runs, and a flood of logins must not take all. The mounts take turns.
 pub(in crate::runtime) struct Passwords(Workers);
 
 /// What a hash must have cost to be looked at.
@@ -19,6 +19,11 @@ const SALT_BYTES: usize = 16;
 impl Passwords {
     pub(in crate::runtime) fn new(at_once: usize) -> Self {
         Self(Workers::new(at_once))
+    }
+
+    /// Of another mount.
+    pub(in crate::runtime) fn apart(&self) -> Self {
+        Self(self.0.apart())
     }
 
     /// A PHC string.
@@ -37,7 +42,7 @@ impl Passwords {
         costs: &PasswordCosts,
     ) -> Result<bool, Stop> {
         check_length(&password)?;
-        let known = phc.map(parse).transpose()?;
+        let known = phc.map(|phc| parse(phc, costs)).transpose()?;
         let owed = owed(known.as_ref().map(Known::cost), costs);
         let owed = owed.into_iter().map(params).collect::<Result<Vec<_>, _>>()?;
         self.run(move || {
@@ -65,10 +70,10 @@ impl Passwords {
     }
 }
 
-/// Was it made with other parameters than these? What cannot be read was.
-pub(super) fn is_outdated(phc: &str, cost: Argon2Cost) -> bool {
-    let Ok(known) = parse(phc) else { return true };
-    known.cost() != cost || known.output.len() != OUTPUT_BYTES || known.salt.len() < SALT_BYTES
+/// Was it made with other parameters than those of new ones? What cannot be read was.
+pub(super) fn is_outdated(phc: &str, costs: &PasswordCosts) -> bool {
+    let Ok(known) = parse(phc, costs) else { return true };
+    known.cost() != costs.present || known.output.len() != OUTPUT_BYTES || known.salt.len() < SALT_BYTES
 }
 
 /// What is still to be spent on a refusal, when a hash of this cost has been compared.
@@ -93,13 +98,13 @@ impl Known {
     }
 }
 
-/// The string came from a plugin: what it says it cost is bounded before anything is spent.
-fn parse(phc: &str) -> Result<Known, Stop> {
+/// The string came from a plugin: what it says it cost is bounded before anything is spent. Once begun it is not
+/// interrupted, so it is never dearer than what this server has itself made, or what is common.
+fn parse(phc: &str, costs: &PasswordCosts) -> Result<Known, Stop> {
     let hash = PasswordHash::new(phc).map_err(|_| unreadable())?;
     let params = Params::try_from(&hash).map_err(|_| unreadable())?;
-    let dear = params.m_cost() > limits::PASSWORD_MEMORY_KIB
-        || params.t_cost() > limits::PASSWORD_PASSES
-        || params.p_cost() > limits::PASSWORD_LANES;
+    let cost = Argon2Cost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() };
+    let dear = cost.lanes > limits::PASSWORD_LANES || !costs.cover(cost);
     let version = hash.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(|_| unreadable())?;
     match (hash.salt, hash.hash) {
         (Some(salt), Some(output)) if hash.algorithm == Algorithm::Argon2id.ident() && !dear && output.len() >= 16 => {
@@ -132,7 +137,8 @@ mod tests {
     #[test]
     fn a_refusal_costs_the_same_whatever_was_compared() {
         let cost = |memory_kib| Argon2Cost { memory_kib, passes: 1, lanes: 1 };
-        let costs = PasswordCosts { present: cost(300), earlier: [cost(200), cost(100)].into() };
+        let costs =
+            PasswordCosts { present: cost(300), earlier: [cost(200), cost(100)].into(), ..PasswordCosts::default() };
         let spent = |compared: Option<Argon2Cost>| {
             let mut spent: Vec<u32> =
                 compared.into_iter().chain(owed(compared, &costs)).map(|c| c.memory_kib).collect();

@@ -65,7 +65,17 @@ impl Shelf {
             Some(pending) => pending.filter(|entry| entry.expires_at.is_none_or(|end| end > now)),
             None => self.reads.get(key).cloned().flatten(),
         };
-        Ok(keys.iter().map(|key| tell(key.as_ref())).collect())
+        let (mut told, mut bytes) = (Vec::with_capacity(keys.len()), 0_usize);
+        for key in keys {
+            let entry = tell(key.as_ref());
+            // Each time: who asks for one key often is given as many copies.
+            bytes += entry.as_ref().map_or(0, |entry| entry.value.len());
+            if bytes > limits::PLUGIN_READ_BYTES {
+                return Err(Fault::Limit("storage reads"));
+            }
+            told.push(entry);
+        }
+        Ok(told)
     }
 
     pub(in crate::runtime) fn snapshots(&self) -> usize {

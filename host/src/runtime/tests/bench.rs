@@ -52,6 +52,8 @@ async fn row(name: &str, wasm: Arc<[u8]>) -> String {
     let (clock, size) = (Clock::system(), wasm.len() / 1024);
     let mut bench = Bench::with(Options::default());
     bench.call.config = Arc::from(&br#"{"greeting":"hello"}"#[..]);
+    // How long it takes is what is asked.
+    bench.call.bounds.cpu = bench.call.bounds.wall;
     let begun = clock.monotonic();
     let plugin = bench.runtime.compile(wasm).await.unwrap();
     let compiled = clock.monotonic() - begun;

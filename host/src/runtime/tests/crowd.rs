@@ -41,6 +41,28 @@ async fn one_plugins_crowd_does_not_keep_another_out() {
     assert!(matches!(bench.run(&slow, "a").await, Err(Fault::Deadline)));
 }
 
+#[tokio::test]
+async fn several_plugins_crowds_do_not_keep_another_out_however_long_they_sleep() {
+    let bench = Bench::with(Options { calls: 8, calls_each: 4, queue: 10, passwords: 1 });
+    let slow = bench.compile(sleeper(600_000)).await;
+    let mounts = [slow.apart(), slow.apart(), slow];
+    let good = bench.compile(engine("", "", "(call $ok)")).await;
+    let mut crowds = Box::pin(join_all(mounts.iter().cycle().take(30).map(|mount| bench.run(mount, "a"))));
+    let others = async {
+        for _ in 0..20 {
+            assert!(bench.run(&good, "a").await.is_ok());
+        }
+        assert_eq!(bench.runtime.calls_running(), 6);
+    };
+    tokio::select! {
+        biased;
+        _ = &mut crowds => panic!("they sleep"),
+        () = others => {}
+    }
+    drop(crowds);
+    assert_eq!(bench.runtime.calls_running(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_pool_has_room_for_as_many_calls_as_there_may_be() {
     let bench = Bench::with(Options { calls: 16, calls_each: 16, queue: 1000, passwords: 1 });

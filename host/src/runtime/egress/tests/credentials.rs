@@ -41,6 +41,25 @@ async fn a_credential_goes_where_it_is_bound_to_and_its_value_nowhere_else() {
 }
 
 #[tokio::test]
+async fn an_answer_cannot_be_had_in_pieces_or_in_disguise_to_get_at_a_credential() {
+    let gate = gate(Place::Bearer).await;
+    let asked =
+        |name: &str, value: &str| Wanted { headers: vec![(name.to_owned(), value.to_owned())], ..with(&gate, "/") };
+    assert_eq!(gate.send(asked("Range", "bytes=0-9")).await.unwrap_err().code, "invalid");
+    assert_eq!(gate.server.requests(), 0);
+    gate.send(asked("Accept-Encoding", "gzip, br")).await.unwrap();
+    let sent = gate.server.last();
+    assert!(sent.contains("accept-encoding: identity\r\n") && !sent.contains("gzip"), "{sent}");
+    for path in ["/part", "/encoded"] {
+        assert_eq!(gate.send(with(&gate, path)).await.unwrap_err().code, "denied", "{path}");
+        let own = Wanted { credential: None, ..with(&gate, path) };
+        assert!(gate.send(own).await.is_ok(), "without one it is the guest's own affair");
+    }
+    let own = Wanted { credential: None, ..asked("Range", "bytes=0-9") };
+    assert!(gate.send(own).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_credential_of_one_host_is_not_sent_to_another() {
     let mut gate = gate(Place::Bearer).await;
     let port = gate.server.port;

@@ -103,6 +103,8 @@ async fn serve(tls: TlsAcceptor, stream: TcpStream, requests: Arc<Mutex<Vec<Stri
         "/cut" => "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_owned(),
         "/never" => String::new(),
         "/drip" => "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nd".to_owned(),
+        "/part" => "HTTP/1.1 206 Partial Content\r\ncontent-length: 4\r\n\r\npart".to_owned(),
+        "/encoded" => "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nzzzz".to_owned(),
         "/echo" => plain(&request),
         _ => plain("{\"ok\":true}"),
     };

@@ -4,7 +4,7 @@ use wasmtime::component::Resource;
 
 use super::{
     super::{
-        super::{Argon2Cost, Fault, Grant, sandbox::Sandbox, testing::Bench},
+        super::{Argon2Cost, Dearest, Fault, Grant, sandbox::Sandbox, testing::Bench},
         Key,
         wit::crypto::{Host, HostKey},
     },
@@ -50,6 +50,10 @@ async fn a_hash_that_would_cost_too_much_is_not_computed() {
         good.replace("m=64", "m=4000000"),
         good.replace("t=1", "t=99999"),
         good.replace("p=1", "p=64"),
+        // Each within what an operator could set, and dearer than anything that was.
+        good.replace("m=64,t=1", "m=262144,t=1"),
+        good.replace("m=64,t=1", "m=65536,t=4"),
+        good.replace("m=64,t=1", "m=4096,t=49"),
         good.replace("argon2id", "argon2i"),
         "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ".to_owned(),
         "$2b$12$abcdefghijklmnopqrstuv".to_owned(),
@@ -59,6 +63,11 @@ async fn a_hash_that_would_cost_too_much_is_not_computed() {
         assert_eq!(told(sandbox.password_verify("x".into(), Some(phc.clone())).await), "invalid", "{phc}");
     }
     assert_eq!(told(sandbox.password_hash("p".repeat(5000)).await), "too-large");
+    // One that was made before the rules became milder is still somebody's.
+    let dear = good.replace("m=64,t=1", "m=65600,t=1");
+    assert_eq!(told(sandbox.password_verify("x".into(), Some(dear.clone())).await), "invalid");
+    sandbox.call.passwords.dearest = Dearest::default().or(65_600, 1);
+    assert!(!sandbox.password_verify("x".into(), Some(dear)).await.unwrap());
 }
 
 #[tokio::test]

@@ -97,6 +97,14 @@ fn with_more_secrets_than_can_be_searched_for_nothing_is_said() {
 }
 
 #[test]
+fn a_secret_of_more_lines_than_can_be_searched_for_is_too_many_secrets() {
+    let bench = Bench::new();
+    let input = format!(r#"{{"key":"{}"}}"#, r"secret\n".repeat(140_000));
+    let text = logged(|| bench.sandbox(&[&input]).emit(Level::Info, "not one of them".into(), vec![]).unwrap());
+    assert!(text.contains("[withheld]") && !text.contains("not one"), "{text}");
+}
+
+#[test]
 fn a_flood_of_lines_ends_at_the_bound() {
     let mut bench = Bench::new();
     bench.call.bounds.log_bytes = 4096;

@@ -63,6 +63,17 @@ async fn a_call_sends_so_many_requests_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_url_that_is_too_long_is_not_searched_for_secrets() {
+    let mut bench = Bench::new();
+    bench.egress = Some(Egress::new(Options::default(), Arc::new(Unread)));
+    let mut sandbox = bench.sandbox(&[r#"{"password":"swordfish"}"#]);
+    let long = format!("https://api.example/{}", "x".repeat(8 << 20));
+    assert_eq!(told(sandbox.send(request(&long)).await), "invalid");
+    // It has cost nothing of what may be searched.
+    assert_eq!(sandbox.log.filtered("a swordfish").as_deref(), Some("a [secret]"));
+}
+
+#[tokio::test]
 async fn an_intent_is_refused_and_in_a_call_that_may_only_read_it_is_a_fault() {
     let mut bench = Bench::new();
     assert_eq!(told(effects::Host::intend(&mut bench.sandbox(&[]), vec![]).await), "unavailable");

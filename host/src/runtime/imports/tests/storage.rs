@@ -231,6 +231,21 @@ async fn a_call_that_may_only_read_ends_at_its_first_write() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_asked_for_many_times_counts_each_time() {
+    let bench = Bench::new();
+    let mut writes = Writes::default();
+    bench.view.put_bytes(&mut writes, "stored", vec![0; 2_000_000].into(), None);
+    bench.view.commit(writes).await.unwrap();
+    let mut sandbox = bench.sandbox(&[]);
+    sandbox.put("own".into(), vec![0; 2_000_000], None).unwrap();
+    for key in ["stored", "own"] {
+        assert_eq!(sandbox.get_many(vec![key.to_owned(); 16]).await.unwrap().len(), 16);
+        let many = sandbox.get_many(vec![key.to_owned(); 17]).await;
+        assert!(matches!(halted(many), Fault::Limit("storage reads")), "{key}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_call_reads_is_bounded() {
     let bench = Bench::new();
     let keys: Vec<String> = (0..20).map(|i| i.to_string()).collect();
