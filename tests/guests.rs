@@ -216,7 +216,41 @@ pub fn lender_that(imports: &str, more: &str, (renew, revoke): (&str, &str), bod
         (func (export "coffer:plugin/leases@1.0.0#renew") (param $p i32) (param $n i32) (param $by i64) (result i32)
             {renew})
         (func (export "coffer:plugin/leases@1.0.0#revoke") (param $p i32) (param $n i32) (result i32) {revoke})
-        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (unreachable))
+        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (i32.const 2048))
+        (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32) (unreachable))"#
+    );
+    world("full-secrets-engine", &format!("{imports} {COMMON} {REALLOC} {more} {exports} {}", handle(body)))
+}
+
+/// One that counts by the clock: every ten seconds the letter in `{"ticks":"A"}`, which every call of it answers, is the
+/// next one.
+pub fn ticker(section: &str) -> Vec<u8> {
+    let get = "(call $get (i32.const 2200) (i32.const 1) (i32.const 2304))";
+    let tick = format!(
+        r#"{get}
+        (if (i32.load8_u (i32.const 2312)) (then
+            (memory.copy (i32.const 3000) (i32.load (i32.const 2320)) (i32.const 13))
+            (i32.store8 (i32.const 3010) (i32.add (i32.load8_u (i32.const 3010)) (i32.const 1)))))
+        (call $put (i32.const 2200) (i32.const 1) (i32.const 3000) (i32.const 13)
+            (i32.const 0) (i64.const 0) (i32.const 2400))
+        (i32.const 2600)"#
+    );
+    let handle = format!(
+        "{get} (if (i32.eqz (i32.load8_u (i32.const 2312))) (then (return (call $ok))))
+        (call $answer (i32.load (i32.const 2320)) (i32.load (i32.const 2324)))"
+    );
+    let more = r#"(data (i32.const 2200) "t") (data (i32.const 3000) "{\"ticks\":\"A\"}")
+        (data (i32.const 2604) "\01\00\00\00\0a")"#;
+    ticking(&format!("{GET} {PUT}"), &format!("{more} {section}"), &tick, &handle)
+}
+
+/// An engine that does this by the clock; an answer that asks for no further call lies at 2048.
+pub fn ticking(imports: &str, more: &str, tick: &str, body: &str) -> Vec<u8> {
+    let exports = format!(
+        r#"
+        (func (export "coffer:plugin/leases@1.0.0#renew") (param i32 i32 i64) (result i32) (unreachable))
+        (func (export "coffer:plugin/leases@1.0.0#revoke") (param i32 i32) (result i32) (unreachable))
+        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) {tick})
         (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32) (unreachable))"#
     );
     world("full-secrets-engine", &format!("{imports} {COMMON} {REALLOC} {more} {exports} {}", handle(body)))
@@ -229,7 +263,7 @@ pub fn maintained(imports: &str, more: &str, migrate: &str) -> Vec<u8> {
         r#"(data (i32.const 2128) "\00\00\00\00\01")
         (func (export "coffer:plugin/leases@1.0.0#renew") (param i32 i32 i64) (result i32) (unreachable))
         (func (export "coffer:plugin/leases@1.0.0#revoke") (param i32 i32) (result i32) (unreachable))
-        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (unreachable))
+        (func (export "coffer:plugin/maintenance@1.0.0#tick") (result i32) (i32.const 2048))
         (func (export "coffer:plugin/maintenance@1.0.0#migrate") (param i32 i32) (result i32)
             (local $i i32) (local $n i32) {migrate})"#
     );
@@ -245,6 +279,62 @@ pub fn auth_with(more: &str, login: &str, refresh: &str) -> Vec<u8> {
         (func (export "coffer:plugin/auth@1.0.0#refresh") (param $kept i32) (param $kept-len i32) (result i32) {refresh})"#
     );
     world("auth-method", &text)
+}
+
+/// An engine that takes long to compile: its second function is this many lines long.
+pub fn slow_to_compile(section: &str, lines: usize) -> Vec<u8> {
+    let line = |at: usize| {
+        format!(
+            "(local.set $a (i32.add (i32.mul (local.get $b) (i32.const {})) (local.get $c)))
+            (if (i32.and (local.get $a) (i32.const {})) (then (local.set $b (i32.xor (local.get $a) (local.get $c)))))
+            (local.set $c (i32.load (i32.and (local.get $b) (i32.const 4092))))",
+            at * 7 + 3,
+            1 << (at % 31),
+        )
+    };
+    let lines: String = (0..lines).map(line).collect();
+    let long = format!("(func $long (param $a i32) (result i32) (local $b i32) (local $c i32) {lines} (local.get $a))");
+    let body = "(if (i32.eq (local.get $op) (i32.const -1)) (then (drop (call $long (local.get $op))))) (call $ok)";
+    engine("", &format!("{long} {section}"), body)
+}
+
+/// An auth method with an engine that answers what `refresh` has counted: `{"n":"A"}` after the first time, and so on.
+pub fn renewing(subject: &str) -> Vec<u8> {
+    let ((login, step), (refresh, renewed)) = (proven(true, subject, "staff"), proven(false, subject, "staff"));
+    let get = "(call $get (i32.const 2200) (i32.const 1) (i32.const 2304))";
+    let body = format!(
+        "{get} (if (i32.eqz (i32.load8_u (i32.const 2312))) (then (return (call $ok))))
+        (call $answer (i32.load (i32.const 2320)) (i32.load (i32.const 2324)))"
+    );
+    let text = format!(
+        r#"{GET} {PUT} {COMMON} {REALLOC} {login} {refresh} {}
+        (data (i32.const 2200) "n") (data (i32.const 4000) "{{\"n\":\"A\"}}")
+        (func (export "coffer:plugin/auth@1.0.0#login") (param i32 i32) (result i32) {step})
+        (func (export "coffer:plugin/auth@1.0.0#resume") (param i32 i32 i32 i32) (result i32) (call $refuse))
+        (func (export "coffer:plugin/auth@1.0.0#refresh") (param i32 i32) (result i32)
+            {get}
+            (if (i32.load8_u (i32.const 2312)) (then
+                (memory.copy (i32.const 4000) (i32.load (i32.const 2320)) (i32.const 9))
+                (i32.store8 (i32.const 4006) (i32.add (i32.load8_u (i32.const 4006)) (i32.const 1)))))
+            (call $put (i32.const 2200) (i32.const 1) (i32.const 4000) (i32.const 9)
+                (i32.const 0) (i64.const 0) (i32.const 2400))
+            {renewed})"#,
+        handle(&body)
+    );
+    world("wasi-auth-engine", &text)
+}
+
+/// Answers `{"saw":"…"}` with the header that the path names, or `{"ok":true}` if it does not see it.
+pub fn header_reader() -> Vec<u8> {
+    let imports = r#"(import "coffer:plugin/context@1.0.0" "header" (func $header (param i32 i32 i32)))"#;
+    let more = r#"(data (i32.const 3100) "{\"saw\":\"")"#;
+    let body = "(call $header (local.get $path) (local.get $path-len) (i32.const 2304))
+        (if (i32.eqz (i32.load8_u (i32.const 2304))) (then (return (call $ok))))
+        (local.set $n (i32.load (i32.const 2312)))
+        (memory.copy (i32.const 3108) (i32.load (i32.const 2308)) (local.get $n))
+        (i32.store16 (i32.add (i32.const 3108) (local.get $n)) (i32.const 0x7d22))
+        (call $answer (i32.const 3100) (i32.add (i32.const 10) (local.get $n)))";
+    engine(imports, more, body)
 }
 
 /// A success of `login` or, without a `step`, of `refresh`: this subject, in this group, if any.

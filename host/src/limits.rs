@@ -13,6 +13,8 @@ pub const JSON_DEPTH: usize = 32;
 pub const JSON_MEMBERS: usize = 10_000;
 pub const HEADER_COUNT: usize = 64;
 pub const HEADER_BYTES: usize = 32 * 1024;
+/// Of one that a plugin asks for.
+pub const HEADER_NAME_BYTES: usize = 64;
 pub const LIST_DEFAULT: usize = 100;
 pub const LIST_MOST: usize = 1000;
 /// Of users, for lists in the order of their names: some 100 bytes each.
@@ -67,6 +69,8 @@ pub const FENCE_WRITE: Duration = Duration::from_millis(500);
 pub const NODE_BEAT: Duration = Duration::from_secs(1);
 pub const NODE_HELD: Duration = Duration::from_secs(3);
 pub const NODE_GONE: Duration = Duration::from_secs(5);
+/// Mounts that a node says do not answer there.
+pub const NODE_SILENT: usize = 1000;
 
 /// Audit: anonymous refusals that are recorded one by one, each second and node.
 pub const ANONYMOUS_RECORDS: u32 = 50;
@@ -305,12 +309,21 @@ pub const UPLOADS: usize = 2;
 /// Publishers that are trusted, and plugins that may not run.
 pub const PUBLISHERS: usize = 64;
 pub const DENIED_PLUGINS: usize = 1000;
+/// How long everybody waits for plugins to be compiled when mounts have changed: one that takes longer comes up later.
+pub const COMPILE_PATIENCE: Duration = Duration::from_millis(250);
 /// How long after an upgrade a mount goes back by itself if the new version fails, and how many
 /// principals it must have failed for. Only then may what it holds be migrated.
 pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);
 pub const ROLLBACK_PRINCIPALS: usize = 3;
-/// A node that migrates a mount says so anew within this time, or another takes over.
-pub const MIGRATION_CLAIM: Duration = Duration::from_secs(120);
+/// A node that works at a mount says so anew within this time, or another takes over.
+pub const MOUNT_CLAIM: Duration = Duration::from_secs(120);
+/// Work by the clock: how often it is looked for, how many mounts a node calls at a time, how soon one is called again
+/// at the soonest, and after a call that failed.
+pub const TICK_EVERY: Duration = Duration::from_secs(1);
+pub const TICKS_AT_ONCE: usize = 4;
+pub const TICK_SOONEST: Duration = Duration::from_secs(5);
+pub const TICK_RETRY_FIRST: Duration = Duration::from_secs(30);
+pub const TICK_RETRY_LONGEST: Duration = Duration::from_secs(3600);
 /// Calls of `migrate` in one sweep.
 pub const MIGRATION_STEPS: usize = 64;
 /// What a manifest may ask for at most, whatever server policy says.

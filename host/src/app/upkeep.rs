@@ -14,6 +14,8 @@ impl App {
             self.news(),
             self.seal_heads(),
             self.sweep(),
+            self.migrate(),
+            self.tick(),
             self.end_leases(),
             self.leases.revoke_due()
         );
@@ -52,11 +54,29 @@ impl App {
             if let Err(error) = self.operate.sweep_removed().await {
                 tracing::warn!(%error, "what removed mounts have left is not swept");
             }
+            if let Err(error) = self.users.sweep_leavings().await {
+                tracing::warn!(%error, "what deleted users have left is not swept");
+            }
+        }
+    }
+
+    /// Beside the other sweeps: it may take a plugin as long as there is data.
+    async fn migrate(&self) {
+        let mut ticks = every(limits::SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
             if let Err(error) = self.operate.migrate().await {
                 tracing::warn!(%error, "what upgraded mounts hold is not moved on");
             }
-            if let Err(error) = self.users.sweep_leavings().await {
-                tracing::warn!(%error, "what deleted users have left is not swept");
+        }
+    }
+
+    async fn tick(&self) {
+        let mut ticks = every(limits::TICK_EVERY);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.operate.tick().await {
+                tracing::warn!(%error, "plugins are not called by the clock");
             }
         }
     }

@@ -264,6 +264,20 @@ fn a_secret_that_could_not_be_found_again_is_refused_in_a_schema() {
 }
 
 #[test]
+fn a_header_that_carries_a_credential_or_an_address_cannot_be_asked_for() {
+    let asking = |header: &str| format!("{PLAIN}[requires]\nheaders = [\"{header}\"]\n");
+    for header in ["x-team", "user-agent", "traceparent"] {
+        assert!(Manifest::parse(&asking(header)).is_ok(), "{header}");
+    }
+    for header in ["authorization", "cookie", "x-coffer-token", "forwarded", "x-forwarded-for", "x-real-ip"] {
+        assert_eq!(problems(&asking(header))[0].0, format!("/requires/headers/{header}"));
+    }
+    for header in ["Authorization", "X-Team", "", "x team", "x-team:", &"x".repeat(65)] {
+        assert_eq!(problems(&asking(header))[0].0, "/requires/headers", "{header}");
+    }
+}
+
+#[test]
 fn a_schema_that_would_take_for_ever_is_refused() {
     let steps = (0..7).map(|step| {
         let refs = vec![format!("{{ \"$ref\" = \"#/$defs/d{}\" }}", step + 1); 40].join(", ");

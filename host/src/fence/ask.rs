@@ -175,6 +175,7 @@ impl Fence {
                 self.step(counter);
             }
         }
+        self.know(found);
         seen.found = Some(found.clone());
     }
 

@@ -18,6 +18,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
 
 use crate::{
@@ -104,6 +105,9 @@ struct Inner {
     seen: Mutex<Seen>,
     /// Counts what was raised here, for whoever tells the other nodes.
     raised: watch::Sender<u64>,
+    /// What this node has brought up, for the next beat; and what it knows of the others.
+    raised_mounts: std::sync::Mutex<roll::Raised>,
+    known: ArcSwap<roll::Known>,
 }
 
 impl Fence {
@@ -125,6 +129,8 @@ impl Fence {
             begun: AtomicU64::new(0),
             seen: Mutex::default(),
             raised: watch::Sender::default(),
+            raised_mounts: std::sync::Mutex::default(),
+            known: ArcSwap::default(),
         }))
     }
 

@@ -4,7 +4,10 @@
 //! for `NODE_GONE` of its own time; a node that has not beaten for `NODE_HELD` is not fresh, and the
 //! difference of the two is longer than anything that it remembers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,26 @@ struct Node {
     /// It wants to be the only one.
     #[serde(default)]
     sole: bool,
+    /// The version of the counter of mounts as of which it has brought them up, and which of them do not answer there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mounts: Option<i64>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    silent: BTreeSet<String>,
+}
+
+/// How far this node has brought up what is mounted.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Raised {
+    /// Of the counter of mounts; None: nothing is mounted here.
+    generation: Option<u64>,
+    silent: BTreeSet<String>,
+}
+
+/// What is known of the other nodes, for whoever may not wait: as of the last ask.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Known {
+    roll: Roll,
+    mounts: Option<i64>,
 }
 
 /// The entry `fence/seen/<node>`.
@@ -113,12 +136,47 @@ impl Fence {
             self.0.view.delete(&mut writes, &place(&id));
         }
         let beat = roll.nodes.get(node).map_or(0, |own| own.beat + 1);
-        roll.nodes.insert(node.clone(), Node { beat, sole: self.0.company == Company::Refused });
+        let (mounts, silent) = self.own_mounts(seen, found);
+        roll.nodes.insert(node.clone(), Node { beat, sole: self.0.company == Company::Refused, mounts, silent });
         self.0.view.expect(&mut writes, ROLL, found.expect_roll());
         self.0.view.put(&mut writes, ROLL, &roll, None);
         self.0.barrier.commit(writes).await?;
         seen.beaten = Some(began);
         Ok(())
+    }
+
+    /// As of which version of their counter this node has brought up its mounts. None where that is not sure.
+    fn own_mounts(&self, seen: &Seen, found: &Found) -> (Option<i64>, BTreeSet<String>) {
+        let at = Counter::Mounts as usize;
+        let version = found.versions[at];
+        let learnt = seen.found.as_ref().is_some_and(|known| known.versions[at] == version);
+        let raised = self.0.raised_mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        match version {
+            Some(version) if learnt && raised.generation == Some(self.generation(Counter::Mounts)) => {
+                (Some(version.raw()), raised.silent.clone())
+            }
+            _ => (None, BTreeSet::new()),
+        }
+    }
+
+    /// Says of this node that it has brought up the mounts of this generation, but for those that do not answer. The
+    /// other nodes hear of it with a beat.
+    pub fn brought_up(&self, generation: Option<u64>, silent: impl IntoIterator<Item = String>) {
+        let silent = silent.into_iter().take(limits::NODE_SILENT).collect();
+        *self.0.raised_mounts.lock().unwrap_or_else(PoisonError::into_inner) = Raised { generation, silent };
+    }
+
+    /// How many other nodes there are, and how many of them have brought up a mount as it is now.
+    pub fn others_with(&self, mount: &str) -> (usize, usize) {
+        let known = self.0.known.load();
+        let others: Vec<_> = known.roll.nodes.iter().filter(|(id, _)| **id != self.0.node).collect();
+        let has = |node: &Node| node.mounts.is_some() && node.mounts == known.mounts && !node.silent.contains(mount);
+        (others.iter().filter(|(_, node)| has(node)).count(), others.len())
+    }
+
+    pub(super) fn know(&self, found: &Found) {
+        let mounts = found.versions[Counter::Mounts as usize].map(Version::raw);
+        self.0.known.store(Arc::new(Known { roll: found.roll.clone(), mounts }));
     }
 
     pub(super) fn is_beat_due(&self, seen: &Seen) -> bool {

@@ -4,12 +4,12 @@
 //! The order is fixed, so that who may not do a thing learns nothing of it: 401, 415, 413, 400,
 //! 422 (naming), 403, 422 (the rest).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
-    http::request::Parts,
+    http::{HeaderMap, HeaderName, request::Parts},
 };
 
 use super::{
@@ -25,6 +25,7 @@ use crate::{
     ids,
     login::{Authenticated, Client},
     policy::{Action, Permit, Resource},
+    runtime,
     secrets::Asker,
     session::AccessToken,
 };
@@ -48,6 +49,7 @@ impl Caller {
             request: self.client.request.clone(),
             session: self.authenticated.session.id.clone(),
             ends_at: self.authenticated.session.absolute_end,
+            headers: self.client.headers.clone(),
         }
     }
 }
@@ -236,7 +238,19 @@ pub fn client(parts: &Parts) -> Result<Client, ApiError> {
         forwarded: address.is_some_and(|client| client.untrusted_forwarding),
         device: device.unwrap_or_default().chars().take(crate::limits::DEVICE_CHARS).collect(),
         request: trail(parts)?.request().clone(),
+        headers: shown(&parts.headers),
     })
+}
+
+/// What plugins may be shown of it, where they are granted it. Of one that is there several times: all, as one
+/// (RFC 9110 section 5.3).
+fn shown(headers: &HeaderMap) -> Arc<[(String, String)]> {
+    let names = headers.keys().filter(|name| !runtime::is_withheld(name.as_str()));
+    let text = |name: &HeaderName| {
+        let values: Option<Vec<_>> = headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+        Some((name.as_str().to_owned(), values?.join(", ")))
+    };
+    names.filter_map(text).collect()
 }
 
 pub fn trail(parts: &Parts) -> Result<Trail, ApiError> {
@@ -255,8 +269,26 @@ pub fn who(authenticated: &Authenticated) -> Who {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
     use crate::ids::Action as A;
+
+    #[test]
+    fn plugins_are_shown_no_credential_and_what_is_there_twice_as_one() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer x"),
+            ("cookie", "c=d"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-team", "one"),
+            ("x-team", "two"),
+        ] {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        headers.append("x-odd", HeaderValue::from_bytes(b"\xe9").unwrap());
+        assert_eq!(*shown(&headers), [("x-team".to_owned(), "one, two".to_owned())]);
+    }
 
     #[test]
     fn a_write_below_sys_rules_others_whatever_its_route_says() {

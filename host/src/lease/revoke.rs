@@ -137,6 +137,7 @@ pub(super) fn backoff(failures: u32) -> Duration {
 pub(super) fn told(error: &mount::Error) -> String {
     match error {
         mount::Error::Disabled => "the mount is disabled".to_owned(),
+        mount::Error::Compiling(_) => "the plugin is being compiled".to_owned(),
         mount::Error::Broken(_) => "the mount is broken".to_owned(),
         mount::Error::Store(_) => "the store is not available".to_owned(),
         mount::Error::Fault(fault) => match fault {

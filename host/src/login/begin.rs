@@ -272,6 +272,7 @@ pub(super) fn facts(mount: &Mount, client: &Client, named: Option<&User>) -> Fac
         request_id: client.request.to_string(),
         login_user: named.map(|user| user.id.to_string()),
         client_address: client.address,
+        headers: mount.shown(&client.headers),
         ..Facts::default()
     }
 }

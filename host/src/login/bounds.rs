@@ -10,7 +10,7 @@ use crate::{
     problem::Problem,
     runtime::types::SessionLimits,
     security::{self, Rules},
-    session::Lifetimes,
+    session::{Lifetimes, intersect},
 };
 
 #[derive(Debug)]
@@ -90,34 +90,27 @@ fn block(address: IpAddr, prefix: u8) -> IpNet {
     IpNet::new(address, prefix).map_or_else(|_| IpNet::from(address), |net| net.trunc())
 }
 
-/// What is in both lists.
-pub(super) fn intersect(one: &[IpNet], other: &[IpNet]) -> Vec<IpNet> {
-    let narrower = |a: &IpNet, b: &IpNet| match (a.contains(b), b.contains(a)) {
-        (true, _) => Some(b.trunc()),
-        (_, true) => Some(a.trunc()),
-        _ => None,
-    };
-    let mut both: Vec<IpNet> = one.iter().flat_map(|a| other.iter().filter_map(move |b| narrower(a, b))).collect();
-    both.sort_unstable();
-    both.dedup();
-    // Fewer networks only take away.
-    both.truncate(limits::SESSION_ADDRESSES);
-    both
-}
-
 fn invalid(at: &str, code: &'static str, message: &'static str) -> Error {
     Error::Invalid(vec![Problem::new(at, code, message)])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
     use crate::ids::RequestId;
 
     fn client(address: &str) -> Client {
-        Client { address: address.parse().ok(), forwarded: false, device: String::new(), request: RequestId::new() }
+        Client {
+            address: address.parse().ok(),
+            forwarded: false,
+            device: String::new(),
+            request: RequestId::new(),
+            headers: Arc::default(),
+        }
     }
 
     fn bounds(rules: &Rules, session: serde_json::Value) -> Result<Bounds, Error> {

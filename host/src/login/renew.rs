@@ -5,8 +5,12 @@ use super::{
 };
 use crate::{
     ids::{Scope, SessionId},
-    runtime::{self, types::Bytes},
-    session::{AnyToken, EpochsOf, Error as SessionError, RefreshToken, Renewal, Tokens, Told},
+    mount::Attempts,
+    runtime::{
+        self,
+        types::{Bytes, Identity, SessionLimits},
+    },
+    session::{AnyToken, EpochsOf, Error as SessionError, Narrower, RefreshToken, Renewal, Tokens, Told},
 };
 
 impl Login {
@@ -37,9 +41,8 @@ impl Login {
         let epochs = self.sessions.epochs(&of).await?;
         self.takes_logins(&mount.id).await?;
         let mut attempts = self.mounts.call(&mount, facts(&mount, client, Some(&user)), user.id.as_str())?;
-        let refresh = runtime::Refresh { internal: Bytes::from(pending.internal.clone()) };
-        let identity = match attempts.run(refresh).await.map_err(refused) {
-            Ok(outcome) => outcome.value,
+        let identity = match vouched(&mut attempts, &pending.internal).await {
+            Ok(identity) => identity,
             // The plugin says no: the session ends. It cannot tell: nothing is spent.
             Err(error @ (Error::Denied(_) | Error::Invalid(_))) => {
                 self.sessions.fail_renewal(pending).await?;
@@ -57,6 +60,7 @@ impl Login {
             subject: identity.subject,
             groups: identity.groups,
             internal: identity.internal.to_vec(),
+            narrower: narrower(identity.limits),
             plugin: live.digest().to_string(),
             epochs,
         };
@@ -75,6 +79,24 @@ impl Login {
     pub async fn end_by_token(&self, token: &str) -> Result<Option<SessionId>, Error> {
         Ok(self.sessions.end_by_token(token).await?)
     }
+}
+
+/// Has the plugin look at the identity again, until what it wrote meanwhile is stored: whatever then becomes of the
+/// session, that was a success.
+async fn vouched(attempts: &mut Attempts, internal: &[u8]) -> Result<Identity, Error> {
+    loop {
+        let outcome = attempts.run(runtime::Refresh { internal: Bytes::from(internal.to_vec()) }).await;
+        let outcome = outcome.map_err(refused)?;
+        if attempts.commit(outcome.writes, outcome.may_rerun).await? {
+            return Ok(outcome.value);
+        }
+    }
+}
+
+/// What the plugin says now that the session may be at most: with what it said before, the tighter of the two holds.
+fn narrower(limits: SessionLimits) -> Narrower {
+    let SessionLimits { ttl, max_uses, addresses, renewable } = limits;
+    Narrower { ttl, max_uses, addresses, renewable }
 }
 
 /// A refresh token that is not good is OAuth's `invalid_grant`, whatever was wrong with it.

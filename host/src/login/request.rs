@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -88,4 +88,6 @@ pub struct Client {
     /// What the client calls itself, for the list of sessions.
     pub device: String,
     pub request: RequestId,
+    /// What a plugin may be shown, if it is granted: names in lower case, values that are text.
+    pub headers: Arc<[(String, String)]>,
 }

@@ -101,7 +101,7 @@ impl Attempts {
             call.bounds.wall = self.left()?;
             match self.live.plugin.attempt(input.clone(), &call).await {
                 Ok(outcome) => {
-                    self.live.watch.as_ref().inspect(|watch| watch.answered());
+                    self.live.watch.as_ref().inspect(|watch| watch.answered(&self.call.facts));
                     return Ok(outcome);
                 }
                 Err(failure) if failure.stale && failure.may_rerun => self.line_up().await?,

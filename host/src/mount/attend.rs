@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempts, Error, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State};
+use super::{Attempts, Error, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, compiled::Patience};
 use crate::{
     barrier::{self, Writes},
     ids::{MountId, MountName, PluginName},
@@ -71,6 +71,7 @@ impl Mounts {
         let departed = match self.by_id(id) {
             Some(mount) => match &mount.state {
                 State::Live(live) => return Ok((mount.clone(), live.clone())),
+                State::Compiling(digest) => return Err(Error::Compiling(digest.clone())),
                 State::Broken(why) => return Err(Error::Broken(why.clone())),
                 State::Disabled => {
                     let record = self.record(mount.kind, &mount.name).await?.filter(|record| record.value.id == *id);
@@ -91,10 +92,13 @@ impl Mounts {
         let live = match self.0.attended.get(id, version) {
             Some(live) => live,
             None => {
-                let live = Arc::new(self.revive(kind, &spec, &record).await.map_err(|refusal| match refusal {
-                    Refusal::Failed(error) => error,
-                    Refusal::Invalid(_) => Error::Broken("its setting does not fit its plugin".to_owned()),
-                })?);
+                let live =
+                    Arc::new(self.revive(kind, &spec, &record, Patience::Endless).await.map_err(
+                        |refusal| match refusal {
+                            Refusal::Failed(error) => error,
+                            Refusal::Invalid(_) => Error::Broken("its setting does not fit its plugin".to_owned()),
+                        },
+                    )?);
                 self.0.attended.keep(id, version, &live);
                 live
             }

@@ -1,10 +1,18 @@
-use crate::{barrier, catalog, problem::Problem, runtime::Fault};
+use crate::{
+    barrier,
+    catalog::{self, Digest},
+    problem::Problem,
+    runtime::Fault,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Switched off by its setting: it has not lost anything.
     #[error("the mount is disabled")]
     Disabled,
+    /// It answers soon: its plugin, of this digest, is being compiled on this node.
+    #[error("the plugin is being compiled")]
+    Compiling(Digest),
     /// It should answer and cannot; why is for the operator.
     #[error("the mount is broken: {0}")]
     Broken(String),

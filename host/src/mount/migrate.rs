@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Error, Kind, Mount, Mounts, Previous, Record};
+use super::{Error, Kind, Mount, Mounts, Previous, Record, claim::Claim};
 use crate::{
     barrier::{self, Stored, Writes},
     fence::Counter,
     limits,
     runtime::{Facts, Migrate},
-    storage::Expect,
 };
 
 /// Where a node says that it is at it.
@@ -27,18 +26,13 @@ impl Mounts {
 
     /// Has the plugin move some of the data on. True: all of it is.
     pub async fn migrate(&self, mount: &Mount) -> Result<bool, Error> {
-        let claim = format!("{CLAIM}{}", mount.id);
-        if !self.claim(&claim).await? {
-            return Ok(false);
-        }
-        let moved = self.migrate_claimed(mount).await;
-        let mut writes = Writes::default();
-        self.0.view.delete(&mut writes, &claim);
-        self.0.barrier.commit(writes).await?;
+        let Some(mut claim) = self.claim(format!("{CLAIM}{}", mount.id)).await? else { return Ok(false) };
+        let moved = self.migrate_claimed(mount, &mut claim).await;
+        self.release(claim).await?;
         moved
     }
 
-    async fn migrate_claimed(&self, mount: &Mount) -> Result<bool, Error> {
+    async fn migrate_claimed(&self, mount: &Mount, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..limits::MIGRATION_STEPS {
             let Some(record) = self.record(mount.kind, &mount.name).await? else { return Ok(false) };
             let Some(previous) = record.value.previous.clone() else { return Ok(true) };
@@ -59,12 +53,18 @@ impl Mounts {
                 let is_done = rest.is_none();
                 let mut writes = outcome.writes;
                 self.propose_rest(&mut writes, &record, mount, rest);
+                // However long it takes: nobody else begins between two steps, and who has lost the claim stores nothing.
+                let prolonged = self.prolong(&mut writes, claim);
                 if attempts.commit(writes, outcome.may_rerun).await? {
+                    *claim = prolonged;
                     if is_done {
                         self.publish().await?;
                         return Ok(true);
                     }
                     break;
+                }
+                if !self.holds(claim).await? {
+                    return Ok(false);
                 }
                 if self.record(mount.kind, &mount.name).await?.map(|now| now.version) != Some(record.version) {
                     break;
@@ -102,18 +102,5 @@ impl Mounts {
     async fn publish(&self) -> Result<(), barrier::Error> {
         self.0.fence.settle(&[Counter::Mounts]).await;
         self.refresh().await
-    }
-
-    /// One node at a time; a dead one's claim ends by itself.
-    async fn claim(&self, key: &str) -> Result<bool, barrier::Error> {
-        let now = self.0.clock.now();
-        let mut writes = Writes::default();
-        self.0.view.expect(&mut writes, key, Expect::Absent);
-        self.0.view.put(&mut writes, key, &now, Some(now.after(limits::MIGRATION_CLAIM)));
-        match self.0.barrier.commit(writes).await {
-            Ok(()) => Ok(true),
-            Err(barrier::Error::Conflict) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }

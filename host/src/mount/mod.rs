@@ -6,6 +6,8 @@
 
 mod attempts;
 mod attend;
+mod claim;
+mod compiled;
 mod enrolled;
 mod error;
 mod exposed;
@@ -21,6 +23,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tick;
 mod watch;
 
 use std::sync::Arc;
@@ -35,6 +38,7 @@ pub use record::RolledBack;
 pub use removed::rest_on;
 pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
+pub use tick::Due;
 
 use record::{Installed, Previous, Record};
 
@@ -97,6 +101,8 @@ pub struct Mount {
 enum State {
     Live(Arc<Live>),
     Disabled,
+    /// It answers when its plugin, of this digest, is compiled.
+    Compiling(Digest),
     /// Why, for the operator.
     Broken(String),
 }
@@ -133,7 +139,7 @@ struct Inner {
     table: ArcSwap<table::Table>,
     /// One at a time reads it anew: an older reading must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
-    compiled: table::Compiled,
+    compiled: compiled::Compiled,
     attended: attend::Attended,
 }
 
@@ -170,8 +176,15 @@ impl Mount {
         match &self.state {
             State::Live(live) => Ok(live),
             State::Disabled => Err(Error::Disabled),
+            State::Compiling(digest) => Err(Error::Compiling(digest.clone())),
             State::Broken(why) => Err(Error::Broken(why.clone())),
         }
+    }
+
+    /// Of the headers of a request, those that the plugin asks for and is granted.
+    pub fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
+        let Ok(live) = self.live() else { return Vec::new() };
+        headers.iter().filter(|(name, _)| live.grant.headers.contains(name)).cloned().collect()
     }
 
     /// How its calls went on this node, whichever plugin answered them.
@@ -204,7 +217,7 @@ impl Mounts {
             runtime,
             table: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
-            compiled: table::Compiled::default(),
+            compiled: compiled::Compiled::default(),
             attended: attend::Attended::default(),
         }))
     }

@@ -1,9 +1,11 @@
 //! Prove, persist, publish: how a mount's setting changes.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{
-    Error, Installed, Kind, Mounts, Previous, Record, Refusal, Spec, attend, grant,
+    Error, Installed, Kind, Live, Mounts, Previous, Record, Refusal, Spec, attend, grant,
     prove::{Trial, Valid},
     removed,
 };
@@ -26,6 +28,8 @@ pub struct Change {
     next: Option<(Record, Found)>,
     /// What the plugin's `check` told.
     pub notes: Vec<String>,
+    /// So that it is not let go, and compiled again, before it is in force.
+    _tried: Option<Arc<Live>>,
 }
 
 impl Change {
@@ -73,8 +77,8 @@ impl Mounts {
         let id = next.id.clone();
         let trial = if is_live && checks { Trial::Check(id) } else { Trial::Compile };
         let found = valid.found.clone();
-        let notes = self.prove((kind, &name), &spec, valid, trial).await?;
-        Ok(Change { kind, name, record, next: Some((next, found)), notes })
+        let (notes, live) = self.prove((kind, &name), &spec, valid, trial).await?;
+        Ok(Change { kind, name, record, next: Some((next, found)), notes, _tried: Some(live) })
     }
 
     /// A second factor is another auth mount, which says of the server's own users that it is them.
@@ -100,7 +104,7 @@ impl Mounts {
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {
         let record = self.record(kind, &name).await?;
-        Ok(Change { kind, name, record, next: None, notes: Vec::new() })
+        Ok(Change { kind, name, record, next: None, notes: Vec::new(), _tried: None })
     }
 
     /// Adds to the batch of the setting what belongs with it; `number` is the setting's. Answers

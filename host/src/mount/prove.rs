@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Attempts, Error, Granted, Installed, Kind, Live, Mount, Mounts, Refusal, Spec, State, grant};
+use super::{
+    Attempts, Error, Granted, Installed, Kind, Live, Mount, Mounts, Refusal, Spec, State, compiled::Patience, grant,
+};
 use crate::{
     catalog::{self, Digest, Found, Manifest, Publisher, Wanted},
     ids::{MountId, MountName},
@@ -112,9 +114,9 @@ impl Mounts {
         spec: &Spec,
         valid: Valid,
         trial: Trial,
-    ) -> Result<Vec<String>, Refusal> {
-        let live = Arc::new(self.bring_up(valid).await?);
-        let Trial::Check(id) = trial else { return Ok(Vec::new()) };
+    ) -> Result<(Vec<String>, Arc<Live>), Refusal> {
+        let live = Arc::new(self.bring_up(valid, Patience::Endless).await?);
+        let Trial::Check(id) = trial else { return Ok((Vec::new(), live)) };
         let mount = Mount::trial(id, kind, name.clone(), spec.clone(), State::Disabled);
         let facts = Facts { mount_path: name.to_string(), ..Facts::default() };
         let inner = &self.0;
@@ -122,15 +124,15 @@ impl Mounts {
         let mut attempts =
             Attempts::new(parts, &mount, &live, (facts, ""), (self.bounds(live.manifest()), self.passwords()));
         match attempts.run(Check).await {
-            Ok(outcome) => Ok(outcome.value),
+            Ok(outcome) => Ok((outcome.value, live)),
             Err(Error::Fault(Fault::Refused(error))) => Err(refused(error)),
             Err(error) => Err(error.into()),
         }
     }
 
-    pub(super) async fn bring_up(&self, valid: Valid) -> Result<Live, Refusal> {
+    pub(super) async fn bring_up(&self, valid: Valid, patience: Patience) -> Result<Live, Refusal> {
         let Valid { found, config, grant, credentials, .. } = valid;
-        let plugin = self.0.compile(&found).await?;
+        let plugin = self.compiled(&found, patience).await?;
         let publisher = found.publisher();
         let (component, queues) = (found.component, Arc::default());
         Ok(Live { plugin, component, publisher, config, grant, credentials, queues, watch: None })

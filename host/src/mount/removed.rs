@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{Mount, Mounts, attend};
+use super::{Mount, Mounts, attend, tick};
 use crate::{
     barrier::{Barrier, Error, Writes, layout::Prefix},
     clock::Timestamp,
@@ -63,6 +63,7 @@ async fn sweep(barrier: &Barrier, now: Timestamp, (keep, held): (Duration, &Hash
         let mut writes = Writes::default();
         mounts.delete(&mut writes, &key);
         attend::forget(&mounts, &mut writes, &id);
+        tick::forget(&mounts, &mut writes, &id);
         barrier.commit(writes).await?;
         gone += 1;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Kind, Mount, Mounts, Record, RolledBack, prove::barred};
+use super::{Kind, Mount, Mounts, Record, RolledBack, compiled::Patience, prove::barred};
 use crate::{
     barrier::{self, Writes},
     fence::Counter,
@@ -35,7 +35,7 @@ impl Mounts {
         let comes_up = async {
             let valid = self.validate(mount.kind, &spec).await.ok()?;
             (valid.found.component.digest == back.digest).then_some(())?;
-            self.bring_up(valid).await.ok()
+            self.bring_up(valid, Patience::Endless).await.ok()
         };
         if !is_same || denied || !previous.is_within_reach(now) || comes_up.await.is_none() {
             mount.live().ok().and_then(|live| live.watch.as_ref()).inspect(|watch| watch.give_up());

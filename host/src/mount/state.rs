@@ -12,12 +12,16 @@ pub struct Condition {
     pub health: Health,
     pub reason: Option<String>,
     pub rolled_back: Option<RolledBack>,
+    /// Nodes on which it answers as it is set now, as far as they have told, and how many there are.
+    pub nodes: (usize, usize),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Health {
     Ok,
     Disabled,
+    /// Soon.
+    Compiling,
     Broken,
 }
 
@@ -26,6 +30,7 @@ impl Health {
         match self {
             Self::Ok => "ok",
             Self::Disabled => "disabled",
+            Self::Compiling => "compiling",
             Self::Broken => "broken",
         }
     }
@@ -43,9 +48,18 @@ impl Mounts {
                 }
             }
             Err(Error::Disabled) => (None, Health::Disabled, None),
+            Err(error @ Error::Compiling(_)) => (None, Health::Compiling, Some(error.to_string())),
             Err(error) => (None, Health::Broken, Some(error.to_string())),
         };
-        Condition { live, pending: mount.pending.clone(), health, reason, rolled_back: mount.rolled_back.clone() }
+        let (pending, rolled_back) = (mount.pending.clone(), mount.rolled_back.clone());
+        let (ready, others) = self.0.fence.others_with(mount.id.as_str());
+        let ready = match health {
+            Health::Ok => ready + 1,
+            // Its own switch, or the rules: that is the same everywhere.
+            _ if mount.live().is_ok() || health == Health::Disabled => 0,
+            _ => ready,
+        };
+        Condition { live, pending, health, reason, rolled_back, nodes: (ready, others + 1) }
     }
 
     /// Keys of the settings of mounts that use a version of a plugin, or may have to again.

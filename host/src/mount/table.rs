@@ -1,17 +1,17 @@
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, attempts::Queues, watch::Watch};
+use super::{
+    Error, Inner, Kind, Live, Mount, Mounts, Record, Refusal, Spec, State, attempts::Queues, compiled::Patience,
+    watch::Watch,
+};
 use crate::{
     barrier::{self, Stored},
-    catalog::{Digest, Found, Wanted},
+    catalog::Wanted,
     document::Document,
     fence::Counter,
     ids::{MountId, MountName},
     limits,
-    runtime::{Exports, Plugin, Tally},
+    runtime::Tally,
 };
 
 /// The mounts as of one moment.
@@ -31,19 +31,13 @@ impl Table {
         self.mounts.values().find(|mount| mount.id == *id).cloned()
     }
 
+    /// Ids of mounts that do not answer.
+    fn silent(&self) -> impl Iterator<Item = String> {
+        self.mounts.values().filter(|mount| mount.live().is_err()).map(|mount| mount.id.to_string())
+    }
+
     pub(super) fn of_kind(&self, kind: Kind) -> Vec<Arc<Mount>> {
         self.mounts.values().filter(|mount| mount.kind == kind).cloned().collect()
-    }
-}
-
-/// Compiled plugins by digest: several mounts share one, and a reload compiles nothing again.
-#[derive(Debug, Default)]
-pub(super) struct Compiled(Mutex<HashMap<Digest, Plugin>>);
-
-#[cfg(test)]
-impl Compiled {
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -65,33 +59,21 @@ impl Mount {
     /// Made from this very setting, and not broken by what may have passed.
     fn is_as(&self, document: &Document, record: &Stored<Record>) -> bool {
         let same = self.number == document.number && self.revision == Some(record.version);
-        same && !matches!(self.state, State::Broken(_))
+        same && !matches!(self.state, State::Broken(_) | State::Compiling(_))
     }
 }
 
 impl Inner {
-    pub(super) async fn compile(&self, found: &Found) -> Result<Plugin, Error> {
-        let digest = &found.component.digest;
-        let known = self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
-        if let Some(plugin) = known {
-            return Ok(plugin.apart());
-        }
-        let wasm = self.catalog.bytes(found).await?;
-        let plugin = match found.shipped() {
-            true => self.runtime.later(wasm, Exports::named(|name| found.component.exports.contains(name))),
-            false => self.runtime.compile(wasm).await.map_err(|error| Error::Broken(error.to_string()))?,
-        };
-        let mut compiled = self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(compiled.entry(digest.clone()).or_insert(plugin).apart())
-    }
-
     /// Forgets compiled plugins that no mount of this table runs, or may go back to.
     fn let_go(&self, table: &Table) {
         let live = table.mounts.values().filter_map(|mount| Some(mount.live().ok()?.digest().clone()));
         let previous =
             table.mounts.values().filter_map(|mount| Some(mount.previous.as_ref()?.installed.digest.clone()));
-        let used: HashSet<Digest> = live.chain(previous).collect();
-        self.compiled.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|digest, _| used.contains(digest));
+        let compiling = table.mounts.values().filter_map(|mount| match &mount.state {
+            State::Compiling(digest) => Some(digest.clone()),
+            _ => None,
+        });
+        self.compiled.let_go(&live.chain(previous).chain(compiling).collect());
     }
 }
 
@@ -100,6 +82,7 @@ impl Mounts {
     pub fn clear(&self) {
         if self.0.table.load().generation.is_some() {
             self.0.table.store(Arc::default());
+            self.0.fence.brought_up(None, []);
             self.0.attended.clear();
         }
     }
@@ -112,9 +95,21 @@ impl Mounts {
         let _one = self.0.refreshing.lock().await;
         let generation = self.0.fence.generation(Counter::Mounts);
         let old = self.0.table.load_full();
-        if old.generation == Some(generation) {
+        // Before anything is read: what is compiled from here on is news again.
+        let news = self.0.compiled.take_news();
+        if !news && old.generation == Some(generation) {
             return Ok(());
         }
+        let read = self.read_anew(generation, &old).await;
+        if news && read.is_err() {
+            self.0.compiled.tell_news();
+        }
+        read
+    }
+
+    async fn read_anew(&self, generation: u64, old: &Table) -> Result<(), barrier::Error> {
+        // Everybody waits for this table: for all mounts together no longer than so.
+        let until = self.0.clock.monotonic() + limits::COMPILE_PATIENCE;
         self.0.catalog.reload().await?;
         let mut mounts = BTreeMap::new();
         for kind in [Kind::Auth, Kind::Secrets] {
@@ -126,7 +121,7 @@ impl Mounts {
                     before => {
                         let same = before.filter(|before| before.id == record.value.id);
                         let kept = same.map(|before| Kept::of(&before)).unwrap_or_default();
-                        Arc::new(self.build((kind, name.clone()), &document, record, kept).await)
+                        Arc::new(self.build((kind, name.clone()), &document, record, (kept, until)).await)
                     }
                 };
                 mounts.insert((kind, name), mount);
@@ -134,6 +129,7 @@ impl Mounts {
         }
         let table = Table { generation: Some(generation), mounts };
         self.0.let_go(&table);
+        self.0.fence.brought_up(table.generation, table.silent());
         self.0.table.store(Arc::new(table));
         // Sealed meanwhile: what was read is to be forgotten.
         if self.0.barrier.is_sealed() {
@@ -143,7 +139,8 @@ impl Mounts {
     }
 
     fn is_current(&self) -> bool {
-        self.0.table.load().generation == Some(self.0.fence.generation(Counter::Mounts))
+        let generation = self.0.fence.generation(Counter::Mounts);
+        self.0.table.load().generation == Some(generation) && !self.0.compiled.has_news()
     }
 
     pub(super) async fn record(
@@ -178,7 +175,7 @@ impl Mounts {
         (kind, name): (Kind, MountName),
         document: &Document,
         stored: Stored<Record>,
-        Kept { tally, queues }: Kept,
+        (Kept { tally, queues }, until): (Kept, Duration),
     ) -> Mount {
         let record = stored.value;
         let said = Spec::parse(&document.value);
@@ -191,11 +188,12 @@ impl Mounts {
         let state = match said {
             Err(_) => State::Broken("its setting cannot be read".to_owned()),
             Ok(_) if !spec.enabled => State::Disabled,
-            Ok(_) => match self.revive(kind, &spec, &record).await {
+            Ok(_) => match self.revive(kind, &spec, &record, Patience::Until(until)).await {
                 Ok(live) => {
                     let plugin = live.plugin.counted(tally.clone(), &live.manifest().version.to_string());
                     State::Live(Arc::new(Live { plugin, queues, ..live }))
                 }
+                Err(Refusal::Failed(Error::Compiling(digest))) => State::Compiling(digest),
                 Err(refusal) => State::Broken(told(&refusal)),
             },
         };
@@ -209,7 +207,13 @@ impl Mounts {
 
     /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
     /// version that was enabled.
-    pub(super) async fn revive(&self, kind: Kind, spec: &Spec, record: &Record) -> Result<Live, Refusal> {
+    pub(super) async fn revive(
+        &self,
+        kind: Kind,
+        spec: &Spec,
+        record: &Record,
+        patience: Patience,
+    ) -> Result<Live, Refusal> {
         let valid = self.validate(kind, spec).await?;
         if (&record.plugin, record.publisher) != (&spec.plugin, valid.found.publisher()) {
             return Err(Error::Broken("what it holds belongs to another publisher's plugin".to_owned()).into());
@@ -218,7 +222,7 @@ impl Mounts {
         if pinned.is_some_and(|live| live.digest != valid.found.component.digest) {
             return Err(Error::Broken("the plugin is not the one that was enabled".to_owned()).into());
         }
-        let live = self.bring_up(valid).await?;
+        let live = self.bring_up(valid, patience).await?;
         let reach = record.previous.as_ref().filter(|previous| previous.is_within_reach(self.0.clock.now()));
         let watch = reach.map(|previous| Watch::until(previous.at.after(limits::ROLLBACK_WINDOW)));
         Ok(Live { watch, ..live })

@@ -19,6 +19,9 @@ use crate::{
     storage::{Expect, Memory},
 };
 
+mod slow;
+mod ticks;
+
 struct House {
     mounts: Mounts,
     catalog: Catalog,
@@ -87,11 +90,19 @@ impl House {
     }
 
     async fn set(&self, version: &str) -> Result<(), Refusal> {
-        self.set_at(name(), version).await
+        self.set_to(json!({"plugin": "hello", "version": version})).await
+    }
+
+    async fn set_to(&self, value: Value) -> Result<(), Refusal> {
+        self.set_value(name(), value).await
     }
 
     async fn set_at(&self, name: MountName, version: &str) -> Result<(), Refusal> {
-        let (key, value) = (format!("secrets/{name}"), json!({"plugin": "hello", "version": version}));
+        self.set_value(name, json!({"plugin": "hello", "version": version})).await
+    }
+
+    async fn set_value(&self, name: MountName, value: Value) -> Result<(), Refusal> {
+        let key = format!("secrets/{name}");
         let current = self.documents.read(&key).await.unwrap();
         let change = self.mounts.prepare(Kind::Secrets, name, &value, false).await?;
         let mut writes = Writes::default();

@@ -36,14 +36,18 @@ impl Watch {
         Self { until, seen: Mutex::default() }
     }
 
-    pub(super) fn answered(&self) {
-        self.seen().answered = true;
+    /// What is done by the clock is nobody's answer.
+    pub(super) fn answered(&self, facts: &Facts) {
+        let Facts { principal, login_user, client_address, .. } = facts;
+        if principal.is_some() || login_user.is_some() || client_address.is_some() {
+            self.seen().answered = true;
+        }
     }
 
     pub(super) fn faulted(&self, fault: &Fault, facts: &Facts) {
         match fault {
             Fault::Busy | Fault::Resting(_) | Fault::Store(_) => return,
-            Fault::Refused(error) if error.is_ordinary() => return self.answered(),
+            Fault::Refused(error) if error.is_ordinary() => return self.answered(facts),
             Fault::Refused(_) | Fault::Trap(_) | Fault::Limit(_) | Fault::Deadline | Fault::Invalid(_) => {}
         }
         let mut seen = self.seen();
@@ -112,7 +116,7 @@ mod tests {
     #[test]
     fn one_user_cannot_bring_the_old_version_back_and_several_can() {
         let watch = watch();
-        watch.answered();
+        watch.answered(&user("bob"));
         for _ in 0..100 {
             watch.faulted(&trap(), &user("eve"));
         }
@@ -128,7 +132,8 @@ mod tests {
     #[test]
     fn who_is_only_named_counts_while_nobody_is_answered() {
         let (dead, alive) = (watch(), watch());
-        alive.answered();
+        dead.answered(&Facts::default());
+        alive.answered(&login("ada"));
         for name in ["ada", "bob", "eve"] {
             dead.faulted(&trap(), &login(name));
             alive.faulted(&trap(), &login(name));

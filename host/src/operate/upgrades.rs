@@ -1,6 +1,12 @@
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+
 use super::{Error, Operate};
 use crate::{
     audit::{Phase, Record},
+    ids::RequestId,
+    limits,
     mount::Mount,
 };
 
@@ -29,6 +35,36 @@ impl Operate {
                 Ok(done) => tracing::info!(mount = %mount.name, done, "data is moved on to a new version"),
                 Err(error) => tracing::error!(mount = %mount.name, %error, "data cannot be moved on"),
             }
+        }
+        Ok(())
+    }
+}
+
+impl Operate {
+    /// Plugins that want to be called by the clock are, each on one node at a time; with a record before.
+    pub async fn tick(&self) -> Result<(), Error> {
+        if self.0.barrier.is_sealed() {
+            return Ok(());
+        }
+        self.0.mounts.refresh().await?;
+        let due = self.0.mounts.due_ticks().await?;
+        stream::iter(due)
+            .for_each_concurrent(limits::TICKS_AT_ONCE, |mount| async move {
+                if let Err(error) = self.tick_one(&mount).await {
+                    tracing::warn!(mount = %mount.name, %error, "a plugin is not called by the clock");
+                }
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn tick_one(&self, mount: &Arc<Mount>) -> Result<(), Error> {
+        let Some(due) = self.0.mounts.claim_tick(mount).await? else { return Ok(()) };
+        let request = RequestId::new();
+        let record = work("mounts.tick", mount, "tried", None);
+        self.0.audit.record(Record { request: Some(request.clone()), ..record }).await?;
+        if let Err(error) = self.0.mounts.tick(due, &request).await {
+            tracing::error!(mount = %mount.name, kind = mount.kind.as_str(), %request, %error, "work by the clock has failed");
         }
         Ok(())
     }

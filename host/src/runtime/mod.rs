@@ -43,7 +43,7 @@ pub use cache::Cache;
 pub use call::{Argon2Cost, Bounds, Call, Callback, Dearest, Facts, Fault, Grant, Origin, Outcome, PasswordCosts};
 pub use egress::{Egress, HostGrant};
 pub use error::Error;
-pub use imports::is_offered;
+pub use imports::{is_offered, is_withheld};
 pub use input::{
     Check, Credentials, Enroll, Handle, Input, Login, Migrate, Refresh, Remove, RenewLease, Resume, RevokeLease, Tick,
     Verify,

@@ -170,6 +170,11 @@ impl Plugin {
         self.code.exports
     }
 
+    /// Somebody else has the same code.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.code) > 1
+    }
+
     /// The same code with bounds, a breaker and counters of its own: for another mount.
     pub fn apart(&self) -> Self {
         self.counted(Arc::default(), "")

@@ -21,7 +21,7 @@ mod guests;
 
 pub(crate) use guests::{
     GET, INTEND, PUT, SLEEP, auth, engine, engine_with_realloc, lender, lender_that, maintained, nested, sleeper,
-    with_components, with_modules, world,
+    slow_to_compile, ticker, ticking, with_components, with_modules, world,
 };
 
 /// A runtime and one mount in a store of its own.

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -26,6 +26,8 @@ pub struct Asker {
     /// What is lent is lent to it, and not for longer.
     pub session: SessionId,
     pub ends_at: Timestamp,
+    /// What a plugin may be shown, if it is granted.
+    pub headers: Arc<[(String, String)]>,
 }
 
 /// What is asked of the engine.
@@ -156,6 +158,7 @@ fn facts(mount: &Mount, asker: &Asker) -> Facts {
         principal: Some(asker.user.to_string()),
         principal_name: Some(asker.name.to_string()),
         client_address: asker.address,
+        headers: mount.shown(&asker.headers),
         ..Facts::default()
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AnyToken, EpochOf, EpochsOf, Error, NewSession, OverLimit, PerUser, Record, Refill, Renewal, Tokens, Told, Touch,
-    Verdict, Was,
+    AnyToken, EpochOf, EpochsOf, Error, Narrower, NewSession, OverLimit, PerUser, Record, Refill, Renewal, Tokens,
+    Told, Touch, Verdict, Was,
     testing::{ABSOLUTE, Bench, FAMILY, IDLE, on_both_stores, refresh_token},
 };
 use crate::{
@@ -268,6 +268,7 @@ on_both_stores! {
             subject: tokens.session.subject.clone(),
             groups: Vec::new(),
             internal: Vec::new(),
+            narrower: Narrower::default(),
             plugin: tokens.session.plugin.clone(),
             epochs: new.epochs.clone(),
         };

@@ -3,7 +3,7 @@ use std::{net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use super::{AccessToken, AnyToken, Error, Session, Sessions, copies::Moment, record::Shown, standing::Standing};
-use crate::ids::SessionId;
+use crate::{ids::SessionId, limits};
 
 impl Sessions {
     /// Whom a token stands for. Spends nothing. Whether the session has ended (`Unknown`) is
@@ -71,6 +71,21 @@ impl Sessions {
         self.copies.keep(&session, moment);
         Ok(session)
     }
+}
+
+/// What is in both lists.
+pub fn intersect(one: &[IpNet], other: &[IpNet]) -> Vec<IpNet> {
+    let narrower = |a: &IpNet, b: &IpNet| match (a.contains(b), b.contains(a)) {
+        (true, _) => Some(b.trunc()),
+        (_, true) => Some(a.trunc()),
+        _ => None,
+    };
+    let mut both: Vec<IpNet> = one.iter().flat_map(|a| other.iter().filter_map(move |b| narrower(a, b))).collect();
+    both.sort_unstable();
+    both.dedup();
+    // Fewer networks only take away.
+    both.truncate(limits::SESSION_ADDRESSES);
+    both
 }
 
 /// No list says nothing; an empty one allows nobody, and nobody is an address that is not known.

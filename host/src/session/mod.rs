@@ -53,11 +53,12 @@ mod uses_tests;
 pub use end::Kept;
 pub use epochs::{EpochOf, Epochs, EpochsOf};
 pub use error::Error;
+pub use find::intersect;
 pub use record::Record;
 pub use renew::Pending;
 pub use store::{Listed, Refill, Store, Touch, Verdict, Was};
 pub use token::{AccessToken, AnyToken, Digest, Malformed, RefreshToken};
-pub use types::{Lifetimes, NewSession, OverLimit, PerUser, Renewal, Session, Summary, Tokens, Told};
+pub use types::{Lifetimes, Narrower, NewSession, OverLimit, PerUser, Renewal, Session, Summary, Tokens, Told};
 
 use copies::Copies;
 

@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessToken, Digest, Epochs, Error, RefreshToken, Session, types::Hold};
+use super::{AccessToken, Digest, Epochs, Error, Narrower, RefreshToken, Session, find::intersect, types::Hold};
 use crate::{
     barrier::{self, Barrier, Purpose},
     clock::Timestamp,
@@ -192,6 +192,17 @@ impl Facts {
             }
         }
         Ok(Shown::Never)
+    }
+
+    /// Takes away what a renewal takes away. False: the family gets no further refresh token.
+    pub(super) fn narrow(&mut self, to: &Narrower, now: Timestamp) -> bool {
+        self.end = to.ttl.map_or(self.end, |ttl| self.end.min(now.after(ttl)));
+        self.max_uses = [self.max_uses, to.max_uses].into_iter().flatten().min();
+        self.addresses = match (self.addresses.take(), &to.addresses) {
+            (Some(had), Some(told)) => Some(intersect(&had, told)),
+            (had, told) => had.or_else(|| told.clone()),
+        };
+        to.renewable && self.max_uses.is_none()
     }
 
     /// Remembers a refresh token that is no longer good.

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AccessToken, EpochOf, Error, RefreshToken, Renewal, Session, Sessions, Tokens, Told, Verdict, Was,
+    AccessToken, EpochOf, Error, Narrower, RefreshToken, Renewal, Session, Sessions, Tokens, Told, Verdict, Was,
     create::{narrowed, tokens},
     find::is_allowed,
     record::Shown,
@@ -70,6 +70,7 @@ impl Sessions {
             subject: session.subject.clone(),
             groups: session.groups.clone(),
             internal: pending.internal.clone(),
+            narrower: Narrower::default(),
             plugin: session.plugin.clone(),
             epochs: session.hold.epochs.clone(),
         };
@@ -125,23 +126,29 @@ impl Sessions {
         facts.epochs = facts.epochs.and(told.epochs.clone());
         self.expect_alive(&mut writes, id, &facts);
         facts.epochs = facts.epochs.lasting();
+        let lasts = facts.narrow(&told.narrower, now);
+        facts.given_at = now;
+        facts.until = now.after(facts.absolute).min(facts.end);
+        if !lasts {
+            // As with a login that is not renewable: it is over when its one access token is.
+            facts.end = facts.until;
+        }
         facts.generation = self.rows().put(&mut writes, id.as_str(), &Row { end: facts.end }, Some(facts.end)).raw();
 
-        let (access, refresh) = (AccessToken::generate(id), RefreshToken::generate(id));
+        let (access, refresh) = (AccessToken::generate(id), lasts.then(|| RefreshToken::generate(id)));
         facts.a = access.digest(&self.barrier)?;
-        let replaced = facts.r.replace(refresh.digest(&self.barrier)?);
+        let next = refresh.as_ref().map(|token| token.digest(&self.barrier)).transpose()?;
+        let replaced = std::mem::replace(&mut facts.r, next);
         let spent = if shown == Shown::Live { std::mem::replace(&mut facts.last, replaced) } else { replaced };
         facts.forget(spent);
         facts.again = if shown == Shown::Live { 0 } else { facts.again + 1 };
-        facts.given_at = now;
-        facts.until = now.after(facts.absolute).min(facts.end);
 
         let next = facts.seal(&self.barrier, self.store.namespace(), id)?;
         let was = Was { rev: record.rev, unused: shown == Shown::Again, pair: true };
         let verdict = self.store.rewrite(id, &was, next.clone(), writes).await?;
         self.copies.forget(id);
         match verdict {
-            Verdict::Done => Ok(Some(tokens(id, &next, &facts, access, Some(refresh)))),
+            Verdict::Done => Ok(Some(tokens(id, &next, &facts, access, refresh))),
             Verdict::Conflict => Ok(None),
             // Storage has gone on and the record has not: the family is over. If its pair was
             // accepted just now, the token that was shown again is in two hands.

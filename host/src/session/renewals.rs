@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    EpochOf, EpochsOf, Error, Renewal, Told,
+    EpochOf, EpochsOf, Error, Narrower, Renewal, Told,
     testing::{Bench, FAMILY, IDLE, on_both_stores, refresh_token},
 };
 use crate::ids::{Scope, UserId};
@@ -122,6 +122,53 @@ on_both_stores! {
         assert!(matches!(bench.find(&next.access).await, Err(Error::Unknown)));
     }
 
+    async fn a_renewal_takes_away_what_the_plugin_takes_away_and_gives_nothing_back(bench) {
+        let nets = |text: &str| Some(vec![text.parse().unwrap()]);
+        let tokens = bench.login_with(|new| new.addresses = nets("10.0.0.0/8")).await;
+        let plugin = tokens.session.plugin.clone();
+        let ask = || Renewal { address: Some("10.1.0.1".parse().unwrap()), ..Renewal::default() };
+        let mut refresh = tokens.refresh.clone();
+        for (ttl, addresses, left, kept) in [
+            (Some(1000), nets("10.1.0.0/16"), 1000, "10.1.0.0/16"),
+            (Some(5000), nets("0.0.0.0/0"), 1000, "10.1.0.0/16"),
+            (None, None, 1000, "10.1.0.0/16"),
+        ] {
+            let pending = bench.sessions.begin_renewal(&refresh_token(&refresh), ask()).await.unwrap();
+            let narrower = Narrower { ttl: ttl.map(Duration::from_secs), addresses, ..Narrower::default() };
+            let told = Told { narrower, ..told(&bench, &plugin, "ada-the-subject").await };
+            let next = bench.sessions.finish_renewal(pending, told, None).await.unwrap();
+            assert_eq!(next.session.absolute_end.since(bench.clock.now()), Duration::from_secs(left));
+            assert_eq!(next.session.addresses, nets(kept));
+            refresh = next.refresh.clone();
+        }
+        bench.hand.advance(Duration::from_secs(1000));
+        assert!(matches!(bench.sessions.begin_renewal(&refresh_token(&refresh), ask()).await, Err(Error::Unknown)));
+    }
+
+    async fn a_plugin_can_make_a_pair_the_last_one(bench) {
+        for narrower in [
+            Narrower { renewable: false, ..Narrower::default() },
+            Narrower { max_uses: Some(2), ..Narrower::default() },
+        ] {
+            let tokens = bench.login().await;
+            let uses = narrower.max_uses;
+            let token = refresh_token(&tokens.refresh);
+            let pending = bench.sessions.begin_renewal(&token, Renewal::default()).await.unwrap();
+            let told = Told { narrower, ..told(&bench, &tokens.session.plugin, "ada-the-subject").await };
+            let last = bench.sessions.finish_renewal(pending, told, None).await.unwrap();
+            assert!(last.refresh.is_none() && !last.session.renewable);
+            assert_eq!(last.session.absolute_end, last.session.expires_at);
+            for _ in 0..uses.unwrap_or(5) {
+                bench.use_once(&last.access).await.unwrap();
+            }
+            if uses.is_some() {
+                assert!(matches!(bench.use_once(&last.access).await, Err(Error::Unknown)));
+            }
+            // What bought it is spent.
+            assert!(matches!(bench.renew(&tokens.refresh).await, Err(Error::Reuse(_) | Error::Unknown)));
+        }
+    }
+
     async fn an_epoch_raised_while_the_plugin_is_asked_wins(bench) {
         let tokens = bench.login().await;
         let pending = bench.sessions.begin_renewal(&refresh_token(&tokens.refresh), Renewal::default()).await.unwrap();
@@ -170,6 +217,7 @@ async fn told(bench: &Bench, plugin: &str, subject: &str) -> Told {
         subject: subject.to_owned(),
         groups: Vec::new(),
         internal: Vec::new(),
+        narrower: Narrower::default(),
         plugin: plugin.to_owned(),
         epochs: bench.sessions.epochs(&of).await.unwrap(),
     }

@@ -194,9 +194,30 @@ pub struct Told {
     pub subject: String,
     pub groups: Vec<String>,
     pub internal: Vec<u8>,
+    pub narrower: Narrower,
     /// Digest of the plugin that was asked, and the epochs read before it was.
     pub plugin: String,
     pub epochs: Epochs,
+}
+
+/// What the family may be at most from a renewal on. It never becomes more than it was.
+#[derive(Clone, Debug)]
+pub struct Narrower {
+    /// From now on.
+    pub ttl: Option<Duration>,
+    /// Of the pair that is given out now; then it is the last one.
+    pub max_uses: Option<u32>,
+    /// None says nothing; an empty list allows nobody.
+    pub addresses: Option<Vec<IpNet>>,
+    /// False: the pair that is given out now is the last one.
+    pub renewable: bool,
+}
+
+/// It stays as it is.
+impl Default for Narrower {
+    fn default() -> Self {
+        Self { ttl: None, max_uses: None, addresses: None, renewable: true }
+    }
 }
 
 /// A line of a user's own list of sessions.

@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     document::Document,
     ids::UserId,
-    mount::{Condition, Health, Kind, Mount, RolledBack},
+    mount::{Condition, Kind, Mount, RolledBack},
     security::{self, Rules},
 };
 
@@ -174,13 +174,13 @@ const fn description(key: &Key) -> &'static str {
 }
 
 fn state(condition: &Condition) -> Value {
-    let Condition { live, pending, health, reason, rolled_back } = condition;
+    let Condition { live, pending, health, reason, rolled_back, nodes: (ready, of) } = condition;
     let mut state = json!({
         "live": live.as_ref().map(|(version, digest)| json!({"version": version, "digest": digest})),
         "pending": pending.as_ref().map(|(version, needs)| json!({"version": version, "needs": needs})),
         "health": health.as_str(),
         "reason": reason,
-        "nodes": {"ready": u8::from(*health == Health::Ok), "of": 1},
+        "nodes": {"ready": ready, "of": of},
     });
     if let Some(RolledBack { version, digest, reason, at }) = rolled_back {
         let at = at.to_string();

@@ -53,6 +53,37 @@ async fn a_change_is_settled_when_every_node_has_seen_it() {
 }
 
 #[tokio::test]
+async fn nodes_tell_what_they_have_brought_up_and_take_it_back_when_it_changes() {
+    let (nodes, _, hand) = company(3).await;
+    let beat = async || {
+        for _ in 0..2 {
+            hand.advance(limits::NODE_BEAT);
+            for node in &nodes {
+                node.fence.ask().await.unwrap();
+            }
+        }
+    };
+    nodes[0].change(&[Counter::Mounts]).await;
+    beat().await;
+    assert_eq!(nodes[0].fence.others_with("a"), (0, 2));
+    for node in &nodes[1..] {
+        node.fence.brought_up(Some(node.fence.generation(Counter::Mounts)), []);
+    }
+    beat().await;
+    assert_eq!(nodes[0].fence.others_with("a"), (2, 2));
+    nodes[2].fence.brought_up(Some(nodes[2].fence.generation(Counter::Mounts)), ["a".to_owned()]);
+    beat().await;
+    assert_eq!((nodes[0].fence.others_with("a"), nodes[0].fence.others_with("b")), ((1, 2), (2, 2)));
+    // Of what was changed since, nobody has said anything.
+    nodes[0].change(&[Counter::Mounts]).await;
+    beat().await;
+    assert_eq!(nodes[0].fence.others_with("b"), (0, 2));
+    nodes[1].fence.leave().await;
+    nodes[0].fence.ask().await.unwrap();
+    assert_eq!(nodes[0].fence.others_with("b"), (0, 1));
+}
+
+#[tokio::test]
 async fn alone_on_the_roll_there_is_nobody_to_wait_for() {
     let (nodes, ..) = company(1).await;
     nodes[0].change(&[Counter::Users]).await;

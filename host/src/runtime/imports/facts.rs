@@ -3,6 +3,14 @@ use super::{
     wit::{clock, config, context},
 };
 
+/// Headers that no plugin sees, whatever it asks for and is granted: credentials stay with the host, and where a request
+/// comes from is `client-address`, which the host has established. In lower case.
+pub fn is_withheld(header: &str) -> bool {
+    const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "proxy-authorization", "set-cookie", "x-coffer-token"];
+    const ORIGIN: [&str; 6] = ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
+    CREDENTIALS.contains(&header) || ORIGIN.contains(&header) || header.starts_with("x-forwarded-")
+}
+
 impl context::Host for Sandbox {
     fn mount_path(&mut self) -> wasmtime::Result<String> {
         Ok(self.call.facts.mount_path.clone())
@@ -38,9 +46,7 @@ impl context::Host for Sandbox {
 
     fn header(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         let name = name.to_ascii_lowercase();
-        // Whatever a grant says: credentials stay with the host.
-        const NEVER: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-coffer-token"];
-        if NEVER.contains(&name.as_str()) || !self.call.grant.headers.contains(&name) {
+        if is_withheld(&name) || !self.call.grant.headers.contains(&name) {
             return Ok(None);
         }
         Ok(self.call.facts.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))

@@ -27,6 +27,7 @@ mod storage;
 mod tests;
 mod wasi;
 
+pub use facts::is_withheld;
 pub use key::Key;
 pub(super) use log::Log;
 pub(super) use passwords::Passwords;

@@ -1,0 +1,162 @@
+//! Compiled plugins. What takes long to compile is compiled beside the requests: they wait for the table of mounts, and the
+//! table waits for nobody.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{Error, Inner, Mounts};
+use crate::{
+    catalog::{Digest, Found},
+    runtime::{self, Exports, Plugin},
+};
+
+/// How long somebody can wait for a plugin to be compiled.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// As long as it takes.
+    Endless,
+    /// Until this moment of monotonic time; it goes on being compiled.
+    Until(Duration),
+}
+
+/// How a compilation ended: with the plugin, or why not. None: it has not yet.
+type Ended = Option<Result<Plugin, Arc<str>>>;
+
+#[derive(Debug)]
+struct UnderWay {
+    ended: watch::Receiver<Ended>,
+    /// Somebody has given up waiting, and is to be told.
+    awaited: bool,
+}
+
+/// By digest: several mounts share one, and a reload compiles nothing again.
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    plugins: Mutex<HashMap<Digest, Plugin>>,
+    /// What does not compile, and why: that stays so as long as the server is the same.
+    failed: Mutex<HashMap<Digest, Arc<str>>>,
+    under_way: Mutex<HashMap<Digest, UnderWay>>,
+    /// Something has been compiled that mounts wait for.
+    news: AtomicBool,
+}
+
+impl Compiled {
+    fn get(&self, digest: &Digest) -> Option<Result<Plugin, Error>> {
+        if let Some(plugin) = lock(&self.plugins).get(digest) {
+            return Some(Ok(plugin.apart()));
+        }
+        lock(&self.failed).get(digest).map(|why| Err(Error::Broken(why.to_string())))
+    }
+
+    /// But for those that somebody is about to use.
+    pub(super) fn let_go(&self, used: &HashSet<Digest>) {
+        lock(&self.plugins).retain(|digest, plugin| used.contains(digest) || plugin.is_shared());
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.news.load(Ordering::Acquire)
+    }
+
+    pub(super) fn tell_news(&self) {
+        self.news.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_news(&self) -> bool {
+        self.news.swap(false, Ordering::AcqRel)
+    }
+
+    /// It is not tried again.
+    pub(super) fn fail(&self, digest: &Digest, why: &str) {
+        lock(&self.failed).insert(digest.clone(), why.into());
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.plugins).len()
+    }
+}
+
+impl Inner {
+    async fn compile(&self, found: &Found) -> Result<Plugin, Error> {
+        let digest = &found.component.digest;
+        if let Some(known) = self.compiled.get(digest) {
+            return known;
+        }
+        let wasm = self.catalog.bytes(found).await?;
+        let plugin = match found.shipped() {
+            true => self.runtime.later(wasm, Exports::named(|name| found.component.exports.contains(name))),
+            false => self.runtime.compile(wasm).await.map_err(|error| self.failed(digest, &error))?,
+        };
+        Ok(lock(&self.compiled.plugins).entry(digest.clone()).or_insert(plugin).apart())
+    }
+
+    fn failed(&self, digest: &Digest, error: &runtime::Error) -> Error {
+        let why = error.to_string();
+        // The engine's own trouble is nothing to the plugin.
+        if !matches!(error, runtime::Error::Engine(_)) {
+            self.compiled.fail(digest, &why);
+        }
+        Error::Broken(why)
+    }
+}
+
+impl Mounts {
+    pub(super) async fn compiled(&self, found: &Found, patience: Patience) -> Result<Plugin, Error> {
+        let Patience::Until(until) = patience else { return self.0.compile(found).await };
+        let digest = &found.component.digest;
+        if found.shipped() {
+            return self.0.compile(found).await;
+        }
+        if let Some(known) = self.0.compiled.get(digest) {
+            return known;
+        }
+        let left = until.saturating_sub(self.0.clock.monotonic());
+        let mut ended = self.under_way(found);
+        let _: Result<_, tokio::time::error::Elapsed> =
+            tokio::time::timeout(left, ended.wait_for(Option::is_some)).await.map(drop);
+        if let Some(waited_for) = lock(&self.0.compiled.under_way).get_mut(digest) {
+            waited_for.awaited = true;
+            return Err(Error::Compiling(digest.clone()));
+        }
+        let ended = ended.borrow().clone();
+        match ended {
+            Some(ended) => ended.map(|plugin| plugin.apart()).map_err(|why| Error::Broken(why.to_string())),
+            None => Err(Error::Broken("its compilation ended early".to_owned())),
+        }
+    }
+
+    /// Compiles it in a task of its own, unless one is at it.
+    fn under_way(&self, found: &Found) -> watch::Receiver<Ended> {
+        let digest = found.component.digest.clone();
+        let mut under_way = lock(&self.0.compiled.under_way);
+        if let Some(known) = under_way.get(&digest) {
+            return known.ended.clone();
+        }
+        let (tell, ended) = watch::channel(None);
+        under_way.insert(digest.clone(), UnderWay { ended: ended.clone(), awaited: false });
+        let (mounts, found) = (self.clone(), found.clone());
+        tokio::spawn(async move {
+            let compiled = mounts.0.compile(&found).await;
+            let compiled = compiled.map_err(|error| Arc::from(error.to_string()));
+            tell.send_replace(Some(compiled));
+            // Whoever asks from now on finds it, or begins anew; who has gone away looks again.
+            let waited_for = lock(&mounts.0.compiled.under_way).remove(&digest);
+            if waited_for.is_some_and(|waited_for| waited_for.awaited) {
+                mounts.0.compiled.tell_news();
+            }
+        });
+        ended
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,62 @@
+//! Plugins that take long to compile, on a node that did not ask for them.
+
+use super::*;
+use crate::runtime::testing::slow_to_compile;
+
+/// A node that starts, and knows nothing of what others have compiled.
+fn starting(house: &House) -> Mounts {
+    let runtime =
+        Runtime::new(house.clock.clone(), Options { calls: 8, calls_each: 4, queue: 4, passwords: 1 }).unwrap();
+    let parts = (&house.barrier, &house.clock, &house.fence);
+    Mounts::new(parts, house.documents.clone(), house.security.clone(), house.catalog.clone(), runtime)
+}
+
+async fn until(what: &str, is: impl AsyncFn() -> bool) {
+    for _ in 0..6000 {
+        if is().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_compiles_waits_for_nothing_and_takes_the_plugin_up_when_it_is_done() {
+    let house = House::new().await;
+    house.upload(&slow_to_compile(&section("1.0.0"), 2_000)).await;
+    house.set("1.0.0").await.unwrap();
+    // Who has enabled it has compiled it.
+    assert_eq!(house.live(), "1.0.0");
+    let node = starting(&house);
+    node.refresh().await.unwrap();
+    let mount = || node.get(Kind::Secrets, &name()).unwrap();
+    assert!(matches!(mount().live(), Err(Error::Compiling(_))), "{:?}", mount().live());
+    let condition = node.condition(&mount());
+    assert_eq!((condition.health.as_str(), condition.nodes.0), ("compiling", 0));
+    // Nothing that is asked meanwhile waits, or begins it once more.
+    for _ in 0..3 {
+        node.refresh().await.unwrap();
+    }
+    until("it comes up", async || {
+        node.refresh().await.unwrap();
+        mount().live().is_ok()
+    })
+    .await;
+    assert_eq!(mount().live().unwrap().manifest().version.to_string(), "1.0.0");
+}
+
+#[tokio::test]
+async fn what_does_not_compile_is_not_compiled_again() {
+    let house = House::new().await;
+    let wasm = guest("1.0.0", "(call $ok)");
+    house.upload(&wasm).await;
+    house.set("1.0.0").await.unwrap();
+    let node = starting(&house);
+    let digest = house.mount().live().unwrap().digest().clone();
+    node.0.compiled.fail(&digest, "it does not compile");
+    node.refresh().await.unwrap();
+    let condition = node.condition(&node.get(Kind::Secrets, &name()).unwrap());
+    assert_eq!(condition.reason.as_deref(), Some("the mount is broken: it does not compile"));
+    assert_eq!(node.0.compiled.len(), 0);
+}
