@@ -4,12 +4,12 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{CredentialSpec, Error, RequestSchema, Schema, credential, size::Size};
+use super::{CredentialSpec, Error, RequestSchema, Schema, credential, header, size::Size};
 use crate::{
     ids::{Action, PluginName},
     limits,
     problem::{self, Problem},
-    runtime::{self, Bounds, Grant, HostGrant},
+    runtime::{Bounds, Grant, HostGrant},
 };
 
 /// `plugin.toml`: what a plugin is and what it asks for.
@@ -354,14 +354,8 @@ fn check(written: &Written) -> Vec<Problem> {
     if asks.http.len() > limits::MANIFEST_ASKS || asks.headers.len() > limits::MANIFEST_ASKS {
         wrong("/requires".to_owned(), "asks for too much");
     }
-    for header in &asks.headers {
-        match is_header(header) {
-            true if runtime::is_withheld(header) => {
-                wrong(problem::pointer("/requires/headers", header), "is a header that no plugin is shown");
-            }
-            true => {}
-            false => wrong("/requires/headers".to_owned(), "must be names of headers, in lower case"),
-        }
+    for (at, why) in asks.headers.iter().filter_map(|name| header::refused(name)) {
+        wrong(at, why);
     }
     if written.calls.len() > limits::MANIFEST_CALLS {
         wrong("/calls".to_owned(), "has too many entries");
@@ -379,11 +373,6 @@ fn check(written: &Written) -> Vec<Problem> {
         }
     }
     found
-}
-
-fn is_header(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    (1..=limits::HEADER_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 fn check_call(call: &CallSpec) -> Option<&'static str> {

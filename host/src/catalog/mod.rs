@@ -21,6 +21,7 @@ mod credential;
 mod digest;
 mod effort;
 mod error;
+mod header;
 mod manifest;
 mod publisher;
 mod request;
