@@ -59,7 +59,7 @@ impl Trail {
             let phases: Vec<&str> = records.iter().filter_map(|record| record["phase"].as_str()).collect();
             let named = format!("{} → {} ({}): {phases:?}", request.what, request.status, request.id);
             // Who gives back a token that nobody was given is told what everybody is told (RFC 7009 section 2.2).
-            let is_refusal = request.status >= 400 || request.what.ends_with(" /token/revoke");
+            let is_refusal = request.status >= 400 || request.what.ends_with("/token/revoke");
             match phases.as_slice() {
                 ["decided", "answered"] => {}
                 ["refused"] => assert!(is_refusal, "refused, and answered all the same: {named}"),
