@@ -114,6 +114,7 @@ kinds! {
     NotAskedFor = 422 "not_asked_for" "is not what the plugin asks for",
     RollbackWindow = 422 "rollback_window" "is older than what has written the data",
     MountHoldsData = 422 "mount_holds_data" "holds the data of another plugin",
+    LeasesOut = 422 "leases_out" "has lent what only its present plugin can take back",
     TooManyRequests = 429 "too_many_requests" "slow down",
     TooManySessions = 429 "too_many_sessions" "there are as many sessions as may be: end one, or let one end",
     TooManyLeases = 429 "too_many_leases" "as many leases are out as may be: give one back, or let one end",

@@ -82,6 +82,7 @@ fn every_row_keeps_its_status_and_type() {
         (K::NotAskedFor, 422, "not_asked_for"),
         (K::RollbackWindow, 422, "rollback_window"),
         (K::MountHoldsData, 422, "mount_holds_data"),
+        (K::LeasesOut, 422, "leases_out"),
         (K::TooManyRequests, 429, "too_many_requests"),
         (K::TooManySessions, 429, "too_many_sessions"),
         (K::TooManyLeases, 429, "too_many_leases"),
