@@ -309,8 +309,10 @@ pub const UPLOADS: usize = 2;
 /// Publishers that are trusted, and plugins that may not run.
 pub const PUBLISHERS: usize = 64;
 pub const DENIED_PLUGINS: usize = 1000;
-/// How long everybody waits for plugins to be compiled when mounts have changed: one that takes longer comes up later.
+/// How long everybody waits for plugins to be compiled when mounts have changed, and when a node starts: one that takes
+/// longer comes up later.
 pub const COMPILE_PATIENCE: Duration = Duration::from_millis(250);
+pub const COMPILE_AT_START: Duration = Duration::from_secs(10);
 /// How long after an upgrade a mount goes back by itself if the new version fails, and how many
 /// principals it must have failed for. Only then may what it holds be migrated.
 pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);

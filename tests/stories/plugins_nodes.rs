@@ -74,7 +74,7 @@ async fn a_node_that_compiles_goes_on_answering() {
     let (_nodes, admins) = with_any_plugin(2).await;
     let (here, there) = (&admins[0], &admins[1]);
     there.put("/secrets/kv/x", json!({ "value": "v" })).await.expect(200);
-    let wasm = plugin("slow", "secrets", "", &slow_to_compile("", 2_000));
+    let wasm = plugin("slow", "secrets", "", &slow_to_compile("", 8_000));
     upload(here, "slow", wasm).await.expect(200);
     let value = json!({ "plugin": "slow", "version": "1.0.0" });
     here.post("/sys/setting", json!({ "key": "secrets/slow", "value": value })).await.expect(200);

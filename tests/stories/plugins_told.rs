@@ -40,7 +40,7 @@ async fn a_plugin_sees_the_headers_that_it_is_granted_and_no_other() {
 }
 
 const COUNTS: &str = "[auth]\nidentifier = \"username\"\nsubjects = \"external\"\n
-[[calls]]\npath = \"\"\noperation = \"counted\"\nmethod = \"GET\"\naction = \"read\"\n";
+[[calls]]\npath = \"\"\noperation = \"counted\"\nmethod = \"GET\"\naction = \"use\"\n";
 
 async fn what_a_method_writes_when_it_vouches_again_is_kept(server: Builder) {
     let server = server.start().await;

@@ -108,8 +108,10 @@ impl Mounts {
     }
 
     async fn read_anew(&self, generation: u64, old: &Table) -> Result<(), barrier::Error> {
-        // Everybody waits for this table: for all mounts together no longer than so.
-        let until = self.0.clock.monotonic() + limits::COMPILE_PATIENCE;
+        // Everybody waits for this table: for all mounts together no longer than so. When a node starts, nobody is
+        // served yet.
+        let patience = if old.generation.is_none() { limits::COMPILE_AT_START } else { limits::COMPILE_PATIENCE };
+        let until = self.0.clock.monotonic() + patience;
         self.0.catalog.reload().await?;
         let mut mounts = BTreeMap::new();
         for kind in [Kind::Auth, Kind::Secrets] {

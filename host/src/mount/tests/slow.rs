@@ -3,7 +3,7 @@
 use super::*;
 use crate::runtime::testing::slow_to_compile;
 
-/// A node that starts, and knows nothing of what others have compiled.
+/// Another node, which knows nothing of what others have compiled.
 fn starting(house: &House) -> Mounts {
     let runtime =
         Runtime::new(house.clock.clone(), Options { calls: 8, calls_each: 4, queue: 4, passwords: 1 }).unwrap();
@@ -24,11 +24,12 @@ async fn until(what: &str, is: impl AsyncFn() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_compiles_waits_for_nothing_and_takes_the_plugin_up_when_it_is_done() {
     let house = House::new().await;
-    house.upload(&slow_to_compile(&section("1.0.0"), 2_000)).await;
+    let node = starting(&house);
+    node.refresh().await.unwrap();
+    house.upload(&slow_to_compile(&section("1.0.0"), 8_000)).await;
     house.set("1.0.0").await.unwrap();
     // Who has enabled it has compiled it.
     assert_eq!(house.live(), "1.0.0");
-    let node = starting(&house);
     node.refresh().await.unwrap();
     let mount = || node.get(Kind::Secrets, &name()).unwrap();
     assert!(matches!(mount().live(), Err(Error::Compiling(_))), "{:?}", mount().live());
