@@ -121,8 +121,8 @@ impl Input for Create {
 
 /// All that a new user lacks, told at once: nobody should have to ask four times.
 fn has_all(raw: &Raw) -> Result<(), ApiError> {
-    let is_machine = raw.body.get("kind").is_some_and(|kind| kind == "machine");
-    let needed: &[&str] = if is_machine { &["username", "role"] } else { &["username", "email", "role", "password"] };
+    let is_person = raw.body.get("kind").is_none_or(|kind| kind == "person");
+    let needed: &[&str] = if is_person { &["username", "email", "role", "password"] } else { &["username", "role"] };
     let lacks = |member: &&&'static str| raw.body.get(member).is_none_or(Value::is_null);
     let missing = |member: &&'static str| Problem::new(problem::pointer("", member), "missing", "is required");
     let problems: Vec<Problem> = needed.iter().filter(lacks).map(missing).collect();
