@@ -79,8 +79,18 @@ async fn has_what_the_second_had(server: &TestServer, kept: &Value) {
 /// Besides what the second had: a user whom a login with GitHub has made, and what an engine has lent.
 #[tokio::test]
 async fn the_third_store_opens() {
+    outsiders_are_all_there("store-3").await;
+}
+
+/// As the third, with leases that know what they were lent for.
+#[tokio::test]
+async fn the_fourth_store_opens() {
+    outsiders_are_all_there("store-4").await;
+}
+
+async fn outsiders_are_all_there(name: &str) {
     let (github, outside) = outside().await;
-    let (server, kept) = opened_by(github.known_to(TestServer::builder()), "store-3").await;
+    let (server, kept) = opened_by(github.known_to(TestServer::builder()), name).await;
     has_what_the_second_had(&server, &kept).await;
     let admin = server.log_in("grace", kept["grace_password"].as_str().expect("a text")).await;
 
