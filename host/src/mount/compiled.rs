@@ -78,6 +78,13 @@ impl Compiled {
         lock(&self.failed).insert(digest.clone(), why.into());
     }
 
+    /// The moment between the end of a compilation and its being struck off.
+    #[cfg(test)]
+    pub(super) fn has_just_ended(&self, digest: &Digest, plugin: Plugin) {
+        let (_, ended) = watch::channel(Some(Ok(plugin)));
+        lock(&self.under_way).insert(digest.clone(), UnderWay { ended, awaited: false });
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         lock(&self.plugins).len()
@@ -122,7 +129,10 @@ impl Mounts {
         let mut ended = self.under_way(found);
         let _: Result<_, tokio::time::error::Elapsed> =
             tokio::time::timeout(left, ended.wait_for(Option::is_some)).await.map(drop);
-        if let Some(waited_for) = lock(&self.0.compiled.under_way).get_mut(digest) {
+        // It is told before it is struck off: who sees neither here will be told of news.
+        if let Some(waited_for) = lock(&self.0.compiled.under_way).get_mut(digest)
+            && ended.borrow().is_none()
+        {
             waited_for.awaited = true;
             return Err(Error::Compiling(digest.clone()));
         }

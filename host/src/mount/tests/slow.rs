@@ -48,6 +48,19 @@ async fn a_node_that_compiles_waits_for_nothing_and_takes_the_plugin_up_when_it_
 }
 
 #[tokio::test]
+async fn what_has_just_been_compiled_is_not_waited_for() {
+    let house = House::new().await;
+    house.upload(&guest("1.0.0", "(call $ok)")).await;
+    house.set("1.0.0").await.unwrap();
+    let (mount, node) = (house.mount(), starting(&house));
+    let live = mount.live().unwrap();
+    node.0.compiled.has_just_ended(live.digest(), live.plugin.clone());
+    node.refresh().await.unwrap();
+    let there = node.get(Kind::Secrets, &name()).unwrap();
+    assert!(there.live().is_ok(), "{:?}", there.live());
+}
+
+#[tokio::test]
 async fn what_does_not_compile_is_not_compiled_again() {
     let house = House::new().await;
     let wasm = guest("1.0.0", "(call $ok)");
