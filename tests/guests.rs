@@ -177,7 +177,8 @@ fn sections(wasm: &[u8], kind: u8) -> usize {
     found
 }
 
-fn leb(mut number: usize, to: &mut Vec<u8>) {
+/// A length as WebAssembly writes it (LEB128).
+pub fn leb(mut number: usize, to: &mut Vec<u8>) {
     while number >= 0x80 {
         to.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;

@@ -5,6 +5,8 @@ use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use super::guests::leb;
+
 /// A secrets engine that answers its own version, and what else is asked of it.
 #[derive(Clone)]
 pub struct Guest {
@@ -129,20 +131,29 @@ impl Guest {
     }
 }
 
+/// A shipped component with other words in its manifest, each as long as what it stands for, so that nothing else moves:
+/// what a publisher would upload.
+pub fn reworded(plugin: &str, changes: &[(&str, &str)]) -> Vec<u8> {
+    let shipped = coffer::catalog::shipped();
+    let (_, wasm) = shipped.iter().find(|(name, _)| *name == plugin).expect("it is shipped");
+    let mut wasm = wasm.to_vec();
+    for (old, new) in changes {
+        assert_eq!(old.len(), new.len());
+        let places: Vec<usize> =
+            (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
+        assert!(!places.is_empty(), "{old} is in the manifest");
+        places.into_iter().for_each(|at| wasm[at..at + old.len()].copy_from_slice(new.as_bytes()));
+    }
+    wasm
+}
+
 /// A custom section at the end of a component.
 pub fn append_section(wasm: &mut Vec<u8>, name: &str, content: &[u8]) {
-    let length = |mut number: usize, to: &mut Vec<u8>| {
-        while number >= 0x80 {
-            to.push((number & 0x7f) as u8 | 0x80);
-            number >>= 7;
-        }
-        to.push(number as u8);
-    };
     let mut section = Vec::new();
-    length(name.len(), &mut section);
+    leb(name.len(), &mut section);
     section.extend_from_slice(name.as_bytes());
     section.extend_from_slice(content);
     wasm.push(0);
-    length(section.len(), wasm);
+    leb(section.len(), wasm);
     wasm.extend_from_slice(&section);
 }

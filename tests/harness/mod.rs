@@ -31,7 +31,7 @@ use std::time::Duration;
 pub use cli::{Cli, ran};
 pub use client::{Answer, Call, Client};
 pub use github::GitHub;
-pub use guest::{Guest, append_section};
+pub use guest::{Guest, append_section, reworded};
 pub use leaks::{canary, unique};
 pub use lender::{Lender, Outside, own_address};
 pub use nodes::Nodes;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::github::{CLIENT_ID, Token};
-use crate::harness::{Answer, Builder, Call, Client, GitHub, TestServer, canary};
+use crate::harness::{Answer, Builder, Call, Client, GitHub, TestServer, canary, reworded};
 
 on_every_store!(
     a_token_logs_in_whom_it_belongs_to_and_makes_a_user_once,
@@ -365,19 +365,8 @@ async fn a_secret_of_the_configuration_goes_to_no_other_github() {
 
 /// The shipped component under another name and version: what a publisher would upload.
 fn renamed(version: &str) -> Vec<u8> {
-    let shipped = coffer::catalog::shipped();
-    let (_, wasm) = shipped.iter().find(|(name, _)| *name == "github").expect("it is shipped");
-    let mut wasm = wasm.to_vec();
-    // Of the same length, so that nothing else moves.
-    for (old, new) in
-        [("name = \"github\"", "name = \"octogh\""), ("version = \"1.0.0\"", &format!("version = \"{version}\""))]
-    {
-        let places: Vec<usize> =
-            (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
-        assert!(!places.is_empty(), "{old} is in the manifest");
-        places.into_iter().for_each(|at| wasm[at..at + old.len()].copy_from_slice(new.as_bytes()));
-    }
-    wasm
+    let version = format!("version = \"{version}\"");
+    reworded("github", &[("name = \"github\"", "name = \"octogh\""), ("version = \"1.0.0\"", &version)])
 }
 
 #[tokio::test]

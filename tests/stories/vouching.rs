@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::github::with_github;
-use crate::harness::{Answer, Client, TestServer};
+use crate::harness::{Answer, Client, TestServer, reworded};
 
 /// May change the settings of these mounts and manage users of the role `user`, and nothing else.
 async fn desk(server: &TestServer, admin: &Client, mounts: &[&str]) -> Client {
@@ -73,24 +73,13 @@ async fn who_asks_another_server_may_make_what_its_users_are() {
 
 /// The shipped `password` under another name; `of_ours`: it says that it proves the server's own users.
 fn passport(version: &str, of_ours: bool) -> Vec<u8> {
-    let shipped = coffer::catalog::shipped();
-    let (_, wasm) = shipped.iter().find(|(name, _)| *name == "password").expect("it is shipped");
-    let mut wasm = wasm.to_vec();
     let version = format!("version = \"{version}\"");
     let mut changes = vec![("name = \"password\"", "name = \"passport\""), ("version = \"1.0.0\"", &version)];
     if !of_ours {
         changes.push(("identifier = \"username\"", "subjects = \"external\"  "));
         changes.push(("subjects = \"users\"", "#                 "));
     }
-    // Of the same length, so that nothing else moves.
-    for (old, new) in changes {
-        assert_eq!(old.len(), new.len());
-        let places: Vec<usize> =
-            (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
-        assert!(!places.is_empty(), "{old} is in the manifest");
-        places.into_iter().for_each(|at| wasm[at..at + old.len()].copy_from_slice(new.as_bytes()));
-    }
-    wasm
+    reworded("password", &changes)
 }
 
 #[tokio::test]

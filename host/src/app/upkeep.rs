@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -9,36 +9,18 @@ impl App {
     /// What goes on beside the requests, for as long as this is awaited: keeping up with what
     /// other nodes have changed, the head of the trail, and what has expired.
     pub async fn upkeep(&self) {
+        let leases = &self.leases;
         tokio::join!(
-            self.keep_up(),
+            again(limits::FENCE_ASK, "cannot keep up with the store", || self.operate.keep_up()),
             self.news(),
-            self.seal_heads(),
+            again(limits::AUDIT_HEAD_EVERY, "the head of the audit trail is not sealed", || self.audit.seal_head()),
             self.sweep(),
-            self.migrate(),
-            self.tick(),
-            self.end_leases(),
-            self.leases.revoke_due()
+            // Beside the other sweeps: it may take a plugin as long as there is data.
+            again(limits::SWEEP_EVERY, "what upgraded mounts hold is not moved on", || self.operate.migrate()),
+            again(limits::TICK_EVERY, "plugins are not called by the clock", || self.operate.tick()),
+            again(limits::LEASE_SWEEP_EVERY, "leases of what has ended are not looked for", || leases.sweep_ended()),
+            leases.revoke_due()
         );
-    }
-
-    async fn keep_up(&self) {
-        let mut ticks = every(limits::FENCE_ASK);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.operate.keep_up().await {
-                tracing::warn!(%error, "cannot keep up with the store");
-            }
-        }
-    }
-
-    async fn seal_heads(&self) {
-        let mut ticks = every(limits::AUDIT_HEAD_EVERY);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.audit.seal_head().await {
-                tracing::warn!(%error, "the head of the audit trail is not sealed");
-            }
-        }
     }
 
     async fn sweep(&self) {
@@ -60,37 +42,6 @@ impl App {
         }
     }
 
-    /// Beside the other sweeps: it may take a plugin as long as there is data.
-    async fn migrate(&self) {
-        let mut ticks = every(limits::SWEEP_EVERY);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.operate.migrate().await {
-                tracing::warn!(%error, "what upgraded mounts hold is not moved on");
-            }
-        }
-    }
-
-    async fn tick(&self) {
-        let mut ticks = every(limits::TICK_EVERY);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.operate.tick().await {
-                tracing::warn!(%error, "plugins are not called by the clock");
-            }
-        }
-    }
-
-    async fn end_leases(&self) {
-        let mut ticks = every(limits::LEASE_SWEEP_EVERY);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.leases.sweep_ended().await {
-                tracing::warn!(%error, "leases of what has ended are not looked for");
-            }
-        }
-    }
-
     /// Finishes what was begun: the last head is sealed, the store is let go.
     pub async fn stop(self) {
         if let Err(error) = self.audit.seal_head().await {
@@ -98,6 +49,17 @@ impl App {
         }
         self.fence.leave().await;
         self.storage.close().await;
+    }
+}
+
+/// Does it without end, so often, and says what is amiss where it fails.
+async fn again<T, E: Display>(span: Duration, amiss: &str, work: impl AsyncFn() -> Result<T, E>) {
+    let mut ticks = every(span);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = work().await {
+            tracing::warn!(%error, "{amiss}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{CredentialSpec, Error, RequestSchema, Schema, credential, header, size::Size};
+use super::{Auth, CredentialSpec, Error, RequestSchema, Schema, credential, header, size::Size};
 use crate::{
     ids::{Action, PluginName},
     limits,
@@ -34,26 +34,6 @@ pub struct Manifest {
 pub enum Kind {
     Auth,
     Secrets,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// The credential that names a user; the host canonicalises it, throttles and audits on it.
-    pub identifier: Option<String>,
-    pub subjects: Subjects,
-    /// `client_id` and `client_secret` are the plugin's own credentials: it is given them.
-    pub client_credentials: bool,
-}
-
-/// Whose subjects an auth method proves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Subjects {
-    /// The host's own users: it may answer that id only.
-    Users,
-    #[default]
-    External,
 }
 
 /// What it asks for; importing more is refused.
@@ -179,12 +159,6 @@ impl Method {
             Self::Get => "GET",
             Self::Post => "POST",
         }
-    }
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self { identifier: None, subjects: Subjects::External, client_credentials: false }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     ids::{self, PluginName, UserId},
 };
 
+mod auth;
 mod component;
 mod credential;
 mod digest;
@@ -32,11 +33,12 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{Auth, Subjects};
 pub use component::{Component, Import, inspect, with_manifest};
 pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
-pub use manifest::{Auth, CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Subjects, Target};
+pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Target};
 pub use publisher::Publisher;
 pub use request::RequestSchema;
 pub use schema::Schema;

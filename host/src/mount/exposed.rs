@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Mounts, Spec, grant};
 use crate::{
-    catalog::{Found, HttpAsk, Subjects, Target},
+    catalog::{Found, HttpAsk, Target},
     problem,
     runtime::{Grant, egress::Credentials},
 };
@@ -95,6 +95,6 @@ impl Mounts {
 
     /// May its plugin say of the host's own users that it is them? So it is held if nobody can tell.
     pub fn would_prove_users(&self, spec: &Spec) -> bool {
-        self.find(spec).map_or(true, |found| found.component.manifest.auth.subjects == Subjects::Users)
+        self.find(spec).map_or(true, |found| found.component.manifest.auth.proves_users())
     }
 }

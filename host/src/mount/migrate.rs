@@ -93,7 +93,7 @@ impl Mounts {
     }
 
     fn propose_rest(&self, to: &mut Writes, record: &Stored<Record>, mount: &Mount, rest: Option<Previous>) {
-        let key = format!("{}/{}", mount.kind.as_str(), mount.name);
+        let key = mount.kind.key(&mount.name);
         self.0.view.expect_as_read(to, &key, Some(record));
         self.0.view.put(to, &key, &Record { previous: rest, ..record.value.clone() }, None);
         self.0.fence.raise(to, Counter::Mounts);

@@ -44,7 +44,7 @@ use record::{Installed, Previous, Record};
 
 use crate::{
     barrier::{Barrier, View, layout::Prefix},
-    catalog::{Catalog, Component, Digest, Manifest, Publisher, Subjects},
+    catalog::{Catalog, Component, Digest, Manifest, Publisher},
     clock::Clock,
     document::Documents,
     fence::Fence,
@@ -67,6 +67,11 @@ impl Kind {
             Self::Auth => "auth",
             Self::Secrets => "secrets",
         }
+    }
+
+    /// The key of a mount's setting, and of its record: `auth/github`.
+    pub fn key(self, name: &MountName) -> String {
+        format!("{}/{name}", self.as_str())
     }
 
     /// The kind and mount that a setting's key speaks of: `auth/github`.
@@ -154,7 +159,7 @@ impl Live {
 
     /// It proves the host's own users, and may answer the one who was named.
     pub fn proves_users(&self) -> bool {
-        self.manifest().auth.subjects == Subjects::Users
+        self.manifest().auth.proves_users()
     }
 
     /// It proves programs by what they show of themselves: nobody else has credentials there.

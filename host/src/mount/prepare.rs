@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     barrier::{Stored, Writes},
-    catalog::{Found, Subjects},
+    catalog::Found,
     clock::Timestamp,
     fence::Counter,
     ids::{MountId, MountName},
@@ -42,7 +42,7 @@ impl Change {
     /// What is tried says of the host's own users that it is them.
     pub fn proves_users(&self) -> bool {
         let found = self.next.as_ref().map(|(_, found)| found);
-        found.is_some_and(|found| found.component.manifest.auth.subjects == Subjects::Users)
+        found.is_some_and(|found| found.component.manifest.auth.proves_users())
     }
 }
 
@@ -99,7 +99,7 @@ impl Mounts {
     fn proves_users(&self, live: &Installed) -> bool {
         let all = self.0.catalog.all();
         let found = all.iter().find(|found| found.component.digest == live.digest);
-        found.is_some_and(|found| found.component.manifest.auth.subjects == Subjects::Users)
+        found.is_some_and(|found| found.component.manifest.auth.proves_users())
     }
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {
@@ -111,7 +111,7 @@ impl Mounts {
     /// the id of a mount that is removed by it.
     pub fn propose(&self, to: &mut Writes, change: &Change, number: u64) -> Option<MountId> {
         let view = &self.0.view;
-        let key = format!("{}/{}", change.kind.as_str(), change.name);
+        let key = change.kind.key(&change.name);
         view.expect_as_read(to, &key, change.record.as_ref());
         self.0.fence.raise(to, Counter::Mounts);
         match (&change.next, &change.record) {

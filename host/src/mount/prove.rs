@@ -91,10 +91,7 @@ impl Mounts {
         let credentials = Arc::new(manifest.credentials(&config));
         let shown = manifest.config.concealed(config);
         let config = serde_json::to_vec(&shown).expect("JSON serialises").into();
-        let subjects = match manifest.auth.subjects {
-            catalog::Subjects::Users => vec!["users".to_owned()],
-            catalog::Subjects::External => Vec::new(),
-        };
+        let subjects = if manifest.auth.proves_users() { vec!["users".to_owned()] } else { Vec::new() };
         let asked = Granted { subjects, ..grant::names(&asked) };
         Ok(Valid { found, config, grant, credentials, asked })
     }

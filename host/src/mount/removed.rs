@@ -36,7 +36,7 @@ impl Mounts {
         };
         let record = self.record(mount.kind, &mount.name).await?.filter(|record| is_same(&record.value));
         let record = record.ok_or(super::Error::Disabled)?;
-        self.0.view.expect_as_read(to, &format!("{}/{}", mount.kind.as_str(), mount.name), Some(&record));
+        self.0.view.expect_as_read(to, &mount.kind.key(&mount.name), Some(&record));
         Ok(())
     }
 

@@ -23,7 +23,7 @@ impl Mounts {
     /// Puts the version before in place of the live one, in the setting too. None: there is no way
     /// back, or somebody was faster.
     pub async fn roll_back(&self, mount: &Mount, why: &str) -> Result<Option<RolledBack>, barrier::Error> {
-        let key = format!("{}/{}", mount.kind.as_str(), mount.name);
+        let key = mount.kind.key(&mount.name);
         let (record, current) = (self.record(mount.kind, &mount.name).await?, self.0.documents.read(&key).await?);
         let (Some(record), Some(document)) = (record, current.document()) else { return Ok(None) };
         let now = self.0.clock.now();

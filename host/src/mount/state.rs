@@ -75,6 +75,6 @@ impl Mounts {
             mount.spec.plugin == *plugin && (live || wanted || pending || previous)
         };
         let mounts = [super::Kind::Auth, super::Kind::Secrets].into_iter().flat_map(|kind| self.of_kind(kind));
-        mounts.filter(|mount| uses(mount)).map(|mount| format!("{}/{}", mount.kind.as_str(), mount.name)).collect()
+        mounts.filter(|mount| uses(mount)).map(|mount| mount.kind.key(&mount.name)).collect()
     }
 }

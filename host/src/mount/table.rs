@@ -150,7 +150,7 @@ impl Mounts {
         kind: Kind,
         name: &MountName,
     ) -> Result<Option<barrier::Stored<Record>>, barrier::Error> {
-        self.0.view.get(&format!("{}/{name}", kind.as_str())).await
+        self.0.view.get(&kind.key(name)).await
     }
 
     /// Setting and record of one moment: they are written together, and read one after the other.
@@ -164,7 +164,7 @@ impl Mounts {
             if record.value.number.is_none_or(|number| number == document.number) {
                 return Ok(Some((document, record)));
             }
-            let current = self.0.documents.read(&format!("{}/{name}", kind.as_str())).await?;
+            let current = self.0.documents.read(&kind.key(name)).await?;
             let Some(read) = current.document() else { return Ok(None) };
             document = read.clone();
         }

@@ -150,7 +150,7 @@ impl Mounts {
     fn note_tick(&self, to: &mut Writes, (mount, last): (&Mount, Option<&Stored<Ticked>>), ticked: Ticked) {
         let view = &self.0.view;
         let expect = mount.revision.map_or(Expect::Absent, Expect::Version);
-        view.expect(to, &format!("{}/{}", mount.kind.as_str(), mount.name), expect);
+        view.expect(to, &mount.kind.key(&mount.name), expect);
         view.expect_as_read(to, &key(&mount.id), last);
         view.put(to, &key(&mount.id), &ticked, None);
     }

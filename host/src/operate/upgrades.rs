@@ -71,6 +71,6 @@ impl Operate {
 }
 
 fn work(operation: &'static str, mount: &Mount, decision: &str, cause: Option<String>) -> Record {
-    let resource = Some(format!("sys/setting/{}/{}", mount.kind.as_str(), mount.name));
+    let resource = Some(format!("sys/setting/{}", mount.kind.key(&mount.name)));
     Record { resource, decision: Some(decision.to_owned()), cause, ..Record::new(Phase::Work, operation) }
 }

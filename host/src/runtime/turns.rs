@@ -30,11 +30,13 @@ pub(super) struct Turns {
 
 /// A call's. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Turn {
+pub(super) struct Turn(Arc<Taken>);
+
+struct Taken {
     turns: Turns,
-    held: Arc<Mutex<Option<Held>>>,
+    held: Mutex<Option<Held>>,
     /// It has worked for long enough to need turns.
-    is_long: Arc<AtomicBool>,
+    is_long: AtomicBool,
 }
 
 type Held = (OwnedSemaphorePermit, OwnedSemaphorePermit);
@@ -50,7 +52,7 @@ impl Turns {
     }
 
     pub(super) fn turn(&self) -> Turn {
-        Turn { turns: self.clone(), held: Arc::default(), is_long: Arc::default() }
+        Turn(Arc::new(Taken { turns: self.clone(), held: Mutex::default(), is_long: AtomicBool::default() }))
     }
 }
 
@@ -63,11 +65,11 @@ impl Turn {
     /// Lets others run, and waits for its next turn.
     pub(super) async fn next(self) {
         self.rest();
-        self.is_long.store(true, Relaxed);
+        self.0.is_long.store(true, Relaxed);
         tokio::task::yield_now().await;
         // They are never closed.
-        let Ok(own) = self.turns.own.clone().acquire_owned().await else { return };
-        let Ok(all) = self.turns.all.clone().acquire_owned().await else { return };
+        let Ok(own) = self.0.turns.own.clone().acquire_owned().await else { return };
+        let Ok(all) = self.0.turns.all.clone().acquire_owned().await else { return };
         *self.held() = Some((all, own));
     }
 
@@ -77,7 +79,7 @@ impl Turn {
         // Where there is one thread for all, there is no other for them.
         let may_move = Handle::try_current().is_ok_and(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread);
         poll_fn(|cx| {
-            let poll = match may_move && self.is_long.load(Relaxed) {
+            let poll = match may_move && self.0.is_long.load(Relaxed) {
                 true => block_in_place(|| work.as_mut().poll(cx)),
                 false => work.as_mut().poll(cx),
             };
@@ -95,6 +97,6 @@ impl Turn {
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,29 +22,31 @@ pub fn schema() -> Value {
 }
 
 pub(super) fn operations() -> Schema {
-    let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(OPERATIONS.iter().copied()));
-    ArrayBuilder::new()
-        .items(name)
+    list(text().enum_values(Some(OPERATIONS.iter().copied())))
         .description(Some("What asks for a recent login besides what always does: names as the audit trail has them."))
         .into()
 }
 
 pub(super) fn publishers() -> Schema {
-    let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^ed25519:[A-Za-z0-9+/]{43}=$"));
-    ArrayBuilder::new()
-        .items(key)
+    list(text().pattern(Some("^ed25519:[A-Za-z0-9+/]{43}=$")))
         .max_items(Some(limits::PUBLISHERS))
         .description(Some("Keys whose signature is good enough: `ed25519:` and base64."))
         .into()
 }
 
 pub(super) fn denied() -> Schema {
-    let digest = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{64}$"));
-    ArrayBuilder::new()
-        .items(digest)
+    list(text().pattern(Some("^[0-9a-f]{64}$")))
         .max_items(Some(limits::DENIED_PLUGINS))
         .description(Some("SHA-256 of plugins that may not run, in hex, whatever signature they bear."))
         .into()
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn list(of: ObjectBuilder) -> ArrayBuilder {
+    ArrayBuilder::new().items(of)
 }
 
 fn written(schema: impl serde::Serialize) -> Value {
