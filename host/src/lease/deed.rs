@@ -47,7 +47,7 @@ const MAY_LEND: [ids::Action; 3] = [ids::Action::Use, ids::Action::Create, ids::
 impl Leases {
     /// Nobody prolongs what they could not borrow now: not for themselves, and not for others.
     pub(super) fn may_borrow(&self, caller: &Caller, record: &Record) -> Result<(), Error> {
-        let ask = |deed| self.policies.permit(caller, deed, Lent(record.path.clone())).map(drop);
+        let ask = |deed| self.0.policies.permit(caller, deed, Lent(record.path.clone())).map(drop);
         let decided = match &record.deed {
             Some(deed) => ask(deed.clone()),
             None => {

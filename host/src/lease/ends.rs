@@ -17,10 +17,10 @@ const AT_ONCE: usize = 16;
 impl Leases {
     /// Looks for what has ended. To be asked for again and again, on every node; one at a time looks.
     pub async fn sweep_ended(&self) -> Result<(), Error> {
-        if self.barrier.is_sealed() {
+        if self.0.barrier.is_sealed() {
             return Ok(());
         }
-        let until = self.clock.now().after(limits::LEASE_SESSIONS_EVERY);
+        let until = self.0.clock.now().after(limits::LEASE_SESSIONS_EVERY);
         // Where nothing is lent nothing is written.
         if self.store().is_empty().await? || !self.store().turn("ended", until).await? {
             return Ok(());
@@ -28,7 +28,7 @@ impl Leases {
         self.move_older().await?;
         self.end_of_sessions().await?;
         let lenders = self.store().lenders().await?;
-        for mount in self.mounts.departed().await? {
+        for mount in self.0.mounts.departed().await? {
             if lenders.contains(&mount) {
                 let ids = self.store().all_ids(&self.store().mounts, &format!("{mount}/")).await?;
                 self.end(ids, None).await?;
@@ -59,11 +59,11 @@ impl Leases {
 
     /// A session that is carried over an ending of the user's others has ended for a moment: so it is looked twice.
     async fn has_surely_ended(&self, session: &SessionId) -> Result<bool, Error> {
-        if !self.sessions.has_ended(session).await? {
+        if !self.0.sessions.has_ended(session).await? {
             return Ok(false);
         }
         tokio::time::sleep(limits::LEASE_SECOND_LOOK).await;
-        Ok(self.sessions.has_ended(session).await?)
+        Ok(self.0.sessions.has_ended(session).await?)
     }
 
     /// Has everything revoked soon that this speaks of and that whoever asks may end, by the sweeper. Says how much.
@@ -83,7 +83,7 @@ impl Leases {
     async fn end_one(&self, id: &LeaseId, asked: Option<(&Of, By<'_>)>) -> Result<bool, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Some(stored) = self.store().get(id).await? else { return Ok(false) };
-            let (record, now) = (&stored.value, self.clock.now());
+            let (record, now) = (&stored.value, self.0.clock.now());
             if asked.is_some_and(|(of, by)| !self.lets(by, Action::Delete, Some(of), &record.path)) {
                 return Ok(false);
             }
@@ -95,7 +95,7 @@ impl Leases {
             let next = Record { ending: true, claimed: false, due: record.due.min(now), ..record.clone() };
             let mut writes = Writes::default();
             self.store().replace(&mut writes, id, &stored, next);
-            match self.barrier.commit(writes).await {
+            match self.0.barrier.commit(writes).await {
                 Ok(()) => return Ok(true),
                 Err(barrier::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),

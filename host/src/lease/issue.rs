@@ -33,7 +33,7 @@ impl Leases {
         borrower: &Borrower,
         spec: LeaseSpec,
     ) -> Lease {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         let max_expires_at = now.after(spec.max_ttl).min(borrower.ends_at);
         let expires_at = now.after(spec.ttl).min(max_expires_at);
         let id = LeaseId::new();

@@ -30,8 +30,8 @@ impl Leases {
         let path = format!("sys/leases/{path}");
         match of {
             _ if by.is_holder => true,
-            Some(Of::Below(_)) => self.policies.allows(by.caller, action, &path),
-            Some(Of::User(_) | Of::Session(_)) | None => !self.policies.forbids(by.caller, action, &path),
+            Some(Of::Below(_)) => self.0.policies.allows(by.caller, action, &path),
+            Some(Of::User(_) | Of::Session(_)) | None => !self.0.policies.forbids(by.caller, action, &path),
         }
     }
 }

@@ -70,13 +70,13 @@ pub struct Place(String);
 
 impl Leases {
     pub async fn get(&self, id: &LeaseId) -> Result<Option<Lease>, barrier::Error> {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         Ok(self.store().get(id).await?.map(|stored| Lease::of(id, &stored.value, now)))
     }
 
     /// As somebody may see it: what they are forbidden is as if it were not there.
     pub async fn show(&self, id: &LeaseId, by: By<'_>) -> Result<Lease, Error> {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         Ok(Lease::of(id, &self.found(id, by, Action::Read).await?.value, now))
     }
 
@@ -94,7 +94,7 @@ impl Leases {
     }
 
     pub async fn user(&self, name: &Username) -> Result<Option<UserId>, Error> {
-        let found = self.directory.by_name(name).await;
+        let found = self.0.directory.by_name(name).await;
         Ok(found
             .map_err(|error| match error {
                 crate::directory::Error::Store(error) => Error::Store(error),
@@ -114,7 +114,7 @@ impl Leases {
         let (index, prefix) = self.index(of);
         let below = filter.below.as_ref().map(|folder| format!("{}/", Resource::path(folder)));
         let (mut leases, mut examined, mut after) = (Vec::new(), 0, after.map(|place| place.0));
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         loop {
             let most = limits::LIST_MOST.min(limit.max(1) * 2);
             let (keys, more) = self.store().ids((index, &prefix), after.as_deref(), most).await?;

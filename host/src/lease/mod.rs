@@ -72,22 +72,22 @@ pub struct Parts {
 
 #[derive(Debug)]
 struct Inner {
-    parts: Parts,
+    audit: Audit,
+    barrier: Barrier,
+    clock: Clock,
+    directory: Directory,
+    mounts: Mounts,
+    policies: Policies,
+    rooms: Rooms,
+    sessions: Sessions,
     store: Store,
-}
-
-impl std::ops::Deref for Leases {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0.parts
-    }
 }
 
 impl Leases {
     pub fn new(parts: Parts) -> Self {
-        let store = Store::new(&parts.barrier);
-        Self(Arc::new(Inner { parts, store }))
+        let Parts { audit, barrier, clock, directory, mounts, policies, rooms, sessions } = parts;
+        let store = Store::new(&barrier);
+        Self(Arc::new(Inner { audit, barrier, clock, directory, mounts, policies, rooms, sessions, store }))
     }
 
     fn store(&self) -> &Store {

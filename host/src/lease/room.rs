@@ -100,7 +100,7 @@ impl Leases {
     /// A place for one more lease, to be kept until that is stored. To be asked for before the plugin does anything
     /// outside.
     pub async fn room(&self, mount: &MountId, user: &UserId, request: &RequestId) -> Result<Room, Error> {
-        let room = self.rooms.take(self.store(), (mount, Some(user)), request.as_str()).await?;
+        let room = self.0.rooms.take(self.store(), (mount, Some(user)), request.as_str()).await?;
         room.ok_or(Error::TooMany(limits::LEASES_PER_USER))
     }
 }

@@ -103,7 +103,7 @@ impl Bench {
     async fn refresh(&self) {
         self.fence.ask().await.unwrap();
         self.security.refresh().await.unwrap();
-        self.nodes[0].mounts.refresh().await.unwrap();
+        self.nodes[0].0.mounts.refresh().await.unwrap();
     }
 
     async fn store(&self, mut writes: Writes) {
@@ -126,7 +126,7 @@ impl Bench {
         self.catalog.propose(&mut writes, None, (&component, wasm), (UserId::new(), self.clock.now()));
         self.store(writes).await;
         let value = serde_json::json!({"plugin": "lender", "version": "1.0.0"});
-        let (mounts, name) = (&self.nodes[0].mounts, MountName::parse("db").unwrap());
+        let (mounts, name) = (&self.nodes[0].0.mounts, MountName::parse("db").unwrap());
         let change = mounts.prepare(Kind::Secrets, name.clone(), &value, false).await.unwrap();
         let mut writes = Writes::default();
         let number = self.set(&mut writes, "secrets/db", value).await;

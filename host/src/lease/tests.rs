@@ -132,7 +132,7 @@ async fn a_call_that_has_announced_a_deed_is_not_run_again_and_is_undone_by_its_
     let bench = Bench::new().await;
     let mount = bench.mount(&deed()).await;
     let leases = &bench.nodes[0];
-    let call = || leases.mounts.call(&mount, Facts::default(), "a").unwrap();
+    let call = || leases.0.mounts.call(&mount, Facts::default(), "a").unwrap();
     // Well.
     let mut attempts = call();
     let outcome = attempts.run(request("create", "a", "")).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_call_that_has_announced_a_deed_is_not_run_again_and_is_undone_by_its_
 async fn by_get_nothing_is_announced() {
     let bench = Bench::new().await;
     let mount = bench.mount(&deed()).await;
-    let attempts = bench.nodes[0].mounts.call(&mount, Facts::default(), "a").unwrap();
+    let attempts = bench.nodes[0].0.mounts.call(&mount, Facts::default(), "a").unwrap();
     let Handle(asked) = request("read", "a", "");
     let done = attempts.read_only(true).run(Handle(asked)).await;
     assert!(matches!(done, Err(mount::Error::Fault(Fault::Invalid(_)))));

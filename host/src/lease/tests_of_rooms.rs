@@ -35,7 +35,7 @@ async fn a_user_holds_so_many_leases_of_a_mount_and_no_more() {
     }
     assert!(matches!(bench.journal.note(bench.intent(None, &mount)).await, Err(Unnoted::TooMany)));
     bench.journal.note(bench.intent(None, &MountId::new())).await.unwrap();
-    assert!(bench.nodes[0].rooms.is_empty(), "nothing is under way");
+    assert!(bench.nodes[0].0.rooms.is_empty(), "nothing is under way");
 }
 
 /// As a call does it: a place, perhaps an announcement, and a lease in the batch that drops it.
@@ -72,7 +72,7 @@ async fn calls_that_race_hold_no_more_than_calls_one_after_another() {
         let lent = calls.join_all().await.into_iter().filter(|lent| *lent).count();
         let held = bench.keys("lease/").await.len();
         assert!(lent <= held && held <= MOST && held > 0, "{lent} of {held}");
-        assert!(bench.nodes[0].rooms.is_empty());
+        assert!(bench.nodes[0].0.rooms.is_empty());
         // One after another fills it to the brim.
         while borrow(&bench, &mount, &user, announces.min(1)).await {}
         assert_eq!(bench.keys("lease/").await.len(), MOST);
@@ -94,6 +94,6 @@ async fn a_call_that_is_given_up_leaves_its_place() {
     // A refusal takes no place.
     assert!(matches!(bench.nodes[0].room(&mount, &user, &request).await, Err(Error::TooMany(_))));
     drop(taken);
-    assert!(bench.nodes[0].rooms.is_empty());
+    assert!(bench.nodes[0].0.rooms.is_empty());
     bench.nodes[0].room(&mount, &user, &request).await.unwrap();
 }
