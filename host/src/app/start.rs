@@ -50,8 +50,8 @@ impl App {
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
         let egress = super::egress::open(config, &audit)?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
-        let rooms = lease::Rooms::default();
-        let runtime = runtime.noting(lease::journal(&barrier, &clock, &rooms));
+        let reservations = lease::Reservations::default();
+        let runtime = runtime.noting(lease::journal(&barrier, &clock, &reservations));
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
@@ -66,7 +66,7 @@ impl App {
             directory: directory.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
-            rooms,
+            reservations,
             sessions: sessions.clone(),
         });
         let login = Login::new(login::Parts {

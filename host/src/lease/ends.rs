@@ -4,7 +4,7 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{By, Error, Leases, Of, record::Record};
+use super::{Error, Leases, Requester, Selection, record::Record};
 use crate::{
     barrier::{self, Writes},
     ids::{Action, LeaseId, SessionId},
@@ -67,24 +67,24 @@ impl Leases {
     }
 
     /// Has everything revoked soon that this speaks of and that whoever asks may end, by the sweeper. Says how much.
-    pub async fn revoke_all(&self, of: &Of, by: By<'_>) -> Result<usize, Error> {
+    pub async fn revoke_all(&self, of: &Selection, by: Requester<'_>) -> Result<usize, Error> {
         let (index, prefix) = self.index(of);
         let ids = self.store().all_ids(index, &prefix).await?;
         self.end(ids, Some((of, by))).await
     }
 
     /// Where somebody asks, what is failing is tried at once as well.
-    async fn end(&self, ids: Vec<LeaseId>, asked: Option<(&Of, By<'_>)>) -> Result<usize, Error> {
+    async fn end(&self, ids: Vec<LeaseId>, asked: Option<(&Selection, Requester<'_>)>) -> Result<usize, Error> {
         let ends = ids.into_iter().map(|id| async move { self.end_one(&id, asked).await });
         let ended: Vec<_> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
         ended.into_iter().try_fold(0, |count, ended| Ok(count + usize::from(ended?)))
     }
 
-    async fn end_one(&self, id: &LeaseId, asked: Option<(&Of, By<'_>)>) -> Result<bool, Error> {
+    async fn end_one(&self, id: &LeaseId, asked: Option<(&Selection, Requester<'_>)>) -> Result<bool, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Some(stored) = self.store().get(id).await? else { return Ok(false) };
             let (record, now) = (&stored.value, self.0.clock.now());
-            if asked.is_some_and(|(of, by)| !self.lets(by, Action::Delete, Some(of), &record.path)) {
+            if asked.is_some_and(|(of, by)| !self.allows(by, Action::Delete, Some(of), &record.path)) {
                 return Ok(false);
             }
             let has_ended = record.ending && asked.is_none();

@@ -29,7 +29,8 @@ impl Leases {
     pub fn issue(
         &self,
         to: &mut Writes,
-        (mount, path): (&MountId, &SecretPath),
+        mount: &MountId,
+        path: &SecretPath,
         borrower: &Borrower,
         spec: LeaseSpec,
     ) -> Lease {

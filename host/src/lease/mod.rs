@@ -12,7 +12,6 @@ mod ends;
 mod error;
 mod issue;
 mod journal;
-mod leave;
 mod list;
 #[cfg(test)]
 mod lives;
@@ -21,8 +20,9 @@ mod model;
 mod older;
 mod record;
 mod renew;
+mod requester;
+mod reservation;
 mod revoke;
-mod room;
 mod store;
 mod sweep;
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests;
 #[cfg(test)]
 mod tests_of_policy;
 #[cfg(test)]
-mod tests_of_rooms;
+mod tests_of_reservations;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -40,10 +40,10 @@ pub use deed::Deed;
 pub use error::Error;
 pub use issue::Borrower;
 pub use journal::journal;
-pub use leave::By;
-pub use list::{Filter, Of, Page, Place, Scope};
+pub use list::{Filter, Page, Place, Scope, Selection};
 pub use record::{Lease, State};
-pub use room::{Room, Rooms};
+pub use requester::Requester;
+pub use reservation::{Reservation, Reservations};
 
 use crate::{
     audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId, mount::Mounts,
@@ -66,7 +66,7 @@ pub struct Parts {
     pub mounts: Mounts,
     pub policies: Policies,
     /// The same as its journal has.
-    pub rooms: Rooms,
+    pub reservations: Reservations,
     pub sessions: Sessions,
 }
 
@@ -78,16 +78,16 @@ struct Inner {
     directory: Directory,
     mounts: Mounts,
     policies: Policies,
-    rooms: Rooms,
+    reservations: Reservations,
     sessions: Sessions,
     store: Store,
 }
 
 impl Leases {
     pub fn new(parts: Parts) -> Self {
-        let Parts { audit, barrier, clock, directory, mounts, policies, rooms, sessions } = parts;
+        let Parts { audit, barrier, clock, directory, mounts, policies, reservations, sessions } = parts;
         let store = Store::new(&barrier);
-        Self(Arc::new(Inner { audit, barrier, clock, directory, mounts, policies, rooms, sessions, store }))
+        Self(Arc::new(Inner { audit, barrier, clock, directory, mounts, policies, reservations, sessions, store }))
     }
 
     fn store(&self) -> &Store {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    By, Error, Leases,
+    Error, Leases, Requester,
     error::{FIXED, OVER},
     record::{Internal, Lease, Record},
 };
@@ -20,7 +20,8 @@ impl Leases {
         &self,
         id: &LeaseId,
         increment: Option<Duration>,
-        (by, request): (By<'_>, &RequestId),
+        by: Requester<'_>,
+        request: &RequestId,
     ) -> Result<Lease, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.renewable(id, by).await?;
@@ -55,7 +56,7 @@ impl Leases {
         Err(Error::Busy)
     }
 
-    async fn renewable(&self, id: &LeaseId, by: By<'_>) -> Result<Stored<Record>, Error> {
+    async fn renewable(&self, id: &LeaseId, by: Requester<'_>) -> Result<Stored<Record>, Error> {
         let stored = self.found(id, by, Action::Update).await?;
         let (record, now) = (&stored.value, self.0.clock.now());
         let Some(session) = &record.session else { return Err(Error::Unfit(FIXED)) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{By, Error, Lease, Leases, error::NOT_FAILING, record::Record};
+use super::{Error, Lease, Leases, Requester, error::NOT_FAILING, record::Record};
 use crate::{
     barrier::{self, Stored, Writes},
     ids::{self, Action, LeaseId, RequestId},
@@ -12,7 +12,7 @@ use crate::{
 
 impl Leases {
     /// Somebody wants it gone. If its plugin cannot take it back now, it is tried again until it can.
-    pub async fn revoke(&self, id: &LeaseId, by: By<'_>, request: &RequestId) -> Result<(), Error> {
+    pub async fn revoke(&self, id: &LeaseId, by: Requester<'_>, request: &RequestId) -> Result<(), Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.found(id, by, Action::Delete).await?;
             let (record, now) = (&stored.value, self.0.clock.now());
@@ -28,7 +28,7 @@ impl Leases {
     }
 
     /// Strikes off what its plugin cannot take back, for whoever has seen to it another way: nobody tries any longer.
-    pub async fn forget(&self, id: &LeaseId, by: By<'_>) -> Result<Lease, Error> {
+    pub async fn forget(&self, id: &LeaseId, by: Requester<'_>) -> Result<Lease, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.found(id, by, Action::Manage).await?;
             let (record, now) = (&stored.value, self.0.clock.now());
