@@ -49,7 +49,7 @@ impl Journal for Notes {
             user,
             session: None,
             request,
-            deed: None,
+            granted: None,
             made_at: self.clock.now(),
             renewed_at: None,
             expires_at: due,

@@ -7,9 +7,9 @@
 //! front of what is due, in storage, so that no crash loses it. Never knows HTTP, nor what a lease
 //! is good for. One more reason why leases end is one more look in `ends.rs`.
 
-mod deed;
 mod ends;
 mod error;
+mod granted_action;
 mod issue;
 mod journal;
 mod list;
@@ -36,8 +36,8 @@ mod tests_of_reservations;
 
 use std::{collections::HashSet, sync::Arc};
 
-pub use deed::Deed;
 pub use error::Error;
+pub use granted_action::GrantedAction;
 pub use issue::Borrower;
 pub use journal::journal;
 pub use list::{Filter, Page, Place, Scope, Selection};

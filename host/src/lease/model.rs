@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 
 use super::{
-    Borrower, Deed, Filter, Leases, Requester, Selection,
+    Borrower, Filter, GrantedAction, Leases, Requester, Selection,
     record::Record,
     testing::{Bench, NODES, admin, spec},
 };
@@ -205,7 +205,7 @@ impl World {
             session: self.sessions[user].clone(),
             ends_at: now.after(Duration::from_secs(100)),
             request: crate::ids::RequestId::new(),
-            deed: Deed::of(&policy::Use),
+            granted: GrantedAction::of(&policy::Use),
         };
         let path = SecretPath::parse(PATHS[path]).unwrap();
         let spec = spec(seconds, 150.max(seconds));

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Borrower, Deed, Leases, Parts, Reservations, journal};
+use super::{Borrower, GrantedAction, Leases, Parts, Reservations, journal};
 use crate::{
     audit::{Audit, Sink},
     barrier::{Barrier, Writes},
@@ -147,7 +147,7 @@ impl Bench {
             session: SessionId::new(),
             ends_at: self.clock.now().after(Duration::from_secs(seconds)),
             request: RequestId::new(),
-            deed: Deed::of(&policy::Create),
+            granted: GrantedAction::of(&policy::Create),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Borrower, Deed, Error, Filter, Requester, Selection, State,
+    Borrower, Error, Filter, GrantedAction, Requester, Selection, State,
     testing::{Bench, admin, caller},
 };
 use crate::{
@@ -109,22 +109,22 @@ async fn nobody_prolongs_what_they_could_not_borrow_now() {
     let mount = bench.mount(&super::lives::lender()).await;
     let user = UserId::new();
     let borrower = bench.borrower_in_session(&user, Duration::from_secs(10_000)).await;
-    let lend = async |deed| {
-        let borrower = Borrower { deed, ..borrower.clone() };
+    let lend = async |granted| {
+        let borrower = Borrower { granted, ..borrower.clone() };
         bench.lend_of((&mount.id, "db/a"), &borrower, 600).await.id
     };
     let verb = |name: &str| policy::Verb { action: Action::Use, name: name.to_owned() };
     let (created, used, other) = (
-        lend(Deed::of(&policy::Create)).await,
-        lend(Deed::of(&verb("creds"))).await,
-        lend(Deed::of(&verb("sign"))).await,
+        lend(GrantedAction::of(&policy::Create)).await,
+        lend(GrantedAction::of(&verb("creds"))).await,
+        lend(GrantedAction::of(&verb("sign"))).await,
     );
-    let put = lend(Deed::of(&policy::Put::Either)).await;
+    let put = lend(GrantedAction::of(&policy::Put::Either)).await;
     // Of before it was written down.
-    let old = lend(Deed::of(&policy::Create)).await;
+    let old = lend(GrantedAction::of(&policy::Create)).await;
     let (store, mut writes) = (bench.nodes[0].store(), crate::barrier::Writes::default());
     let stored = store.get(&old).await.unwrap().unwrap();
-    store.replace(&mut writes, &old, &stored, super::record::Record { deed: None, ..stored.value.clone() });
+    store.replace(&mut writes, &old, &stored, super::record::Record { granted: None, ..stored.value.clone() });
     bench.barrier.commit(writes).await.unwrap();
     let holder = caller(&user, "app");
     let renew = async |id, by| match bench.nodes[1].renew(id, None, by, &RequestId::new()).await {

@@ -7,7 +7,7 @@ use super::{Error, Secrets};
 use crate::{
     clock::Timestamp,
     ids::{RequestId, SecretPath, SessionId, UserId, Username},
-    lease::{Borrower, Deed, Lease},
+    lease::{Borrower, GrantedAction, Lease},
     mount::{self, Attempts, Mount},
     policy::{Action, Permit},
     runtime::{
@@ -136,7 +136,7 @@ impl Secrets {
 impl Asker {
     fn borrower(&self, action: &impl Action) -> Borrower {
         let Self { user, session, ends_at, request, .. } = self.clone();
-        Borrower { user, session, ends_at, request, deed: Deed::of(action) }
+        Borrower { user, session, ends_at, request, granted: GrantedAction::of(action) }
     }
 }
 
