@@ -9,7 +9,7 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::{Company, Fence},
+    fence::{Fence, Peers},
     lease::{self, Leases},
     login::{self, Login},
     mount::Mounts,
@@ -42,7 +42,7 @@ impl App {
             AuditSink::Stdout => audit::Sink::Stdout,
         };
         let audit = Audit::open(sink, clock.clone(), barrier.clone()).await?;
-        let fence = Fence::among(company(config), barrier.clone(), clock.clone());
+        let fence = Fence::among(peers(config), barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
@@ -168,12 +168,12 @@ impl App {
 }
 
 /// SQLite lets one process in. Sessions beside the data are for one node, wherever the data is.
-fn company(config: &Config) -> Company {
+fn peers(config: &Config) -> Peers {
     let shared = config.storage.url.reveal().starts_with("postgres");
     match (&config.sessions.store, shared) {
-        (_, false) => Company::None,
-        (SessionStore::Embedded, true) => Company::Refused,
-        (SessionStore::Redis(_), true) => Company::Welcome,
+        (_, false) => Peers::Impossible,
+        (SessionStore::Embedded, true) => Peers::Forbidden,
+        (SessionStore::Redis(_), true) => Peers::Allowed,
     }
 }
 
