@@ -3,8 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Auth, CRYPTO, CallSpec, CredentialSpec, EXPORTS, FIXED, Head, HttpAsk, Limits, Requires, Written};
+use super::{Auth, CRYPTO, CallSpec, CredentialSpec, EXPORTS, Head, HttpAsk, Limits, Requires, Written};
 use crate::{
+    catalog::verb::FIXED,
     limits,
     runtime::{Bounds, types::REFUSALS},
 };
