@@ -89,10 +89,10 @@ async fn an_author_goes_from_nothing_to_a_mount() {
     refused(&run(&project, &["install", file], &env).await, 1, "raise `version` in plugin.toml");
 }
 
-/// `cargo test`, as its author runs it.
+/// `cargo test`, as its author runs it; with what the build before it has compiled already.
 async fn its_own_tests_pass(project: &Path) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--offline", "--quiet"]).current_dir(project).stdin(Stdio::null());
+    cargo.args(["test", "--release", "--offline", "--quiet"]).current_dir(project).stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
         cargo.env_remove(name);
     }
