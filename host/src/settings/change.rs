@@ -1,11 +1,12 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Author, Error, Key, Settings, View, lock_out::Logins, view::in_force};
+use super::{Error, Key, Settings, View, lock_out::Logins, view::in_force};
 use crate::{
     barrier::{self, Stored, Writes, layout::Prefix},
-    document::{Current, Document},
+    document::{Author, Current, Document},
     fence::Counter,
+    ids::{MountId, UserId},
     limits,
     mount::{self, Kind, Spec},
     policy::{Action, Permit},
@@ -49,7 +50,7 @@ enum Proven {
 impl Settings {
     /// Tried, stored in one batch, in force when this returns.
     pub async fn change<A: Action>(&self, permit: &Permit<A, Key>, change: Change) -> Result<View, Error> {
-        let author = Some(permit.caller().user.clone());
+        let user = &permit.caller().user;
         let key = permit.resource();
         for _ in 0..limits::CHANGE_ATTEMPTS {
             // What others have changed is to be seen: whether anybody can log in rests on all of it.
@@ -75,7 +76,7 @@ impl Settings {
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));
             }
-            let Some(document) = self.store(key, &current, value, (&proven, ends), (&author, logins)).await? else {
+            let Some(document) = self.store(key, &current, value, (&proven, ends), (user, logins)).await? else {
                 continue;
             };
             return Ok(self.view(key, Some(&document).filter(|document| !document.deleted)));
@@ -123,7 +124,7 @@ impl Settings {
         current: &Current,
         value: Option<Value>,
         (proven, ends): (&Proven, bool),
-        (author, logins): (&Author, Option<Stored<Zeroizing<Vec<u8>>>>),
+        (user, logins): (&UserId, Option<Stored<Zeroizing<Vec<u8>>>>),
     ) -> Result<Option<Document>, Error> {
         let mut writes = Writes::default();
         let enabled = value.as_ref().is_some_and(is_enabled);
@@ -133,7 +134,7 @@ impl Settings {
             boot.expect_as_read(&mut writes, LOGINS, logins.as_ref());
             boot.put_bytes(&mut writes, LOGINS, Zeroizing::default(), None);
         }
-        let by = (author.clone(), self.clock.now());
+        let by = Author { user: Some(user.clone()), at: self.clock.now() };
         let document = self.documents.write(&mut writes, &key.to_string(), current, value, by);
         self.fence.raise(&mut writes, Counter::Settings);
         let mut counters = vec![Counter::Settings];
@@ -162,7 +163,7 @@ impl Settings {
         Ok(Some(document))
     }
 
-    fn mount_id(&self, key: &Key) -> Option<crate::ids::MountId> {
+    fn mount_id(&self, key: &Key) -> Option<MountId> {
         match key {
             Key::Mount(kind, name) => self.mounts.get(*kind, name).map(|mount| mount.id.clone()),
             _ => None,

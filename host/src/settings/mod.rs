@@ -22,7 +22,7 @@ use crate::{
     directory::Directory,
     document::Documents,
     fence::Fence,
-    ids::{Action, UserId},
+    ids::Action,
     lease::Leases,
     mount::Mounts,
     policy::{List, Permit, Policies, Read, Resource},
@@ -137,6 +137,3 @@ impl Settings {
         }
     }
 }
-
-/// Who changes something; None is the server itself.
-pub type Author = Option<UserId>;

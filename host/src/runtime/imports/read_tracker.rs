@@ -14,7 +14,7 @@ use crate::{
 
 /// One of the two views of a call (its storage, its keys) with all that was read from it: what
 /// is read twice is told the same twice, and every read is something the writes rest on.
-pub(in crate::runtime) struct Shelf {
+pub(in crate::runtime) struct ReadTracker {
     view: View,
     reads: BTreeMap<String, Option<Entry>>,
     /// Bytes held in `reads`.
@@ -25,7 +25,7 @@ pub(in crate::runtime) struct Shelf {
 
 pub(in crate::runtime) type Entry = Stored<Zeroizing<Vec<u8>>>;
 
-impl Shelf {
+impl ReadTracker {
     pub(in crate::runtime) fn new(view: View) -> Self {
         Self { view, reads: BTreeMap::new(), held: 0, snapshots: 0 }
     }
