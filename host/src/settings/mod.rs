@@ -10,6 +10,7 @@ mod guard;
 mod key;
 mod lock_out;
 mod view;
+mod wishes;
 
 pub use change::{Change, Edit};
 pub use error::Error;
