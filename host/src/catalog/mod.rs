@@ -31,18 +31,20 @@ mod size;
 #[cfg(test)]
 mod tests;
 mod upload_store;
+mod verb;
 
 pub use auth::{Auth, Subjects};
 pub use component::{Component, Import, inspect, with_manifest};
 pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
-pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Target};
+pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Requires, Target};
 pub use publisher::Publisher;
 pub use request::RequestSchema;
 pub use schema::Schema;
 pub use signature::sign;
 pub use upload_store::{Author, Staged, Upload, Uploaded};
+pub use verb::{Method, fixed_action};
 
 use upload_store::{Entry, Index, UploadStore};
 

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Leases, record::Record};
 use crate::{
     ids,
-    policy::{Action, Caller, Refusal, Resource},
+    policy::{Action, Caller, Reason, Refusal, Resource},
 };
 
 /// What somebody did to be lent something.
@@ -52,7 +52,9 @@ impl Leases {
             Some(granted) => ask(granted.clone()),
             None => {
                 let any = MAY_LEND.map(|action| ask(GrantedAction { actions: vec![action], verb: String::new() }));
-                any.into_iter().reduce(Result::or).unwrap_or_else(|| Err(Refusal { reason: "nothing lends".into() }))
+                any.into_iter()
+                    .reduce(Result::or)
+                    .unwrap_or_else(|| Err(Refusal { reason: Reason::Other("nothing lends") }))
             }
         };
         decided.map_err(Error::Forbidden)

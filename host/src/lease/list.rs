@@ -8,7 +8,7 @@ use crate::{
     barrier::{self, Stored, View},
     ids::{Action, Folder, LeaseId, SessionId, UserId, Username},
     limits,
-    policy::{Refusal, Resource},
+    policy::{Reason, Refusal, Resource},
 };
 
 /// Whose leases, or from where.
@@ -87,7 +87,7 @@ impl Leases {
             true => Ok(found),
             // Whoever sees it is not told that it is not there.
             false if allows(Action::Read) => {
-                Err(Error::Forbidden(Refusal { reason: "forbidden where it came from".into() }))
+                Err(Error::Forbidden(Refusal { reason: Reason::Other("forbidden where it came from") }))
             }
             false => Err(Error::NotFound),
         }
