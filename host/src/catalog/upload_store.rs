@@ -111,7 +111,7 @@ impl UploadStore {
         let (mut index, mut after) = (Index::new(), None::<String>);
         loop {
             let page = self.records.list("", None, after.as_deref(), limits::LIST_DEFAULT).await?;
-            for (key, stored) in page.keys.iter().zip(self.records.get_many(&page.keys).await?) {
+            for (key, stored) in page.keys.iter().zip(self.records.get_many_bytes(&page.keys).await?) {
                 let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
                 let known = old.get(&place).filter(|entry| entry.version == stored.version);
                 let entry = match known {
@@ -144,7 +144,7 @@ impl UploadStore {
         // A few at a time, as they were written: each look has its time. The digest tells whether
         // they belong together.
         for some in keys.chunks(limits::PLUGIN_PARTS_AT_ONCE) {
-            for found in self.parts.get_many(some).await? {
+            for found in self.parts.get_many_bytes(some).await? {
                 wasm.extend_from_slice(&found.ok_or(Error::UnknownVersion)?.value);
             }
         }

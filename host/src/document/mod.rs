@@ -83,7 +83,7 @@ impl Documents {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let page = self.view.list(prefix, None, after.as_deref(), limits::LIST_MOST).await?;
-            for (key, stored) in page.keys.iter().zip(self.view.read_many::<Document>(&page.keys).await?) {
+            for (key, stored) in page.keys.iter().zip(self.view.get_many::<Document>(&page.keys).await?) {
                 let Some(stored) = stored.filter(|stored| !stored.value.deleted) else { continue };
                 found.push((key.clone(), stored.value));
             }
@@ -113,7 +113,7 @@ impl Documents {
     /// What the key has been, newest first; deletions among them.
     pub async fn history(&self, key: &str) -> Result<Vec<Document>, Error> {
         let page = self.past.list(&format!("{key}\n"), None, None, limits::LIST_MOST).await?;
-        let found = self.past.read_many::<Document>(&page.keys).await?;
+        let found = self.past.get_many::<Document>(&page.keys).await?;
         Ok(found.into_iter().rev().flatten().map(|stored| stored.value).collect())
     }
 }

@@ -52,7 +52,7 @@ impl ReadTracker {
         missing.dedup();
         if !missing.is_empty() {
             self.snapshots += 1;
-            let found = bounded(self.view.get_many(&missing)).await?.map_err(Fault::Store)?;
+            let found = bounded(self.view.get_many_bytes(&missing)).await?.map_err(Fault::Store)?;
             for (key, entry) in missing.into_iter().zip(found) {
                 self.held += key.len() + entry.as_ref().map_or(0, |entry| entry.value.len());
                 self.reads.insert(key.to_owned(), entry);
@@ -95,7 +95,7 @@ impl ReadTracker {
             return Ok(false);
         }
         let keys: Vec<&String> = self.reads.keys().collect();
-        let found = bounded(self.view.get_many(&keys)).await?.map_err(Fault::Store)?;
+        let found = bounded(self.view.get_many_bytes(&keys)).await?.map_err(Fault::Store)?;
         let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.version);
         Ok(self.reads.values().zip(&found).any(|(then, now)| version(then) != version(now)))
     }
