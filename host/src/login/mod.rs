@@ -41,7 +41,7 @@ use crate::{
     directory::Directory,
     fence::Fence,
     ids::MountId,
-    mount::{self, Mounts},
+    mount::{self, Mount, Mounts},
     policy::Policies,
     security::{OverLimit, Security},
     session::{self, PerUser, Sessions},
@@ -107,9 +107,13 @@ impl Login {
     async fn takes_logins(&self, mount: &MountId) -> Result<(), Error> {
         self.fence.ask().await?;
         self.mounts.refresh().await?;
-        let mount = self.mounts.by_id(mount).ok_or(Error::Mount(mount::Error::Disabled))?;
-        mount.live()?;
+        self.mount_by_id(mount)?.live()?;
         Ok(())
+    }
+
+    /// One that a login began with. Where it is gone, nobody answers any more.
+    fn mount_by_id(&self, id: &MountId) -> Result<Arc<Mount>, Error> {
+        self.mounts.by_id(id).ok_or(Error::Mount(mount::Error::Disabled))
     }
 
     /// How many sessions a user may have, and what becomes of one too many.
