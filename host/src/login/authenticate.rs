@@ -49,7 +49,7 @@ impl Login {
     }
 
     /// Was the login recent enough for what rules others? Otherwise: how recent it must be.
-    pub fn recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
+    pub fn check_recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
         let max_age = self.security.rules().step_up.max_age.duration();
         let age = self.clock.now().since(authenticated.caller.login_at);
         let mount = self.mounts.by_id(&authenticated.session.mount);

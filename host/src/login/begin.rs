@@ -124,7 +124,7 @@ impl Login {
             Some(proof) => Basis { epochs: proof.epochs.clone().and(epochs), program: Some(proof.user.id.clone()) },
             None => Basis { epochs, program: None },
         };
-        self.takes_logins(&mount.id).await?;
+        self.check_takes_logins(&mount.id).await?;
         self.prove(admitted, attempt, named.as_ref(), basis).await
     }
 
@@ -165,7 +165,7 @@ impl Login {
         match self.sessions.create(new).await {
             // Overtaken by an ending: the credential is no longer what it was.
             Err(session::Error::Ended) => {
-                self.takes_logins(&mount.id).await?;
+                self.check_takes_logins(&mount.id).await?;
                 Err(Error::Denied("ended while it was being made".to_owned()))
             }
             made => Ok(made?),

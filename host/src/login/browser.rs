@@ -213,7 +213,7 @@ impl Login {
     }
 
     /// Would this browser's click be taken? Changes nothing.
-    pub async fn may_click(
+    pub async fn check_click(
         &self,
         mount: &MountName,
         code: &str,
@@ -228,7 +228,7 @@ impl Login {
     }
 
     /// Is there a login that waits for this browser to come back? Changes nothing.
-    pub async fn may_come_back(
+    pub async fn check_comes_back(
         &self,
         mount: &MountName,
         state: &str,

@@ -131,7 +131,7 @@ impl Waiting {
     }
 
     /// From where it began, and not too often.
-    fn goes_on(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
+    fn check_goes_on(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
         if self.block != block(client.address) {
             return Err(Error::Denied("another address than the one that began it".to_owned()));
         }
@@ -183,11 +183,11 @@ impl Login {
     }
 
     /// Is there such a challenge, begun from there, and may it be asked for just now? Changes nothing.
-    pub async fn waits(&self, id: &str, client: &Client) -> Result<(), Error> {
+    pub async fn check_waiting(&self, id: &str, client: &Client) -> Result<(), Error> {
         self.fresh().await?;
         let key = self.challenge_key(id)?;
         let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?.ok_or(Refusal::Expired)?;
-        stored.value.waiting.goes_on(client, self.clock.now())
+        stored.value.waiting.check_goes_on(client, self.clock.now())
     }
 
     /// The next step of a login: `answer` is what the client says to what it was asked.
@@ -196,11 +196,11 @@ impl Login {
         let key = self.challenge_key(id)?;
         let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?;
         let mut stored = stored.ok_or(Refusal::Expired)?;
-        stored.value.waiting.goes_on(client, self.clock.now())?;
+        stored.value.waiting.check_goes_on(client, self.clock.now())?;
         self.poll(&key, &mut stored).await?;
         let waiting = stored.value.waiting;
         let mount = self.mount_by_id(&waiting.mount)?;
-        self.takes_logins(&mount.id).await?;
+        self.check_takes_logins(&mount.id).await?;
         let name = waiting.about.as_ref().map(UserId::as_str);
         let of = Try { realm: mount.id.as_str(), name, address: client.address };
         let guess = self.throttle.begin(of).await?;

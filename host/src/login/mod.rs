@@ -104,7 +104,7 @@ impl Login {
 
     /// Does this mount take logins? As of now, not of a while ago: to be asked once the epochs have
     /// been read, after which a mount that stops is noticed by them.
-    async fn takes_logins(&self, mount: &MountId) -> Result<(), Error> {
+    async fn check_takes_logins(&self, mount: &MountId) -> Result<(), Error> {
         self.fence.ask().await?;
         self.mounts.refresh().await?;
         self.mount_by_id(mount)?.live()?;

@@ -39,7 +39,7 @@ impl Login {
             client: program.map(|program| program.id),
         };
         let epochs = self.sessions.epochs(&of).await?;
-        self.takes_logins(&mount.id).await?;
+        self.check_takes_logins(&mount.id).await?;
         let mut attempts = self.mounts.call(&mount, facts(&mount, client, Some(&user)), user.id.as_str())?;
         let identity = match vouched(&mut attempts, &pending.internal).await {
             Ok(identity) => identity,

@@ -51,7 +51,7 @@ impl Login {
         asked: SessionRequest<'_>,
         first: Proven,
     ) -> Result<Begun, Error> {
-        self.takes_logins(&second.id).await?;
+        self.check_takes_logins(&second.id).await?;
         let mut first = Some(first);
         let mut attempts = self.mounts.call(second, facts(second, asked.client, Some(user)), user.id.as_str())?;
         loop {
