@@ -16,7 +16,7 @@ use super::{
     Failure,
     saved::{self, Lock, Saved, Session},
 };
-use crate::sensitive::Secret;
+use crate::{address::is_loopback_host, sensitive::Secret};
 
 /// Where the server is. The token comes from the environment or a file: arguments are for all to see.
 #[derive(Args, Clone, Debug, Default)]
@@ -148,12 +148,7 @@ fn authorities(pem: &str) -> Option<Vec<Certificate>> {
 }
 
 pub fn is_loopback(address: &str) -> bool {
-    let url = Url::parse(address).ok();
-    match url.as_ref().and_then(Url::host_str) {
-        Some("localhost") => true,
-        Some(host) => host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    }
+    Url::parse(address).is_ok_and(|url| url.host_str().is_some_and(is_loopback_host))
 }
 
 /// One name in a path: `users/{name}/update`.
@@ -464,6 +459,7 @@ mod tests {
             ("https://127.0.0.1:8200", true),
             ("https://localhost", true),
             ("https://[::1]:1", true),
+            ("https://[::ffff:127.0.0.1]:1", true),
             ("https://127.0.0.1.example.com", false),
             ("https://10.0.0.1", false),
         ] {
