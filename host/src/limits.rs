@@ -313,6 +313,9 @@ pub const DENIED_PLUGINS: usize = 1000;
 /// longer comes up later.
 pub const COMPILE_PATIENCE: Duration = Duration::from_millis(250);
 pub const COMPILE_AT_START: Duration = Duration::from_secs(10);
+/// How long a request waits for the plugin of its own mount to be compiled, and how many do.
+pub const COMPILE_WAIT: Duration = Duration::from_secs(10);
+pub const COMPILE_WAITING: usize = 256;
 /// How long after an upgrade a mount goes back by itself if the new version fails, and how many
 /// principals it must have failed for. Only then may what it holds be migrated.
 pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);

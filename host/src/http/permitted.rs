@@ -101,10 +101,15 @@ impl<I: Input> Permitted<I> {
         Self::decide_with(raw, caller, app, None).await
     }
 
-    async fn decide_with(mut raw: Raw, caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
+    async fn decide_with(mut raw: Raw, mut caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
         let trail = trail(&raw.parts)?;
-        let (action, resource) = I::target(&raw, &caller, app)?;
+        let (mut action, mut resource) = I::target(&raw, &caller, app)?;
         trail.about(resource.path());
+        if app.login.waited_for(&resource.path()).await? {
+            // The plugin that has come up may take another action for it.
+            caller = authenticated(&raw.parts, app).await?;
+            (action, resource) = I::target(&raw, &caller, app)?;
+        }
         let rules_others = rules_others(&resource.path(), action.actions());
         let about = |decision: &str| About {
             resource: Some(resource.path()),
