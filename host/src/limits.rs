@@ -93,6 +93,9 @@ pub const PLUGIN_HANDLES: usize = 1000;
 pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
 /// Whoever has worked for longer in one call works in turns.
 pub const PLUGIN_SHORT: Duration = Duration::from_millis(4);
+/// A call keeps a thread to itself for longer than this without a pause: so many calls of its mount after it are expected to.
+pub const PLUGIN_STRETCH: Duration = Duration::from_millis(1);
+pub const PLUGIN_STRETCHES: u32 = 16;
 /// Each function of the host, besides the deadline of the whole call.
 pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
 /// What one call of a host function may carry.
