@@ -102,6 +102,11 @@ impl Login {
         Ok(self.mounts.refresh().await?)
     }
 
+    /// Has what answers at this path been waited for? Then whoever asked is to be looked at again.
+    pub async fn waited_for(&self, path: &str) -> Result<bool, Error> {
+        Ok(self.mounts.come_up(path).await?)
+    }
+
     /// Does this mount take logins? As of now, not of a while ago: to be asked once the epochs have
     /// been read, after which a mount that stops is noticed by them.
     async fn check_takes_logins(&self, mount: &MountId) -> Result<(), Error> {
