@@ -74,7 +74,6 @@ pub(super) enum Question<'a> {
 
 impl Asked {
     pub(super) fn question(&self) -> Result<Question<'_>, &'static str> {
-        let seconds = |span: &Span| u64::try_from(span.duration().as_secs()).unwrap_or_default();
         let all = [
             self.operation.as_deref().map(Question::Operation),
             self.login.as_ref().map(Question::Login),
@@ -85,7 +84,7 @@ impl Asked {
             self.credentials.then_some(Question::Credentials),
             self.remove.then_some(Question::Remove),
             self.tick.then_some(Question::Tick),
-            self.renew.as_ref().map(|span| Question::Renew(seconds(span))),
+            self.renew.as_ref().map(|span| Question::Renew(span.duration().as_secs())),
             self.revoke.then_some(Question::Revoke),
         ];
         let mut all = all.into_iter().flatten();
