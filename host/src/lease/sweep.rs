@@ -48,7 +48,9 @@ impl Leases {
             return Ok(HashSet::new());
         }
         self.mounts.refresh().await?;
-        Ok(self.lenders().await?)
+        let lenders = self.lenders().await?;
+        self.mounts.attend_only(&lenders);
+        Ok(lenders)
     }
 
     /// One look at every mount.

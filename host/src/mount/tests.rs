@@ -19,6 +19,7 @@ use crate::{
     storage::{Expect, Memory},
 };
 
+mod lending;
 mod slow;
 mod ticks;
 
