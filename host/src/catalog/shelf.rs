@@ -90,19 +90,27 @@ impl Shelf {
         Self { records: barrier.view(Prefix::Plugin), parts: barrier.view(Prefix::PluginPart) }
     }
 
-    /// All that there is; what has not changed is taken over from `old`.
+    /// All that there is and can be read; what has not changed is taken over from `old`. Whoever wants what cannot be read
+    /// finds that it is not there, and everybody else goes on.
     pub(super) async fn read_all(&self, old: &Index) -> Result<Index, barrier::Error> {
         let (mut index, mut after) = (Index::new(), None::<String>);
         loop {
             let page = self.records.list("", None, after.as_deref(), limits::LIST_DEFAULT).await?;
-            for (key, stored) in page.keys.iter().zip(self.records.get_many(&page.keys).await?) {
-                let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
-                let known = old.get(&place).filter(|entry| entry.version == stored.version);
-                let entry = match known {
-                    Some(entry) => entry.clone(),
-                    None => read(stored.version, &stored.value).ok_or_else(|| barrier::Error::Corrupt(key.clone()))?,
+            for (key, stored) in page.keys.iter().zip(self.records.get_each(&page.keys).await?) {
+                let stored = match stored {
+                    Ok(stored) => stored,
+                    Err(barrier::Error::Corrupt(_)) => {
+                        tracing::error!(plugin = key, "what the store has of an uploaded plugin cannot be read");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 };
-                index.insert(place, entry);
+                let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
+                let known = old.get(&place).filter(|entry| entry.version == stored.version).cloned();
+                match known.or_else(|| read(stored.version, &stored.value)) {
+                    Some(entry) => drop(index.insert(place, entry)),
+                    None => tracing::error!(plugin = key, "what the store has of an uploaded plugin is not a record"),
+                }
             }
             match page.more {
                 true => after = page.keys.last().cloned(),

@@ -31,7 +31,7 @@ impl Leases {
         for mount in self.mounts.departed().await? {
             if lenders.contains(&mount) {
                 let ids = self.store().all_ids(&self.store().mounts, &format!("{mount}/")).await?;
-                self.end(ids, None).await?;
+                one_of_many(self.end(ids, None).await)?;
             }
         }
         Ok(())
@@ -45,7 +45,7 @@ impl Leases {
             let looks = sessions.into_iter().map(|(key, session)| async move {
                 if self.has_surely_ended(&session).await? {
                     let ids = self.store().all_ids(&self.store().sessions, &key).await?;
-                    self.end(ids, None).await?;
+                    one_of_many(self.end(ids, None).await)?;
                 }
                 Ok::<_, Error>(())
             });
@@ -102,5 +102,16 @@ impl Leases {
             }
         }
         Err(Error::Busy)
+    }
+}
+
+/// One that cannot be looked at keeps no other waiting; a store that does not answer does.
+pub(super) fn one_of_many<T>(looked: Result<T, Error>) -> Result<(), Error> {
+    match looked {
+        Err(error @ (Error::Busy | Error::Store(barrier::Error::Corrupt(_)))) => {
+            tracing::error!(%error, "a lease cannot be looked at");
+            Ok(())
+        }
+        other => other.map(drop),
     }
 }

@@ -75,6 +75,30 @@ async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
 }
 
 #[tokio::test]
+async fn a_lease_that_cannot_be_read_keeps_no_other_from_ending() {
+    let bench = Bench::new().await;
+    let mut lent = Vec::new();
+    for _ in 0..3 {
+        lent.push(bench.lend(&bench.borrower(1000), 600).await.id);
+    }
+    // Its mount is gone.
+    let gone = MountId::new();
+    let there = bench.borrower_in_session(&UserId::new(), Duration::from_secs(1000)).await;
+    lent.push(bench.lend_of((&gone, "db/a"), &there, 600).await.id);
+    let mut writes = Writes::default();
+    bench.barrier.view(Prefix::Mount).put(&mut writes, &format!("departed/{gone}"), &0, None);
+    bench.barrier.commit(writes).await.unwrap();
+    let key = format!("lease/{}", lent[1]);
+    let (_, mut row) = bench.memory.dump().into_iter().find(|(found, _)| *found == key).unwrap();
+    *row.value.last_mut().unwrap() ^= 1;
+    bench.memory.tamper(&key, Some(row));
+    bench.nodes[0].sweep_ended().await.unwrap();
+    for id in [&lent[0], &lent[2], &lent[3]] {
+        assert_eq!(bench.nodes[0].get(id).await.unwrap().unwrap().state, State::Revoking);
+    }
+}
+
+#[tokio::test]
 async fn what_was_announced_is_dropped_with_the_call_or_undone_and_never_both() {
     let bench = Bench::new().await;
     let (user, mount, admin) = (UserId::new(), MountId::new(), admin());

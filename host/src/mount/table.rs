@@ -9,7 +9,7 @@ use crate::{
     catalog::Wanted,
     document::Document,
     fence::Counter,
-    ids::{MountId, MountName},
+    ids::{MountId, MountName, PluginName},
     limits,
     runtime::Tally,
 };
@@ -115,9 +115,23 @@ impl Mounts {
         self.0.catalog.reload().await?;
         let mut mounts = BTreeMap::new();
         for kind in [Kind::Auth, Kind::Secrets] {
-            for (key, document) in self.0.documents.below(&format!("{}/", kind.as_str())).await? {
+            for (key, document) in self.0.documents.each_below(&format!("{}/", kind.as_str())).await? {
                 let Some(name) = Kind::of_key(&key).and_then(|(_, name)| MountName::parse(name).ok()) else { continue };
-                let Some((document, record)) = self.both((kind, &name), document).await? else { continue };
+                let both = match document {
+                    Ok(document) => self.both((kind, &name), document).await,
+                    Err(error) => Err(error),
+                };
+                let (document, record) = match both {
+                    Ok(Some(both)) => both,
+                    Ok(None) => continue,
+                    Err(barrier::Error::Corrupt(row)) => {
+                        tracing::error!(mount = %name, kind = kind.as_str(), row, "a mount does not come up");
+                        let mount = self.unreadable((kind, &name), old.get(kind, &name)).await?;
+                        mounts.insert((kind, name), Arc::new(mount));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let mount = match old.get(kind, &name) {
                     Some(mount) if mount.is_as(&document, &record) => mount,
                     before => {
@@ -169,6 +183,26 @@ impl Mounts {
             document = read.clone();
         }
         Err(barrier::Error::Conflict)
+    }
+
+    /// What the store has of it cannot be read: it answers nobody, and all others go on.
+    async fn unreadable(
+        &self,
+        (kind, name): (Kind, &MountName),
+        before: Option<Arc<Mount>>,
+    ) -> Result<Mount, barrier::Error> {
+        let record = match self.record(kind, name).await {
+            Ok(record) => record.map(|stored| stored.value),
+            Err(barrier::Error::Corrupt(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let was = before.map(|before| (before.id.clone(), before.spec.plugin.clone()));
+        let is = record.map(|record| (record.id, record.plugin));
+        // If nobody can tell which mount it is, it is none that anything else speaks of.
+        let unknown = || (MountId::new(), PluginName::parse("unknown").expect("a constant"));
+        let (id, plugin) = is.or(was).unwrap_or_else(unknown);
+        let state = State::Broken("what the store has of it cannot be read".to_owned());
+        Ok(Mount::trial(id, kind, name.clone(), Spec::shipped(plugin), state))
     }
 
     /// A stored mount comes up whatever is wrong with it: a bad plugin never keeps the server down.

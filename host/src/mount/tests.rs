@@ -22,11 +22,13 @@ use crate::{
 mod lending;
 mod slow;
 mod ticks;
+mod torn;
 
 struct House {
     mounts: Mounts,
     catalog: Catalog,
     barrier: Barrier,
+    memory: Arc<Memory>,
     documents: Documents,
     fence: Fence,
     security: Security,
@@ -52,7 +54,8 @@ fn name() -> MountName {
 impl House {
     async fn new() -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
-        let barrier = Barrier::for_test(Arc::new(Memory::default()), clock.clone());
+        let memory = Arc::new(Memory::default());
+        let barrier = Barrier::for_test(memory.clone(), clock.clone());
         let fence = Fence::new(barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
@@ -61,7 +64,7 @@ impl House {
         let runtime = Runtime::new(clock.clone(), options).unwrap();
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
-        let house = Self { mounts, catalog, barrier, documents, fence, security, clock, hand };
+        let house = Self { mounts, catalog, barrier, memory, documents, fence, security, clock, hand };
         house.rules(json!({"require_signature": false})).await;
         house
     }
