@@ -299,8 +299,11 @@ pub const COMPONENT_EXPORTS: usize = 64;
 pub const COMPONENT_PARTS: usize = 64;
 /// What is instantiated, passed on or named in one, and again in each instance of a component in it.
 pub const COMPONENT_STEPS: usize = 250_000;
-/// Uploaded plugins in all, and the pieces in which one is stored.
+/// Uploaded plugins in all.
 pub const PLUGINS: usize = 1000;
+/// The same with those that were deleted: no name and version ever stands for something else.
+pub const PLUGINS_REMEMBERED: usize = if cfg!(test) { 20 } else { 10_000 };
+/// The pieces in which one is stored.
 pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
 /// Of these, in one batch and in one look: what a slow database does in its time.
 pub const PLUGIN_PARTS_AT_ONCE: usize = 4;

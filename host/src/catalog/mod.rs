@@ -14,6 +14,7 @@ use crate::{
     barrier::{self, Barrier, Stored, Writes},
     clock::Timestamp,
     ids::{self, PluginName, UserId},
+    limits,
 };
 
 mod auth;
@@ -170,6 +171,20 @@ impl Catalog {
             Some(Found { component: entry.component.clone()?, code: Code::Uploaded(entry.clone()) })
         };
         self.0.shipped.iter().cloned().chain(there.filter_map(found)).collect()
+    }
+
+    /// Is there room for one more, or for this one again? Why not. A name and version are remembered for good.
+    pub fn check_room(&self, name: &PluginName, version: &Version) -> Result<(), &'static str> {
+        let uploaded = self.0.uploaded.load();
+        let there = uploaded.values().filter(|entry| !entry.uploaded.deleted).count();
+        let is_known = uploaded.contains_key(&(name.clone(), version.clone()));
+        match () {
+            () if there >= limits::PLUGINS => Err("there are 1000 plugins already"),
+            () if !is_known && uploaded.len() >= limits::PLUGINS_REMEMBERED => {
+                Err("there are and have been 10,000 versions of plugins, which are remembered")
+            }
+            () => Ok(()),
+        }
     }
 
     /// The very bytes that its digest stands for.

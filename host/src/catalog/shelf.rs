@@ -44,6 +44,22 @@ impl Uploaded {
         folder(name, version, self.staged.as_deref())
     }
 
+    /// What is left of it: which bytes the name and version stood for, and whose deed it was.
+    fn tombstone(&self) -> Self {
+        Self {
+            digest: self.digest.clone(),
+            bytes: 0,
+            staged: None,
+            signer: self.signer,
+            manifest: String::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
+            uploaded_at: self.uploaded_at,
+            uploaded_by: self.uploaded_by.clone(),
+            deleted: true,
+        }
+    }
+
     /// As `inspect` had it.
     fn component(&self) -> Result<Component, Error> {
         Ok(Component {
@@ -235,7 +251,7 @@ impl Shelf {
     pub(super) fn delete(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
         let key = key(place.0, place.1);
         self.records.expect(to, &key, Expect::Version(old.version));
-        self.records.put(to, &key, &Uploaded { deleted: true, ..old.value.clone() }, None);
+        self.records.put(to, &key, &old.value.tombstone(), None);
         let folder = old.value.folder(place.0, place.1);
         for number in 0..old.value.bytes.div_ceil(limits::PLUGIN_PART_BYTES) {
             self.parts.delete(to, &part(&folder, number));
@@ -253,6 +269,7 @@ impl Shelf {
 fn read(version: EntryVersion, value: &[u8]) -> Option<Entry> {
     let uploaded: Uploaded = serde_json::from_slice(value).ok()?;
     let component = match uploaded.component() {
+        _ if uploaded.deleted => None,
         Ok(component) => Some(Arc::new(component)),
         Err(error) => {
             tracing::warn!(digest = %uploaded.digest, %error, "an uploaded plugin is not understood by this release");

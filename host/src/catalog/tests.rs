@@ -2,10 +2,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
+use super::{Catalog, Component, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
 use crate::{
-    ids::{Action, PluginName},
+    barrier::{self, Barrier, Writes},
+    clock::{Clock, Timestamp},
+    ids::{Action, PluginName, UserId},
+    limits,
     runtime::testing::{engine, world},
+    storage::Memory,
 };
 
 const PLAIN: &str = "[plugin]\nname = \"sample\"\nversion = \"1.2.3\"\nkind = \"secrets\"\napi = \"1.0\"\n";
@@ -322,4 +326,87 @@ fn what_is_shipped_can_be_found() {
         let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
         assert_eq!(found.component.manifest.kind, kind);
     }
+}
+
+/// What is kept in the store, with a clock that is moved by hand.
+struct Bench {
+    memory: Arc<Memory>,
+    barrier: Barrier,
+    catalog: Catalog,
+    clock: Clock,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (clock, _) = Clock::manual(Timestamp::from_millis(1_000_000));
+        let memory = Arc::new(Memory::default());
+        let barrier = Barrier::for_test(memory.clone(), clock.clone());
+        let catalog = Catalog::open(Vec::new(), &barrier).unwrap();
+        Self { memory, barrier, catalog, clock }
+    }
+
+    fn by(&self) -> (UserId, Timestamp) {
+        (UserId::new(), self.clock.now())
+    }
+
+    async fn upload(&self, component: &Component, wasm: &[u8]) -> Result<(), barrier::Error> {
+        let manifest = &component.manifest;
+        let old = self.catalog.record(&manifest.name, &manifest.version).await.unwrap();
+        let mut writes = Writes::default();
+        self.catalog.propose(&mut writes, old.as_ref(), (component, wasm), self.by());
+        self.barrier.commit(writes).await?;
+        self.catalog.reload().await
+    }
+
+    async fn delete(&self, component: &Component) {
+        let (name, version) = (&component.manifest.name, &component.manifest.version);
+        let old = self.catalog.record(name, version).await.unwrap().unwrap();
+        let mut writes = Writes::default();
+        self.catalog.propose_deletion(&mut writes, (name, version), &old);
+        self.barrier.commit(writes).await.unwrap();
+        self.catalog.reload().await.unwrap();
+    }
+}
+
+fn of_version(version: &str) -> (Component, Vec<u8>) {
+    let wasm = component(&PLAIN.replace("1.2.3", version));
+    (inspect(&wasm).unwrap(), wasm)
+}
+
+#[tokio::test]
+async fn of_what_was_deleted_only_what_it_stood_for_is_kept() {
+    let bench = Bench::new();
+    let (component, wasm) = of_version("1.2.3");
+    bench.upload(&component, &wasm).await.unwrap();
+    let rows = |prefix: &str| bench.memory.dump().into_iter().filter(|(key, _)| key.starts_with(prefix)).collect::<Vec<_>>();
+    let before = rows("plugin/")[0].1.value.len();
+    bench.delete(&component).await;
+    let [(_, row)] = &rows("plugin/")[..] else { panic!("one record") };
+    assert!(row.value.len() < before.min(600), "{} of {before} bytes", row.value.len());
+    assert!(rows("plugin-part/").is_empty());
+    let manifest = &component.manifest;
+    let kept = bench.catalog.record(&manifest.name, &manifest.version).await.unwrap().unwrap().value;
+    assert!(kept.deleted && kept.digest == component.digest);
+    assert!(bench.catalog.find(&manifest.name, &Wanted::Exact(manifest.version.clone())).is_err());
+    // The same bytes may come again.
+    bench.upload(&component, &wasm).await.unwrap();
+    let found = bench.catalog.find(&manifest.name, &Wanted::Exact(manifest.version.clone())).unwrap();
+    assert_eq!(&bench.catalog.bytes(&found).await.unwrap()[..], &wasm[..]);
+}
+
+#[tokio::test]
+async fn so_many_versions_are_remembered_and_no_more_come() {
+    let bench = Bench::new();
+    let mut last = None;
+    for patch in 0..limits::PLUGINS_REMEMBERED {
+        let (component, wasm) = of_version(&format!("1.0.{patch}"));
+        let manifest = &component.manifest;
+        bench.catalog.check_room(&manifest.name, &manifest.version).unwrap();
+        bench.upload(&component, &wasm).await.unwrap();
+        bench.delete(&component).await;
+        last = Some(component);
+    }
+    let (name, known) = last.map(|last| (last.manifest.name.clone(), last.manifest.version.clone())).unwrap();
+    assert!(bench.catalog.check_room(&name, &"2.0.0".parse().unwrap()).is_err());
+    bench.catalog.check_room(&name, &known).unwrap();
 }

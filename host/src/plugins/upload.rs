@@ -141,11 +141,8 @@ impl Plugins {
         let publisher = component.signer.map_or(Publisher::Unsigned, Publisher::Key);
         let trusted = self.parts.mounts.check_trust(&component.digest, publisher);
         trusted.map_err(|problem| Error::Refused(vec![Problem { at: "/body".to_owned(), ..problem }]))?;
-        let uploaded = self.parts.catalog.all().iter().filter(|found| !found.shipped()).count();
-        match uploaded < limits::PLUGINS {
-            true => Ok(()),
-            false => Err(Error::Refused(vec![Problem::new("/body", "too_many", "there are 1000 plugins already")])),
-        }
+        let room = self.parts.catalog.check_room(&manifest.name, &manifest.version);
+        room.map_err(|why| Error::Refused(vec![Problem::new("/body", "too_many", why)]))
     }
 }
 
