@@ -303,6 +303,8 @@ pub const COMPONENT_STEPS: usize = 250_000;
 pub const PLUGINS: usize = 1000;
 /// The same with those that were deleted: no name and version ever stands for something else.
 pub const PLUGINS_REMEMBERED: usize = if cfg!(test) { 20 } else { 10_000 };
+/// Pieces that have not become a plugin within this time never do.
+pub const PLUGIN_STAGED_KEPT: Duration = Duration::from_secs(60 * 60);
 /// The pieces in which one is stored.
 pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
 /// Of these, in one batch and in one look: what a slow database does in its time.

@@ -31,6 +31,7 @@ mod schema;
 mod shelf;
 mod signature;
 mod size;
+mod staging;
 #[cfg(test)]
 mod tests;
 
@@ -112,6 +113,7 @@ pub struct Catalog(Arc<Inner>);
 struct Inner {
     shipped: Vec<Found>,
     shelf: Option<shelf::Shelf>,
+    staging: Option<staging::Staging>,
     uploaded: ArcSwap<shelf::Index>,
 }
 
@@ -123,10 +125,10 @@ impl Catalog {
 
     /// The same, and what is uploaded to this store.
     pub fn open(shipped: Vec<(String, Arc<[u8]>)>, barrier: &Barrier) -> Result<Self, Error> {
-        Self::with(shipped, Some(shelf::Shelf::new(barrier)))
+        Self::with(shipped, Some(barrier))
     }
 
-    fn with(shipped: Vec<(String, Arc<[u8]>)>, shelf: Option<shelf::Shelf>) -> Result<Self, Error> {
+    fn with(shipped: Vec<(String, Arc<[u8]>)>, barrier: Option<&Barrier>) -> Result<Self, Error> {
         let found = shipped.into_iter().map(|(name, wasm)| {
             let component = inspect(&wasm)?;
             match component.manifest.name.as_str() == name {
@@ -135,7 +137,8 @@ impl Catalog {
             }
         });
         let shipped = found.collect::<Result<_, Error>>()?;
-        Ok(Self(Arc::new(Inner { shipped, shelf, uploaded: ArcSwap::default() })))
+        let (shelf, staging) = (barrier.map(shelf::Shelf::new), barrier.map(staging::Staging::new));
+        Ok(Self(Arc::new(Inner { shipped, shelf, staging, uploaded: ArcSwap::default() })))
     }
 
     /// Reads anew what is uploaded.
@@ -217,8 +220,16 @@ impl Catalog {
         }
     }
 
-    /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on.
-    pub fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8]) -> Staged {
+    /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on; with the first of them, who
+    /// has begun.
+    pub fn stage(
+        &self,
+        to: &mut Writes,
+        (component, bytes): (&Component, &[u8]),
+        from: usize,
+        by: (UserId, Timestamp),
+    ) -> Staged {
+        self.0.staging.iter().filter(|_| from == 0).for_each(|staging| staging.begin(to, component, by.clone()));
         self.0.shelf.as_ref().map(|shelf| shelf.stage(to, component, from, bytes)).unwrap_or_default()
     }
 
@@ -233,6 +244,7 @@ impl Catalog {
         if let Some(shelf) = &self.0.shelf {
             shelf.put_staged(to, old, what, by);
         }
+        self.0.staging.iter().for_each(|staging| staging.end(to, what.0));
     }
 
     /// Proposes to take away what was staged and has not become a plugin; `now` is what the record
@@ -240,6 +252,15 @@ impl Catalog {
     pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, what: (&Component, &Staged)) {
         if let Some(shelf) = &self.0.shelf {
             shelf.unstage(to, now, what);
+        }
+        self.0.staging.iter().for_each(|staging| staging.end(to, what.0));
+    }
+
+    /// Deletes parts that were staged long ago and have not become a plugin. Says of how many uploads.
+    pub async fn sweep_staged(&self, now: Timestamp) -> Result<usize, barrier::Error> {
+        match &self.0.staging {
+            Some(staging) => staging.sweep(now).await,
+            None => Ok(0),
         }
     }
 

@@ -39,6 +39,11 @@ impl Uploaded {
         self.signer.map_or(Publisher::Unsigned, Publisher::Key)
     }
 
+    /// Its parts are those that were staged there.
+    pub(super) fn is_staged_at(&self, staged: &str) -> bool {
+        self.staged.as_deref() == Some(staged)
+    }
+
     /// Where its parts stand.
     fn folder(&self, name: &PluginName, version: &Version) -> String {
         folder(name, version, self.staged.as_deref())
@@ -283,7 +288,7 @@ fn key(name: &PluginName, version: &Version) -> String {
     format!("{name}/{version}")
 }
 
-fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String {
+pub(super) fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String {
     match staged {
         None => format!("{name}/{version}/"),
         Some(staged) => format!("{name}/{version}/{staged}/"),
@@ -291,7 +296,7 @@ fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String 
 }
 
 /// Names the folder of parts that are staged.
-fn of(component: &Component) -> &str {
+pub(super) fn of(component: &Component) -> &str {
     &component.digest.as_str()[..16]
 }
 

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Catalog, Component, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
+use super::{Catalog, Component, Error, Kind, Manifest, Method, Staged, Subjects, Wanted, inspect, with_manifest};
 use crate::{
     barrier::{self, Barrier, Writes},
-    clock::{Clock, Timestamp},
+    clock::{Clock, Hand, Timestamp},
     ids::{Action, PluginName, UserId},
     limits,
     runtime::testing::{engine, world},
@@ -334,19 +334,25 @@ struct Bench {
     barrier: Barrier,
     catalog: Catalog,
     clock: Clock,
+    hand: Hand,
 }
 
 impl Bench {
     fn new() -> Self {
-        let (clock, _) = Clock::manual(Timestamp::from_millis(1_000_000));
+        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
         let memory = Arc::new(Memory::default());
         let barrier = Barrier::for_test(memory.clone(), clock.clone());
         let catalog = Catalog::open(Vec::new(), &barrier).unwrap();
-        Self { memory, barrier, catalog, clock }
+        Self { memory, barrier, catalog, clock, hand }
     }
 
     fn by(&self) -> (UserId, Timestamp) {
         (UserId::new(), self.clock.now())
+    }
+
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        let all = self.memory.dump().into_iter().map(|(key, _)| key);
+        all.filter(|key| key.starts_with(prefix)).collect()
     }
 
     async fn upload(&self, component: &Component, wasm: &[u8]) -> Result<(), barrier::Error> {
@@ -365,6 +371,23 @@ impl Bench {
         self.catalog.propose_deletion(&mut writes, (name, version), &old);
         self.barrier.commit(writes).await.unwrap();
         self.catalog.reload().await.unwrap();
+    }
+
+    async fn stage(&self, component: &Component, wasm: &[u8]) -> Staged {
+        let mut writes = Writes::default();
+        let staged = self.catalog.stage(&mut writes, (component, wasm), 0, self.by());
+        self.barrier.commit(writes).await.unwrap();
+        staged
+    }
+
+    async fn propose(&self, component: &Component, wasm: &[u8], staged: &Staged) {
+        let mut writes = Writes::default();
+        self.catalog.propose_staged(&mut writes, None, (component, wasm.len(), staged), self.by());
+        self.barrier.commit(writes).await.unwrap();
+    }
+
+    async fn sweep(&self) -> usize {
+        self.catalog.sweep_staged(self.clock.now()).await.unwrap()
     }
 }
 
@@ -409,4 +432,28 @@ async fn so_many_versions_are_remembered_and_no_more_come() {
     let (name, known) = last.map(|last| (last.manifest.name.clone(), last.manifest.version.clone())).unwrap();
     assert!(bench.catalog.check_room(&name, &"2.0.0".parse().unwrap()).is_err());
     bench.catalog.check_room(&name, &known).unwrap();
+}
+
+#[tokio::test]
+async fn parts_of_an_upload_that_nobody_goes_on_with_are_swept_and_no_others() {
+    let bench = Bench::new();
+    let (left, done, fresh) = (of_version("1.0.0"), of_version("2.0.0"), of_version("3.0.0"));
+    bench.stage(&left.0, &left.1).await;
+    let staged = bench.stage(&done.0, &done.1).await;
+    assert_eq!(bench.keys("plugin-staged/").len(), 2);
+    bench.propose(&done.0, &done.1, &staged).await;
+    assert_eq!(bench.keys("plugin-staged/").len(), 1, "it has become a plugin");
+    // Whoever was slower with the same bytes has died.
+    bench.stage(&done.0, &done.1).await;
+    bench.hand.advance(limits::PLUGIN_STAGED_KEPT);
+    bench.stage(&fresh.0, &fresh.1).await;
+    assert_eq!(bench.sweep().await, 1);
+    let parts = bench.keys("plugin-part/");
+    let has = |version: &str| parts.iter().any(|key| key.starts_with(&format!("plugin-part/sample/{version}/")));
+    assert_eq!(["1.0.0", "2.0.0", "3.0.0"].map(has), [false, true, true]);
+    assert_eq!(bench.keys("plugin-staged/").len(), 1);
+    assert_eq!(bench.sweep().await, 0);
+    bench.catalog.reload().await.unwrap();
+    let found = bench.catalog.find(&done.0.manifest.name, &Wanted::Exact("2.0.0".parse().unwrap())).unwrap();
+    assert_eq!(&bench.catalog.bytes(&found).await.unwrap()[..], &done.1[..]);
 }

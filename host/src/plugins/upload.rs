@@ -4,6 +4,8 @@ use super::{Error, Plugin, PluginPath, Plugins};
 use crate::{
     barrier::{self, Writes},
     catalog::{self, Component, Digest, Publisher, Staged, Wanted},
+    clock::Timestamp,
+    ids::UserId,
     limits,
     policy::{Create, Permit},
     problem::Problem,
@@ -59,7 +61,7 @@ impl Plugins {
             let Ok(old) = self.is_taken(permit.resource(), &upload.digest).await? else { return Err(Error::Exists) };
             let (mut writes, by) = (Writes::default(), (permit.caller().user.clone(), parts.clock.now()));
             let staged = match wasm.len() > PIECE {
-                true => Some(self.stage(component, wasm).await?),
+                true => Some(self.stage((component, wasm), by.clone()).await?),
                 false => None,
             };
             match &staged {
@@ -81,20 +83,32 @@ impl Plugins {
 
     /// A database gives one batch only so much time: a large plugin is written piece by piece, and
     /// is there when its record is. What a node that died has left is written over by the next
-    /// upload of the same bytes.
-    async fn stage(&self, component: &Component, wasm: &[u8]) -> Result<Staged, Error> {
+    /// upload of the same bytes, or swept.
+    async fn stage(
+        &self,
+        (component, wasm): (&Component, &[u8]),
+        by: (UserId, Timestamp),
+    ) -> Result<Staged, Error> {
         let mut staged = Staged::default();
         for (number, piece) in wasm.chunks(PIECE).enumerate() {
             let mut writes = Writes::default();
-            staged.extend(self.parts.catalog.stage(
-                &mut writes,
-                component,
-                number * limits::PLUGIN_PARTS_AT_ONCE,
-                piece,
-            ));
+            let from = number * limits::PLUGIN_PARTS_AT_ONCE;
+            staged.extend(self.parts.catalog.stage(&mut writes, (component, piece), from, by.clone()));
             self.parts.barrier.commit(writes).await?;
         }
         Ok(staged)
+    }
+
+    /// Parts that were staged long ago and have not become a plugin go.
+    pub async fn sweep_staged(&self) -> Result<(), barrier::Error> {
+        if self.parts.barrier.is_sealed() {
+            return Ok(());
+        }
+        match self.parts.catalog.sweep_staged(self.parts.clock.now()).await? {
+            0 => {}
+            uploads => tracing::info!(uploads, "parts of plugins that have not become one are gone"),
+        }
+        Ok(())
     }
 
     /// Of an upload that somebody else was faster with.
