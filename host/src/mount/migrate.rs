@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Kind, Mount, Mounts, Previous, Record, claim::Claim};
+use super::{Error, Kind, Mount, Mounts, Previous, Record, Unmigrated, claim::Claim};
 use crate::{
     barrier::{self, Stored, Writes},
     fence::Counter,
@@ -18,8 +18,7 @@ impl Mounts {
     pub fn unmigrated(&self) -> Vec<Arc<Mount>> {
         let now = self.0.clock.now();
         let due = |mount: &Arc<Mount>| {
-            let previous = mount.previous.as_ref();
-            mount.live().is_ok() && previous.is_some_and(|previous| !previous.is_within_reach(now))
+            mount.live().is_ok() && mount.unmigrated.as_ref().is_some_and(|unmigrated| unmigrated.is_due(now))
         };
         [Kind::Auth, Kind::Secrets].into_iter().flat_map(|kind| self.of_kind(kind)).filter(due).collect()
     }
@@ -35,7 +34,7 @@ impl Mounts {
     async fn migrate_claimed(&self, mount: &Mount, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..limits::MIGRATION_STEPS {
             let Some(record) = self.record(mount.kind, &mount.name).await? else { return Ok(false) };
-            let Some(previous) = record.value.previous.clone() else { return Ok(true) };
+            let Some(unmigrated) = record.value.to_migrate() else { return Ok(true) };
             let live = mount.live()?;
             if record.value.id != mount.id || record.value.live.as_ref().is_none_or(|l| l.digest != *live.digest()) {
                 return Ok(false);
@@ -43,13 +42,13 @@ impl Mounts {
             if !live.plugin.exports().maintenance {
                 return self.note(&record, mount, None, Writes::default()).await;
             }
-            let from = previous.installed.version.to_string();
+            let from = unmigrated.from.to_string();
             let facts = Facts { mount_path: mount.name.to_string(), ..Facts::default() };
             let mut attempts = self.call(mount, facts, "")?;
             loop {
                 let outcome = attempts.run(Migrate { from: from.clone() }).await?;
                 // With the first of its writes it stands there that there is no way back.
-                let rest = (!outcome.value).then(|| Previous { migrating: true, ..previous.clone() });
+                let rest = (!outcome.value).then(|| Unmigrated { begun: true, ..unmigrated.clone() });
                 let is_done = rest.is_none();
                 let mut writes = outcome.writes;
                 self.propose_rest(&mut writes, &record, mount, rest);
@@ -78,7 +77,7 @@ impl Mounts {
         &self,
         record: &Stored<Record>,
         mount: &Mount,
-        rest: Option<Previous>,
+        rest: Option<Unmigrated>,
         mut writes: Writes,
     ) -> Result<bool, Error> {
         self.propose_rest(&mut writes, record, mount, rest);
@@ -92,10 +91,13 @@ impl Mounts {
         }
     }
 
-    fn propose_rest(&self, to: &mut Writes, record: &Stored<Record>, mount: &Mount, rest: Option<Previous>) {
+    fn propose_rest(&self, to: &mut Writes, record: &Stored<Record>, mount: &Mount, rest: Option<Unmigrated>) {
         let key = mount.kind.key(&mount.name);
         self.0.view.expect_as_read(to, &key, Some(record));
-        self.0.view.put(to, &key, &Record { previous: rest, ..record.value.clone() }, None);
+        let record = record.value.clone();
+        let previous = record.previous.clone().filter(|_| rest.is_some());
+        let previous = previous.map(|previous| Previous { migrating: true, ..previous });
+        self.0.view.put(to, &key, &record.with(previous, rest), None);
         self.0.fence.raise(to, Counter::Mounts);
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod exposed;
 mod grant;
 mod migrate;
+mod next;
 mod prepare;
 mod prove;
 mod record;
@@ -40,7 +41,7 @@ pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
 pub use tick::Due;
 
-use record::{Installed, Previous, Record};
+use record::{Installed, Previous, Record, Unmigrated};
 
 use crate::{
     barrier::{Barrier, View, layout::Prefix},
@@ -97,6 +98,7 @@ pub struct Mount {
     /// The version that the setting names, and what it waits for.
     pending: Option<(String, Granted)>,
     previous: Option<Previous>,
+    unmigrated: Option<Unmigrated>,
     rolled_back: Option<RolledBack>,
     state: State,
     tally: Arc<Tally>,
@@ -171,9 +173,20 @@ impl Live {
 impl Mount {
     /// One that is in no table.
     fn trial(id: MountId, kind: Kind, name: MountName, spec: Spec, state: State) -> Self {
-        let (pending, previous, rolled_back) = (None, None, None);
-        let tally = Arc::default();
-        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state, tally }
+        Self {
+            id,
+            kind,
+            name,
+            spec,
+            number: 0,
+            revision: None,
+            pending: None,
+            previous: None,
+            unmigrated: None,
+            rolled_back: None,
+            state,
+            tally: Arc::default(),
+        }
     }
 
     /// The plugin that answers here, or why none does.

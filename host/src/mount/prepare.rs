@@ -5,14 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Error, Installed, Kind, Live, Mounts, Previous, Record, Refusal, Spec, attend, grant,
-    prove::{Trial, Valid},
-    removed,
+    Error, Installed, Kind, Live, Mounts, Record, Refusal, Spec, attend, grant, next::next, prove::Trial, removed,
 };
 use crate::{
     barrier::{Stored, Writes},
     catalog::Found,
-    clock::Timestamp,
     fence::Counter,
     ids::{MountId, MountName},
     problem::Problem,
@@ -130,58 +127,4 @@ impl Mounts {
             (None, None) => None,
         }
     }
-}
-
-/// What becomes of the record, and whether the version that the setting names is what answers then.
-fn next(
-    old: Option<&Record>,
-    spec: &Spec,
-    valid: &Valid,
-    (now, adopts, proved_users): (Timestamp, bool, bool),
-) -> Result<(Record, bool), Refusal> {
-    let publisher = valid.found.publisher();
-    let wanted = valid.installed(spec);
-    let Some(old) = old else {
-        let fresh = Record {
-            id: MountId::new(),
-            plugin: spec.plugin.clone(),
-            created_at: now,
-            publisher,
-            number: None,
-            live: Some(wanted),
-            needs: None,
-            previous: None,
-            rolled_back: None,
-        };
-        return Ok((fresh, true));
-    };
-    let same_owner = old.plugin == spec.plugin && old.publisher == publisher;
-    if !same_owner && !adopts {
-        return Err(Problem::new("/plugin", "mount_holds_data", "holds what another plugin has stored").into());
-    }
-    let base = Record { plugin: spec.plugin.clone(), publisher, needs: None, ..old.clone() };
-    let live = match &old.live {
-        Some(live) if same_owner => live,
-        _ => return Ok((Record { live: Some(wanted), previous: None, rolled_back: None, ..base }, true)),
-    };
-    if live.digest == wanted.digest {
-        // What the way back would restore of the configuration may have been taken away since.
-        let previous = old.previous.clone().filter(|_| live.has_terms_of(&wanted));
-        return Ok((Record { live: Some(wanted), previous, ..base }, true));
-    }
-    let mut needs = grant::needs(spec, &wanted.asked, &live.asked);
-    if proved_users {
-        needs.subjects.clear();
-    }
-    if !needs.is_empty() && !valid.found.shipped() {
-        return Ok((Record { needs: Some(needs), ..base }, false));
-    }
-    let goes_back = wanted.version < live.version;
-    let reach = old.previous.as_ref().filter(|previous| previous.is_within_reach(now));
-    if goes_back && !adopts && reach.is_none_or(|previous| previous.installed.digest != wanted.digest) {
-        let why = "is older than what has written the data, which it need not understand";
-        return Err(Problem::new("/version", "rollback_window", why).into());
-    }
-    let previous = (!goes_back).then(|| Previous { installed: live.clone(), at: now, migrating: false });
-    Ok((Record { live: Some(wanted), previous, rolled_back: None, ..base }, true))
 }

@@ -55,10 +55,11 @@ impl Mounts {
             number: Some(document.number),
             live: Some(back.clone()),
             needs: None,
-            previous: None,
             rolled_back: Some(rolled_back.clone()),
             ..record.value.clone()
         };
+        let unmigrated = record.value.to_migrate().and_then(|unmigrated| unmigrated.back_at(&back.version));
+        let next = next.with(None, unmigrated);
         self.0.view.expect_as_read(&mut writes, &key, Some(&record));
         self.0.view.put(&mut writes, &key, &next, None);
         [Counter::Settings, Counter::Mounts].iter().for_each(|counter| self.0.fence.raise(&mut writes, *counter));

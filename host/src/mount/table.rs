@@ -236,9 +236,9 @@ impl Mounts {
         if let State::Broken(why) = &state {
             tracing::error!(mount = %name, kind = kind.as_str(), why, "a mount does not come up");
         }
+        let (number, revision, unmigrated) = (document.number, Some(stored.version), record.to_migrate());
         let (id, previous, rolled_back) = (record.id, record.previous, record.rolled_back);
-        let (number, revision) = (document.number, Some(stored.version));
-        Mount { id, kind, name, spec, number, revision, pending, previous, rolled_back, state, tally }
+        Mount { id, kind, name, spec, number, revision, pending, previous, unmigrated, rolled_back, state, tally }
     }
 
     /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
