@@ -13,6 +13,13 @@ use crate::{
 /// Where a node says that it is at it.
 const CLAIM: &str = "migrating/";
 
+/// Data of a mount that is this node's to move on.
+#[derive(Debug)]
+pub struct Moving {
+    mount: Arc<Mount>,
+    claim: Claim,
+}
+
 impl Mounts {
     /// Mounts whose upgrade is final and whose data may not be the new version's yet.
     pub fn unmigrated(&self) -> Vec<Arc<Mount>> {
@@ -23,10 +30,23 @@ impl Mounts {
         [Kind::Auth, Kind::Secrets].into_iter().flat_map(|kind| self.of_kind(kind)).filter(due).collect()
     }
 
+    /// Makes it this node's. None: it is another's, or has been done.
+    pub async fn claim_migration(&self, mount: &Arc<Mount>) -> Result<Option<Moving>, barrier::Error> {
+        let Some(claim) = self.claim(format!("{CLAIM}{}", mount.id)).await? else { return Ok(None) };
+        let is_to_do = |record: &Record| record.id == mount.id && record.to_migrate().is_some();
+        match self.record(mount.kind, &mount.name).await {
+            Ok(Some(record)) if is_to_do(&record.value) => Ok(Some(Moving { mount: mount.clone(), claim })),
+            other => {
+                self.release(claim).await?;
+                other.map(|_| None)
+            }
+        }
+    }
+
     /// Has the plugin move some of the data on. True: all of it is.
-    pub async fn migrate(&self, mount: &Mount) -> Result<bool, Error> {
-        let Some(mut claim) = self.claim(format!("{CLAIM}{}", mount.id)).await? else { return Ok(false) };
-        let moved = self.migrate_claimed(mount, &mut claim).await;
+    pub async fn migrate(&self, moving: Moving) -> Result<bool, Error> {
+        let Moving { mount, mut claim } = moving;
+        let moved = self.migrate_claimed(&mount, &mut claim).await;
         self.release(claim).await?;
         moved
     }

@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attempts::Attempts;
 pub use error::{Error, Refusal};
+pub use migrate::Moving;
 pub use prepare::Change;
 pub use record::RolledBack;
 pub use removed::rest_on;

@@ -154,8 +154,12 @@ impl House {
         done
     }
 
+    /// False: another node is at it, or it is not done.
     async fn migrate(&self, mount: &Arc<Mount>) -> Result<bool, Error> {
-        self.mounts.migrate(mount).await
+        match self.mounts.claim_migration(mount).await? {
+            Some(moving) => self.mounts.migrate(moving).await,
+            None => Ok(false),
+        }
     }
 }
 

@@ -30,11 +30,20 @@ impl Operate {
             return Ok(());
         }
         for mount in self.0.mounts.unmigrated() {
-            self.0.audit.record(work("mounts.migrate", &mount, "tried", None)).await?;
-            match self.0.mounts.migrate(&mount).await {
-                Ok(done) => tracing::info!(mount = %mount.name, done, "data is moved on to a new version"),
-                Err(error) => tracing::error!(mount = %mount.name, %error, "data cannot be moved on"),
+            if let Err(error) = self.migrate_one(&mount).await {
+                tracing::error!(mount = %mount.name, %error, "data cannot be moved on");
             }
+        }
+        Ok(())
+    }
+
+    /// With a record before, of the node that does it.
+    async fn migrate_one(&self, mount: &Arc<Mount>) -> Result<(), Error> {
+        let Some(moving) = self.0.mounts.claim_migration(mount).await? else { return Ok(()) };
+        self.0.audit.record(work("mounts.migrate", mount, "tried", None)).await?;
+        match self.0.mounts.migrate(moving).await {
+            Ok(done) => tracing::info!(mount = %mount.name, done, "data is moved on to a new version"),
+            Err(error) => tracing::error!(mount = %mount.name, %error, "data cannot be moved on"),
         }
         Ok(())
     }
