@@ -35,7 +35,8 @@ pub(super) fn next(
     if proved_users {
         needs.subjects.clear();
     }
-    if !needs.is_empty() && !valid.found.shipped() {
+    // While the mount is off nothing is tried: it waits for that, if for nothing else.
+    if !spec.enabled || (!needs.is_empty() && !valid.found.shipped()) {
         return Ok((Record { needs: Some(needs), ..base }, false));
     }
     let unmigrated = old.to_migrate();

@@ -22,11 +22,13 @@ pub struct Change {
     name: MountName,
     record: Option<Stored<Record>>,
     /// None: the mount is removed.
-    next: Option<(Record, Found)>,
+    next: Option<(Record, Option<Found>)>,
+    /// What answers then says of the host's own users that it is them.
+    pub proves_users: bool,
     /// What the plugin's `check` told.
     pub notes: Vec<String>,
     /// So that it is not let go, and compiled again, before it is in force.
-    _tried: Option<Arc<Live>>,
+    _tried: Vec<Arc<Live>>,
 }
 
 impl Change {
@@ -34,12 +36,6 @@ impl Change {
     pub fn given_away(&self) -> Option<&MountId> {
         let (old, (next, _)) = (&self.record.as_ref()?.value, self.next.as_ref()?);
         ((&old.plugin, old.publisher) != (&next.plugin, next.publisher)).then_some(&old.id)
-    }
-
-    /// What is tried says of the host's own users that it is them.
-    pub fn proves_users(&self) -> bool {
-        let found = self.next.as_ref().map(|(_, found)| found);
-        found.is_some_and(|found| found.component.manifest.auth.proves_users())
     }
 }
 
@@ -63,19 +59,43 @@ impl Mounts {
         (adopts, checks): (bool, bool),
     ) -> Result<Change, Refusal> {
         let spec = Spec::parse(value).map_err(Refusal::Invalid)?;
+        let record = self.record(kind, &name).await?;
+        let old = record.as_ref().map(|record| &record.value);
+        let current = self.0.documents.read(&kind.key(&name)).await?;
+        let said = current.document().and_then(|document| Spec::parse(&document.value).ok());
+        if let (Some(old), Some(said), false) = (old, &said, adopts)
+            && is_nothing_to_its_plugin(said, &spec)
+        {
+            if said.second != spec.second {
+                self.check_second(kind, &name, &spec)?;
+            }
+            let next = Some((old.clone(), None));
+            let proves_users = self.would_prove_users_by(old, &spec);
+            return Ok(Change { kind, name, record, next, proves_users, notes: Vec::new(), _tried: Vec::new() });
+        }
         let valid = self.validate(kind, &spec).await?;
         grant::check(&spec, &valid.asked)?;
-        self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
-        let record = self.record(kind, &name).await?;
-        self.check_second(kind, &name, &spec)?;
-        let old = record.as_ref().map(|record| &record.value);
+        // Nothing comes to answer by it: it is tried when it is to.
+        let owner = (&spec.plugin, valid.found.publisher());
+        let is_off = !spec.enabled && old.is_some_and(|old| (&old.plugin, old.publisher) == owner && old.live.is_some());
+        if !is_off {
+            self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
+        }
+        if !is_off || said.is_none_or(|said| said.second != spec.second) {
+            self.check_second(kind, &name, &spec)?;
+        }
         let proved_users = old.and_then(|old| old.live.as_ref()).is_some_and(|live| self.proves_users(live));
         let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts, proved_users))?;
-        let id = next.id.clone();
-        let trial = if is_live && checks { Trial::Check(id) } else { Trial::Compile };
-        let found = valid.found.clone();
-        let (notes, live) = self.prove((kind, &name), &spec, valid, trial).await?;
-        Ok(Change { kind, name, record, next: Some((next, found)), notes, _tried: Some(live) })
+        let (found, mut notes, mut tried) = (valid.found.clone(), Vec::new(), Vec::new());
+        if !is_off {
+            let trial = if is_live && checks { Trial::Check(next.id.clone()) } else { Trial::Compile };
+            let (told, live) = self.prove((kind, &name), &spec, valid, trial).await?;
+            notes = told;
+            tried.push(live);
+        }
+        let proves_users = self.would_prove_users_by(&next, &spec);
+        let next = Some((next, Some(found)));
+        Ok(Change { kind, name, record, next, proves_users, notes, _tried: tried })
     }
 
     /// A second factor is another auth mount, which says of the server's own users that it is them.
@@ -99,9 +119,17 @@ impl Mounts {
         found.is_some_and(|found| found.component.manifest.auth.proves_users())
     }
 
+    /// The same of what answers under this record and setting.
+    fn would_prove_users_by(&self, record: &Record, spec: &Spec) -> bool {
+        let waits = record.live.as_ref().filter(|_| record.needs.is_some());
+        let by = waits.map_or_else(|| spec.clone(), |live| live.over(spec));
+        self.find(&by).is_ok_and(|found| found.component.manifest.auth.proves_users())
+    }
+
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {
         let record = self.record(kind, &name).await?;
-        Ok(Change { kind, name, record, next: None, notes: Vec::new(), _tried: None })
+        let (next, proves_users) = (None, false);
+        Ok(Change { kind, name, record, next, proves_users, notes: Vec::new(), _tried: Vec::new() })
     }
 
     /// Adds to the batch of the setting what belongs with it; `number` is the setting's. Answers
@@ -113,7 +141,7 @@ impl Mounts {
         self.0.fence.raise(to, Counter::Mounts);
         match (&change.next, &change.record) {
             (Some((next, found)), _) => {
-                self.0.catalog.hold(to, found);
+                found.iter().for_each(|found| self.0.catalog.hold(to, found));
                 view.put(to, &key, &Record { number: Some(number), ..next.clone() }, None);
                 None
             }
@@ -127,4 +155,11 @@ impl Mounts {
             (None, None) => None,
         }
     }
+}
+
+/// The plugin and what it is given stay, and it is not brought up by this: so it need not be there, nor anything that it asks.
+fn is_nothing_to_its_plugin(said: &Spec, spec: &Spec) -> bool {
+    let stays = (&said.plugin, &said.version) == (&spec.plugin, &spec.version)
+        && (&said.config, &said.grant, &said.deny) == (&spec.config, &spec.grant, &spec.deny);
+    stays && (said.enabled || !spec.enabled)
 }

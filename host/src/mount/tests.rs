@@ -19,6 +19,7 @@ use crate::{
     storage::{Expect, Memory},
 };
 
+mod changes;
 mod lending;
 mod slow;
 mod ticks;

@@ -34,7 +34,7 @@ impl Settings {
         force: bool,
     ) -> Result<(), Error> {
         let spec = spec.filter(|spec| spec.enabled);
-        let proves_users = change.proves_users();
+        let proves_users = change.proves_users;
         let way = spec.map(|spec| Way { name: name.clone(), second: spec.second.clone(), proves_users });
         let (rules, stays) = (self.security.rules(), way.is_some());
         let after = Logins { rules: &rules, changed: Some((name, way)) };
