@@ -1,7 +1,16 @@
 //! What a change of a mount's setting makes of its record, and whether the version that it names answers then.
 
-use super::{Installed, Previous, Record, Refusal, Spec, Unmigrated, grant, prove::Valid};
-use crate::{clock::Timestamp, problem::Problem};
+use std::sync::Arc;
+
+use super::{
+    Granted, Installed, Kind, Live, Mounts, Previous, Record, Refusal, Spec, Unmigrated, grant,
+    prove::{Trial, Valid},
+};
+use crate::{
+    clock::Timestamp,
+    ids::MountName,
+    problem::Problem,
+};
 
 /// The second is whether the version that the setting names is what answers then; else it waits.
 pub(super) fn next(
@@ -58,4 +67,42 @@ fn on_other_terms(record: Record, live: &Installed, now: Installed) -> Record {
     let unmigrated = record.to_migrate();
     let previous = record.previous.clone().filter(|_| live.has_terms_of(&now));
     Record { live: Some(now), ..record }.with(previous, unmigrated)
+}
+
+impl Mounts {
+    /// While another version waits, the live one answers under what the setting says now: what was given or taken away is so
+    /// at once. A configuration that it does not take is refused.
+    pub(super) async fn on_terms_of(
+        &self,
+        (kind, name): (Kind, &MountName),
+        spec: &Spec,
+        waits: Record,
+    ) -> Result<(Record, Option<Arc<Live>>), Refusal> {
+        let Some(live) = waits.live.clone() else { return Ok((waits, None)) };
+        let over = Spec { version: live.wanted.clone(), ..spec.clone() };
+        let valid = match self.validate(kind, &over).await {
+            Ok(valid) => Some(valid).filter(|valid| valid.found.component.digest == live.digest),
+            Err(Refusal::Invalid(_)) => None,
+            Err(failed) => return Err(failed),
+        };
+        let is_same = live.config == spec.config;
+        if valid.is_none() && !is_same && spec.enabled {
+            let why = "does not fit the version that answers while the other one waits for what it asks for: \
+                       grant or deny that first, or with the same change";
+            return Err(Problem::new("/config", "invalid_value", why).into());
+        }
+        let given = |given: &Granted, asked: &Granted| grant::of_asked(given, asked);
+        let asked = valid.as_ref().map_or_else(|| live.asked.clone(), |valid| valid.asked.clone());
+        let config = if valid.is_some() { spec.config.clone() } else { live.config.clone() };
+        let (grant, deny) = (given(&spec.grant, &asked), given(&spec.deny, &asked));
+        let now = Installed { config, grant, deny, asked, ..live.clone() };
+        let tried = match valid.filter(|_| !is_same && spec.enabled) {
+            Some(valid) => {
+                let trial = Trial::Check(waits.id.clone());
+                Some(self.prove((kind, name), &over, valid, trial).await?.1)
+            }
+            None => None,
+        };
+        Ok((on_other_terms(waits, &live, now), tried))
+    }
 }

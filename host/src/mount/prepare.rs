@@ -85,8 +85,13 @@ impl Mounts {
             self.check_second(kind, &name, &spec)?;
         }
         let proved_users = old.and_then(|old| old.live.as_ref()).is_some_and(|live| self.proves_users(live));
-        let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts, proved_users))?;
+        let (mut next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts, proved_users))?;
         let (found, mut notes, mut tried) = (valid.found.clone(), Vec::new(), Vec::new());
+        if !is_live {
+            let (under, live) = self.on_terms_of((kind, &name), &spec, next).await?;
+            next = under;
+            tried.extend(live);
+        }
         if !is_off {
             let trial = if is_live && checks { Trial::Check(next.id.clone()) } else { Trial::Compile };
             let (told, live) = self.prove((kind, &name), &spec, valid, trial).await?;

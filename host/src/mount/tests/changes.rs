@@ -51,6 +51,11 @@ impl House {
         }
         self.barrier.commit(writes).await.unwrap();
     }
+
+    fn shown(&self) -> Vec<String> {
+        let all = ["x-one", "x-two", "x-more"].map(|name| (name.to_owned(), "v".to_owned()));
+        self.mount().shown(&all).into_iter().map(|(name, _)| name).collect()
+    }
 }
 
 fn code(refusal: &Refusal) -> String {
@@ -126,4 +131,72 @@ async fn nobody_elses_plugin_is_given_what_a_mount_holds_by_switching_it_off() {
     house.upload(&engine("", &section, "(call $ok)")).await;
     let other = json!({"plugin": "other", "version": "1.0.0", "enabled": false});
     assert_eq!(code(&house.set_to(other).await.unwrap_err()), "mount_holds_data");
+}
+
+const CONFIG: &str = "\n[config]\ntype = \"object\"\nadditionalProperties = false\n[config.properties.a]\n";
+
+/// 1.0.0 is live with two headers, and 2.0.0 waits for a third.
+async fn waiting() -> House {
+    let house = House::new().await;
+    let asks = |headers: &str| format!("\n[requires]\nheaders = [{headers}]\n{CONFIG}");
+    house.upload(&asking("1.0.0", &asks("\"x-one\", \"x-two\""))).await;
+    house.upload(&asking("2.0.0", &(asks("\"x-one\", \"x-two\", \"x-more\"") + "[config.properties.b]\n"))).await;
+    let both = json!({"headers": ["x-one", "x-two"]});
+    house.set_to(json!({"plugin": "hello", "version": "1.0.0", "grant": both})).await.unwrap();
+    house.set_to(json!({"plugin": "hello", "version": "2.0.0", "grant": both})).await.unwrap();
+    assert_eq!((house.live().as_str(), house.shown().len()), ("1.0.0", 2));
+    house
+}
+
+#[tokio::test]
+async fn what_is_taken_away_while_another_version_waits_is_gone_at_once() {
+    let house = waiting().await;
+    let set = async |grant: Value, deny: Value| {
+        let value = json!({"plugin": "hello", "version": "2.0.0", "grant": grant, "deny": deny});
+        house.set_to(value).await.unwrap();
+        assert_eq!(house.live(), "1.0.0");
+        assert!(house.mounts.condition(&house.mount()).pending.is_some());
+    };
+    set(json!({"headers": ["x-one"]}), json!({})).await;
+    assert_eq!(house.shown(), ["x-one"]);
+    set(json!({"headers": ["x-one", "x-two"]}), json!({"headers": ["x-one"]})).await;
+    assert_eq!(house.shown(), ["x-two"]);
+    set(json!({"headers": ["x-one", "x-two"]}), json!({})).await;
+    assert_eq!(house.shown(), ["x-one", "x-two"]);
+    // A node that comes up later has it from the store.
+    set(json!({}), json!({})).await;
+    house.mounts.clear();
+    house.mounts.refresh().await.unwrap();
+    assert!(house.shown().is_empty());
+    // What only the new one asks for is nothing to the live one; granted, the new one has it.
+    let all = json!({"headers": ["x-one", "x-two", "x-more"]});
+    house.set_to(json!({"plugin": "hello", "version": "2.0.0", "grant": all})).await.unwrap();
+    assert_eq!((house.live().as_str(), house.shown().len()), ("2.0.0", 3));
+}
+
+#[tokio::test]
+async fn what_is_taken_away_with_the_wish_for_another_version_is_gone_at_once() {
+    let house = waiting().await;
+    house.set_to(json!({"plugin": "hello", "version": "1.0.0", "grant": {"headers": ["x-one"]}})).await.unwrap();
+    house.set_to(json!({"plugin": "hello", "version": "2.0.0", "grant": {"headers": []}})).await.unwrap();
+    assert!(house.live() == "1.0.0" && house.shown().is_empty());
+}
+
+#[tokio::test]
+async fn a_configuration_is_the_live_versions_at_once_or_is_refused_while_another_waits() {
+    let house = waiting().await;
+    let set = async |config: Value| {
+        let grant = json!({"headers": ["x-one", "x-two"]});
+        house.set_to(json!({"plugin": "hello", "version": "2.0.0", "grant": grant, "config": config})).await
+    };
+    set(json!({"a": 1})).await.unwrap();
+    assert_eq!(&house.mount().live().unwrap().config[..], br#"{"a":1}"#);
+    match set(json!({"b": 1})).await {
+        Err(Refusal::Invalid(problems)) => {
+            assert_eq!(problems[0].at, "/config");
+            assert!(problems[0].message.contains("waits"), "{problems:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(&house.mount().live().unwrap().config[..], br#"{"a":1}"#);
 }
