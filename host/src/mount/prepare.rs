@@ -23,6 +23,8 @@ pub struct Change {
     record: Option<Stored<Record>>,
     /// None: the mount is removed.
     next: Option<(Record, Option<Found>)>,
+    /// What answers then cannot take back what the version before may have lent.
+    forgets_leases: bool,
     /// What answers then says of the host's own users that it is them.
     pub proves_users: bool,
     /// What the plugin's `check` told.
@@ -36,6 +38,11 @@ impl Change {
     pub fn given_away(&self) -> Option<&MountId> {
         let (old, (next, _)) = (&self.record.as_ref()?.value, self.next.as_ref()?);
         ((&old.plugin, old.publisher) != (&next.plugin, next.publisher)).then_some(&old.id)
+    }
+
+    /// The mount, if nobody could take back afterwards what it has lent.
+    pub fn forgets_leases(&self) -> Option<&MountId> {
+        self.record.as_ref().filter(|_| self.forgets_leases).map(|record| &record.value.id)
     }
 }
 
@@ -71,7 +78,8 @@ impl Mounts {
             }
             let next = Some((old.clone(), None));
             let proves_users = self.would_prove_users_by(old, &spec);
-            return Ok(Change { kind, name, record, next, proves_users, notes: Vec::new(), _tried: Vec::new() });
+            let (forgets_leases, notes, _tried) = (false, Vec::new(), Vec::new());
+            return Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes, _tried });
         }
         let valid = self.validate(kind, &spec).await?;
         grant::check(&spec, &valid.asked)?;
@@ -99,8 +107,9 @@ impl Mounts {
             tried.push(live);
         }
         let proves_users = self.would_prove_users_by(&next, &spec);
+        let forgets_leases = is_live && !found.component.takes_back() && old.is_some_and(|old| self.took_back(old, &next));
         let next = Some((next, Some(found)));
-        Ok(Change { kind, name, record, next, proves_users, notes, _tried: tried })
+        Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes, _tried: tried })
     }
 
     /// A second factor is another auth mount, which says of the server's own users that it is them.
@@ -117,11 +126,19 @@ impl Mounts {
         }
     }
 
+    /// What was live, if it is another one than what comes, can take back what it has lent; so can one of which nobody can tell.
+    fn took_back(&self, old: &Record, next: &Record) -> bool {
+        let (Some(old), Some(next)) = (&old.live, &next.live) else { return false };
+        old.digest != next.digest && self.found(old).is_none_or(|found| found.component.takes_back())
+    }
+
+    fn found(&self, installed: &Installed) -> Option<Found> {
+        self.0.catalog.all().into_iter().find(|found| found.component.digest == installed.digest)
+    }
+
     /// As the manifest says; nobody can tell of one that is gone.
     fn proves_users(&self, live: &Installed) -> bool {
-        let all = self.0.catalog.all();
-        let found = all.iter().find(|found| found.component.digest == live.digest);
-        found.is_some_and(|found| found.component.manifest.auth.proves_users())
+        self.found(live).is_some_and(|found| found.component.manifest.auth.proves_users())
     }
 
     /// The same of what answers under this record and setting.
@@ -133,8 +150,8 @@ impl Mounts {
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {
         let record = self.record(kind, &name).await?;
-        let (next, proves_users) = (None, false);
-        Ok(Change { kind, name, record, next, proves_users, notes: Vec::new(), _tried: Vec::new() })
+        let (next, forgets_leases, proves_users) = (None, false, false);
+        Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes: Vec::new(), _tried: Vec::new() })
     }
 
     /// Adds to the batch of the setting what belongs with it; `number` is the setting's. Answers

@@ -22,8 +22,8 @@ use crate::{
 mod changes;
 mod lending;
 mod slow;
-mod ticks;
 mod torn;
+mod ticks;
 mod upgrades;
 
 struct House {
@@ -150,7 +150,7 @@ impl House {
     async fn roll_back_all(&self) -> usize {
         let mut done = 0;
         for (mount, why) in self.mounts.failing() {
-            done += usize::from(self.mounts.roll_back(&mount, &why).await.unwrap().is_some());
+            done += usize::from(self.mounts.roll_back(&mount, &why, false).await.unwrap().is_some());
         }
         done
     }
@@ -191,7 +191,7 @@ async fn there_is_no_way_back_once_the_window_is_over() {
     house.hand.advance(Duration::from_secs(1));
     assert!(house.mounts.failing().is_empty());
     let mount = house.mount();
-    assert!(house.mounts.roll_back(&mount, "late").await.unwrap().is_none());
+    assert!(house.mounts.roll_back(&mount, "late", false).await.unwrap().is_none());
     match house.set("1.0.0").await {
         Err(Refusal::Invalid(problems)) => assert_eq!(problems[0].code, "rollback_window"),
         other => panic!("{other:?}"),

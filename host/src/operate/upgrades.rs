@@ -15,7 +15,8 @@ impl Operate {
     pub(super) async fn roll_back(&self) -> Result<(), Error> {
         for (mount, why) in self.0.mounts.failing() {
             self.0.audit.record(work("mounts.rollback", &mount, "tried", Some(why.clone()))).await?;
-            let Some(rolled_back) = self.0.mounts.roll_back(&mount, &why).await? else { continue };
+            let lends = self.0.leases.lenders().await?.contains(&mount.id);
+            let Some(rolled_back) = self.0.mounts.roll_back(&mount, &why, lends).await? else { continue };
             tracing::error!(mount = %mount.name, version = %rolled_back.version, why, "an upgrade failed and is undone");
             let mut record = work("mounts.rollback", &mount, "done", Some(why));
             record.values.insert("version".to_owned(), rolled_back.version.to_string());

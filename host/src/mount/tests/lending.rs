@@ -32,3 +32,39 @@ async fn the_plugin_of_a_mount_that_is_off_is_kept_as_long_as_it_is_needed() {
         assert_eq!(house.mounts.attending(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_version_that_takes_nothing_back_is_known_to_come_after_one_that_does() {
+    let house = House::new().await;
+    house.upload(&lender("", &section("1.0.0"), "(call $ok)")).await;
+    for version in ["2.0.0", "3.0.0"] {
+        house.upload(&guest(version, "(call $ok)")).await;
+    }
+    let change = async |version: &str, enabled: bool| {
+        let value = json!({"plugin": "hello", "version": version, "enabled": enabled});
+        house.mounts.prepare(Kind::Secrets, name(), &value, false).await.unwrap()
+    };
+    assert!(change("1.0.0", true).await.forgets_leases().is_none());
+    house.set("1.0.0").await.unwrap();
+    assert!(change("1.0.0", true).await.forgets_leases().is_none());
+    assert!(change("2.0.0", false).await.forgets_leases().is_none(), "it does not answer yet");
+    assert_eq!(change("2.0.0", true).await.forgets_leases(), Some(&house.mount().id));
+    house.set("2.0.0").await.unwrap();
+    assert!(change("3.0.0", true).await.forgets_leases().is_none(), "that cannot be helped any more");
+}
+
+#[tokio::test]
+async fn nothing_goes_back_by_itself_to_what_cannot_take_back_what_is_out() {
+    for lends in [true, false] {
+        let house = House::new().await;
+        house.upload(&guest("1.0.0", "(call $ok)")).await;
+        house.upload(&lender("", &section("2.0.0"), "(unreachable)")).await;
+        house.set("1.0.0").await.unwrap();
+        house.set("2.0.0").await.unwrap();
+        house.fail_for_several().await;
+        let [(mount, why)] = &house.mounts.failing()[..] else { panic!("one fails") };
+        let back = house.mounts.roll_back(mount, why, lends).await.unwrap();
+        assert_eq!((back.is_some(), house.live()), (!lends, if lends { "2.0.0" } else { "1.0.0" }.to_owned()));
+        assert!(house.mounts.failing().is_empty(), "it is not tried for ever");
+    }
+}
