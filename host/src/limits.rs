@@ -318,6 +318,8 @@ pub const DENIED_PLUGINS: usize = 1000;
 /// longer comes up later.
 pub const COMPILE_PATIENCE: Duration = Duration::from_millis(250);
 pub const COMPILE_AT_START: Duration = Duration::from_secs(10);
+/// A mount that did not come up over what may pass is tried again after this time.
+pub const MOUNT_AGAIN: Duration = Duration::from_secs(5);
 /// How long after an upgrade a mount goes back by itself if the new version fails, and how many
 /// principals it must have failed for. Only then may what it holds be migrated.
 pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);

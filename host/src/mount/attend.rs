@@ -89,6 +89,7 @@ impl Mounts {
                 State::Live(live) => return Ok((mount.clone(), live.clone())),
                 State::Compiling(digest) => return Err(Error::Compiling(digest.clone())),
                 State::Broken(why) => return Err(Error::Broken(why.clone())),
+                State::Passing(why) => return Err(Error::Passing(why.clone())),
                 State::Disabled => {
                     let record = self.record(mount.kind, &mount.name).await?.filter(|record| record.value.id == *id);
                     record.map(|stored| {

@@ -116,6 +116,8 @@ enum State {
     Compiling(Digest),
     /// Why, for the operator.
     Broken(String),
+    /// The same of what is tried again soon, for it was not the mount's.
+    Passing(String),
 }
 
 /// A plugin that answers.
@@ -200,6 +202,7 @@ impl Mount {
             State::Disabled => Err(Error::Disabled),
             State::Compiling(digest) => Err(Error::Compiling(digest.clone())),
             State::Broken(why) => Err(Error::Broken(why.clone())),
+            State::Passing(why) => Err(Error::Passing(why.clone())),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     catalog::{self, Digest, Found, Manifest, Publisher, Wanted},
     ids::{MountId, MountName},
     problem::Problem,
-    runtime::{Bounds, Check, Facts, Fault, Grant, egress::Credentials, types::GuestError},
+    runtime::{self, Bounds, Check, Facts, Fault, Grant, egress::Credentials, types::GuestError},
     security::{self, Rules},
 };
 
@@ -137,7 +137,7 @@ impl Mounts {
 
     /// Does it compile? For an upload that no mount uses yet.
     pub async fn try_out(&self, wasm: Arc<[u8]>) -> Result<(), Error> {
-        self.0.runtime.compile(wasm).await.map(drop).map_err(|error| Error::Broken(error.to_string()))
+        self.0.runtime.compile(wasm).await.map(drop).map_err(|error| why(&error))
     }
 
     /// What the manifest asks for, capped by the rules.
@@ -150,6 +150,14 @@ impl Mounts {
             wall: asked.wall.min(Duration::from_millis(most.max_wall_ms.into())),
             ..asked
         }
+    }
+}
+
+/// The engine's own trouble is nothing to the plugin.
+pub(super) fn why(error: &runtime::Error) -> Error {
+    match error {
+        runtime::Error::Engine(_) => Error::Passing(error.to_string()),
+        _ => Error::Broken(error.to_string()),
     }
 }
 

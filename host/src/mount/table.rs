@@ -15,10 +15,12 @@ use crate::{
 };
 
 /// The mounts as of one moment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     /// Of the fence's counter, when this was read.
     generation: Option<u64>,
+    /// From then on, by monotonic time, what did not come up over what may have passed is tried again.
+    again_at: Option<Duration>,
     mounts: BTreeMap<(Kind, MountName), Arc<Mount>>,
 }
 
@@ -29,6 +31,11 @@ impl Table {
 
     pub(super) fn by_id(&self, id: &MountId) -> Option<Arc<Mount>> {
         self.mounts.values().find(|mount| mount.id == *id).cloned()
+    }
+
+    /// Nothing has changed since, and nothing is to be tried again.
+    fn is_of(&self, generation: u64, now: Duration) -> bool {
+        self.generation == Some(generation) && self.again_at.is_none_or(|at| now < at)
     }
 
     /// Ids of mounts that do not answer.
@@ -59,7 +66,7 @@ impl Mount {
     /// Made from this very setting, and not broken by what may have passed.
     fn is_as(&self, document: &Document, record: &Stored<Record>) -> bool {
         let same = self.number == document.number && self.revision == Some(record.version);
-        same && !matches!(self.state, State::Broken(_) | State::Compiling(_))
+        same && !matches!(self.state, State::Broken(_) | State::Passing(_) | State::Compiling(_))
     }
 }
 
@@ -97,14 +104,23 @@ impl Mounts {
         let old = self.0.table.load_full();
         // Before anything is read: what is compiled from here on is news again.
         let news = self.0.compiled.take_news();
-        if !news && old.generation == Some(generation) {
+        if !news && old.is_of(generation, self.0.clock.monotonic()) {
             return Ok(());
         }
         let read = self.read_anew(generation, &old).await;
         if news && read.is_err() {
             self.0.compiled.tell_news();
         }
-        read
+        match read {
+            // Nothing has changed: whoever is answered still is, while what is to be tried again waits.
+            Err(error) if !news && old.generation == Some(generation) && !self.0.barrier.is_sealed() => {
+                tracing::warn!(%error, "mounts that do not come up cannot be tried again");
+                let again_at = Some(self.0.clock.monotonic() + limits::MOUNT_AGAIN);
+                self.publish_table(Table { again_at, ..(*old).clone() });
+                Ok(())
+            }
+            read => read,
+        }
     }
 
     async fn read_anew(&self, generation: u64, old: &Table) -> Result<(), barrier::Error> {
@@ -143,20 +159,26 @@ impl Mounts {
                 mounts.insert((kind, name), mount);
             }
         }
-        let table = Table { generation: Some(generation), mounts };
+        let is_passing = mounts.values().any(|mount: &Arc<Mount>| matches!(mount.state, State::Passing(_)));
+        let again_at = is_passing.then(|| self.0.clock.monotonic() + limits::MOUNT_AGAIN);
+        let table = Table { generation: Some(generation), again_at, mounts };
         self.0.let_go(&table);
         self.0.fence.brought_up(table.generation, table.silent());
+        self.publish_table(table);
+        Ok(())
+    }
+
+    fn publish_table(&self, table: Table) {
         self.0.table.store(Arc::new(table));
         // Sealed meanwhile: what was read is to be forgotten.
         if self.0.barrier.is_sealed() {
             self.clear();
         }
-        Ok(())
     }
 
     fn is_current(&self) -> bool {
         let generation = self.0.fence.generation(Counter::Mounts);
-        self.0.table.load().generation == Some(generation) && !self.0.compiled.has_news()
+        self.0.table.load().is_of(generation, self.0.clock.monotonic()) && !self.0.compiled.has_news()
     }
 
     pub(super) async fn record(
@@ -230,10 +252,11 @@ impl Mounts {
                     State::Live(Arc::new(Live { plugin, queues, ..live }))
                 }
                 Err(Refusal::Failed(Error::Compiling(digest))) => State::Compiling(digest),
+                Err(Refusal::Failed(error)) if error.is_passing() => State::Passing(told(&Refusal::Failed(error))),
                 Err(refusal) => State::Broken(told(&refusal)),
             },
         };
-        if let State::Broken(why) = &state {
+        if let State::Broken(why) | State::Passing(why) = &state {
             tracing::error!(mount = %name, kind = kind.as_str(), why, "a mount does not come up");
         }
         let (number, revision, unmigrated) = (document.number, Some(stored.version), record.to_migrate());
@@ -272,7 +295,7 @@ fn told(refusal: &Refusal) -> String {
             let first = problems.first().map(|problem| format!("{} {}", problem.at, problem.message));
             format!("its setting does not fit its plugin: {}", first.unwrap_or_default())
         }
-        Refusal::Failed(Error::Broken(why)) => why.clone(),
+        Refusal::Failed(Error::Broken(why) | Error::Passing(why)) => why.clone(),
         Refusal::Failed(error) => error.to_string(),
     }
 }

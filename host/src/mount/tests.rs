@@ -16,11 +16,12 @@ use crate::{
         Fault, Handle, Options,
         testing::{GET, PUT, engine, maintained, request},
     },
-    storage::{Expect, Memory},
+    storage::{Backend, Expect, Memory},
 };
 
 mod changes;
 mod lending;
+mod passing;
 mod slow;
 mod torn;
 mod ticks;
@@ -55,9 +56,13 @@ fn name() -> MountName {
 
 impl House {
     async fn new() -> Self {
-        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
         let memory = Arc::new(Memory::default());
-        let barrier = Barrier::for_test(memory.clone(), clock.clone());
+        Self::over(memory.clone(), memory).await
+    }
+
+    async fn over(memory: Arc<Memory>, storage: Arc<dyn Backend>) -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
+        let barrier = Barrier::for_test(storage, clock.clone());
         let fence = Fence::new(barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
