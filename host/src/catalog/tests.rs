@@ -401,7 +401,8 @@ async fn of_what_was_deleted_only_what_it_stood_for_is_kept() {
     let bench = Bench::new();
     let (component, wasm) = of_version("1.2.3");
     bench.upload(&component, &wasm).await.unwrap();
-    let rows = |prefix: &str| bench.memory.dump().into_iter().filter(|(key, _)| key.starts_with(prefix)).collect::<Vec<_>>();
+    let rows =
+        |prefix: &str| bench.memory.dump().into_iter().filter(|(key, _)| key.starts_with(prefix)).collect::<Vec<_>>();
     let before = rows("plugin/")[0].1.value.len();
     bench.delete(&component).await;
     let [(_, row)] = &rows("plugin/")[..] else { panic!("one record") };

@@ -6,11 +6,7 @@ use super::{
     Granted, Installed, Kind, Live, Mounts, Previous, Record, Refusal, Spec, Unmigrated, grant,
     prove::{Trial, Valid},
 };
-use crate::{
-    clock::Timestamp,
-    ids::MountName,
-    problem::Problem,
-};
+use crate::{clock::Timestamp, ids::MountName, problem::Problem};
 
 /// The second is whether the version that the setting names is what answers then; else it waits.
 pub(super) fn next(

@@ -85,7 +85,8 @@ impl Mounts {
         grant::check(&spec, &valid.asked)?;
         // Nothing comes to answer by it: it is tried when it is to.
         let owner = (&spec.plugin, valid.found.publisher());
-        let is_off = !spec.enabled && old.is_some_and(|old| (&old.plugin, old.publisher) == owner && old.live.is_some());
+        let is_off =
+            !spec.enabled && old.is_some_and(|old| (&old.plugin, old.publisher) == owner && old.live.is_some());
         if !is_off {
             self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
         }
@@ -107,7 +108,8 @@ impl Mounts {
             tried.push(live);
         }
         let proves_users = self.would_prove_users_by(&next, &spec);
-        let forgets_leases = is_live && !found.component.takes_back() && old.is_some_and(|old| self.took_back(old, &next));
+        let forgets_leases =
+            is_live && !found.component.takes_back() && old.is_some_and(|old| self.took_back(old, &next));
         let next = Some((next, Some(found)));
         Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes, _tried: tried })
     }

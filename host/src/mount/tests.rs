@@ -23,8 +23,8 @@ mod changes;
 mod lending;
 mod passing;
 mod slow;
-mod torn;
 mod ticks;
+mod torn;
 mod upgrades;
 
 struct House {

@@ -84,11 +84,7 @@ impl Plugins {
     /// A database gives one batch only so much time: a large plugin is written piece by piece, and
     /// is there when its record is. What a node that died has left is written over by the next
     /// upload of the same bytes, or swept.
-    async fn stage(
-        &self,
-        (component, wasm): (&Component, &[u8]),
-        by: (UserId, Timestamp),
-    ) -> Result<Staged, Error> {
+    async fn stage(&self, (component, wasm): (&Component, &[u8]), by: (UserId, Timestamp)) -> Result<Staged, Error> {
         let mut staged = Staged::default();
         for (number, piece) in wasm.chunks(PIECE).enumerate() {
             let mut writes = Writes::default();
