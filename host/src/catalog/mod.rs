@@ -1,7 +1,7 @@
 //! Plugin files: what they are, what they ask for, whose they are, and which bytes a name and
 //! version stand for.
 //!
-//! Owns the digest, the manifest and its check of a configuration, the signature, and the shelf of
+//! Owns the digest, the manifest and its check of a configuration, the signature, and the store of
 //! uploaded plugins. Never runs anything, and never knows who uses what. A plugin that is shipped
 //! is one more line in `build.rs`; one more member of a manifest stands in `manifest.rs`.
 
@@ -13,7 +13,7 @@ use semver::Version;
 use crate::{
     barrier::{self, Barrier, Stored, Writes},
     clock::Timestamp,
-    ids::{self, PluginName, UserId},
+    ids::{self, PluginName},
     limits,
 };
 
@@ -28,12 +28,12 @@ mod manifest;
 mod publisher;
 mod request;
 mod schema;
-mod shelf;
 mod signature;
 mod size;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod upload_store;
 mod verb;
 
 pub use auth::{Auth, Subjects};
@@ -45,9 +45,12 @@ pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Requires, Target};
 pub use publisher::Publisher;
 pub use request::RequestSchema;
 pub use schema::Schema;
-pub use shelf::{Staged, Uploaded};
 pub use signature::sign;
+pub use upload_store::{Author, Staged, Upload, Uploaded};
 pub use verb::{Method, fixed_action};
+
+use staging::Staging;
+use upload_store::{Entry, Index, UploadStore};
 
 /// A plugin that is here.
 #[derive(Clone, Debug)]
@@ -60,7 +63,7 @@ pub struct Found {
 enum Code {
     /// It came with the server: its digest is known to be ours.
     Shipped(Arc<[u8]>),
-    Uploaded(shelf::Entry),
+    Uploaded(Entry),
 }
 
 impl Found {
@@ -114,23 +117,15 @@ pub struct Catalog(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     shipped: Vec<Found>,
-    shelf: Option<shelf::Shelf>,
-    staging: Option<staging::Staging>,
-    uploaded: ArcSwap<shelf::Index>,
+    store: UploadStore,
+    staging: Staging,
+    uploaded: ArcSwap<Index>,
 }
 
 impl Catalog {
-    /// Names and components of the shipped plugins. The name in the manifest must be the same.
-    pub fn new(shipped: Vec<(String, Arc<[u8]>)>) -> Result<Self, Error> {
-        Self::with(shipped, None)
-    }
-
-    /// The same, and what is uploaded to this store.
+    /// Names and components of the shipped plugins, and what is uploaded to this store. The name in a manifest must
+    /// be the same.
     pub fn open(shipped: Vec<(String, Arc<[u8]>)>, barrier: &Barrier) -> Result<Self, Error> {
-        Self::with(shipped, Some(barrier))
-    }
-
-    fn with(shipped: Vec<(String, Arc<[u8]>)>, barrier: Option<&Barrier>) -> Result<Self, Error> {
         let found = shipped.into_iter().map(|(name, wasm)| {
             let component = inspect(&wasm)?;
             match component.manifest.name.as_str() == name {
@@ -139,14 +134,13 @@ impl Catalog {
             }
         });
         let shipped = found.collect::<Result<_, Error>>()?;
-        let (shelf, staging) = (barrier.map(shelf::Shelf::new), barrier.map(staging::Staging::new));
-        Ok(Self(Arc::new(Inner { shipped, shelf, staging, uploaded: ArcSwap::default() })))
+        let (store, staging) = (UploadStore::new(barrier), Staging::new(barrier));
+        Ok(Self(Arc::new(Inner { shipped, store, staging, uploaded: ArcSwap::default() })))
     }
 
     /// Reads anew what is uploaded.
     pub async fn reload(&self) -> Result<(), barrier::Error> {
-        let Some(shelf) = &self.0.shelf else { return Ok(()) };
-        let index = shelf.read_all(&self.0.uploaded.load()).await?;
+        let index = self.0.store.read_all(&self.0.uploaded.load()).await?;
         self.0.uploaded.store(Arc::new(index));
         Ok(())
     }
@@ -172,9 +166,8 @@ impl Catalog {
     pub fn all(&self) -> Vec<Found> {
         let uploaded = self.0.uploaded.load();
         let there = uploaded.values().filter(|entry| !entry.uploaded.deleted);
-        let found = |entry: &shelf::Entry| {
-            Some(Found { component: entry.component.clone()?, code: Code::Uploaded(entry.clone()) })
-        };
+        let found =
+            |entry: &Entry| Some(Found { component: entry.component.clone()?, code: Code::Uploaded(entry.clone()) });
         self.0.shipped.iter().cloned().chain(there.filter_map(found)).collect()
     }
 
@@ -194,88 +187,54 @@ impl Catalog {
 
     /// The very bytes that its digest stands for.
     pub async fn bytes(&self, found: &Found) -> Result<Arc<[u8]>, Error> {
-        match (&found.code, &self.0.shelf) {
-            (Code::Shipped(wasm), _) => Ok(wasm.clone()),
-            (Code::Uploaded(entry), Some(shelf)) => shelf.bytes(&found.component, &entry.uploaded).await,
-            (Code::Uploaded(_), None) => Err(Error::UnknownVersion),
+        match &found.code {
+            Code::Shipped(wasm) => Ok(wasm.clone()),
+            Code::Uploaded(entry) => self.0.store.bytes(&found.component, &entry.uploaded).await,
         }
     }
 
     /// What the name and version have stood for, were it only once.
     pub async fn record(&self, name: &PluginName, version: &Version) -> Result<Option<Stored<Uploaded>>, Error> {
-        match &self.0.shelf {
-            Some(shelf) => Ok(shelf.record(name, version).await?),
-            None => Ok(None),
-        }
+        Ok(self.0.store.record(name, version).await?)
     }
 
     /// Proposes to keep a plugin, in place of `old`.
-    pub fn propose(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        (component, wasm): (&Component, &[u8]),
-        by: (UserId, Timestamp),
-    ) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.put(to, old, (component, wasm), by);
+    pub fn propose(&self, to: &mut Writes, old: Option<&Stored<Uploaded>>, upload: Upload<'_>, by: Author) {
+        if upload.staged.is_some() {
+            self.0.staging.end(to, upload.component);
         }
+        self.0.store.put(to, old, upload, by);
     }
 
     /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on; with the first of them, who
     /// has begun.
-    pub fn stage(
-        &self,
-        to: &mut Writes,
-        (component, bytes): (&Component, &[u8]),
-        from: usize,
-        by: (UserId, Timestamp),
-    ) -> Staged {
-        self.0.staging.iter().filter(|_| from == 0).for_each(|staging| staging.begin(to, component, by.clone()));
-        self.0.shelf.as_ref().map(|shelf| shelf.stage(to, component, from, bytes)).unwrap_or_default()
-    }
-
-    /// The same as `propose`, when all parts have been stored.
-    pub fn propose_staged(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        what: (&Component, usize, &Staged),
-        by: (UserId, Timestamp),
-    ) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.put_staged(to, old, what, by);
+    pub fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8], by: &Author) -> Staged {
+        if from == 0 {
+            self.0.staging.begin(to, component, by);
         }
-        self.0.staging.iter().for_each(|staging| staging.end(to, what.0));
+        self.0.store.stage(to, component, from, bytes)
     }
 
     /// Proposes to take away what was staged and has not become a plugin; `now` is what the record
     /// says of the name and version.
-    pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, what: (&Component, &Staged)) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.unstage(to, now, what);
-        }
-        self.0.staging.iter().for_each(|staging| staging.end(to, what.0));
+    pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, component: &Component, staged: &Staged) {
+        self.0.store.unstage(to, now, component, staged);
+        self.0.staging.end(to, component);
     }
 
     /// Deletes parts that were staged long ago and have not become a plugin. Says of how many uploads.
     pub async fn sweep_staged(&self, now: Timestamp) -> Result<usize, barrier::Error> {
-        match &self.0.staging {
-            Some(staging) => staging.sweep(now).await,
-            None => Ok(0),
-        }
+        self.0.staging.sweep(now).await
     }
 
-    pub fn propose_deletion(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.delete(to, place, old);
-        }
+    pub fn propose_deletion(&self, to: &mut Writes, name: &PluginName, version: &Version, old: &Stored<Uploaded>) {
+        self.0.store.delete(to, name, version, old);
     }
 
     /// Makes `to`, by which a mount begins to use the plugin, and its deletion see each other.
-    pub fn hold(&self, to: &mut Writes, found: &Found) {
-        if let (Code::Uploaded(entry), Some(shelf)) = (&found.code, &self.0.shelf) {
-            shelf.hold(to, &found.component, entry);
+    pub fn pin(&self, to: &mut Writes, found: &Found) {
+        if let Code::Uploaded(entry) = &found.code {
+            self.0.store.pin(to, &found.component, entry);
         }
     }
 }

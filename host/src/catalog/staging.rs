@@ -3,7 +3,7 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Component, Uploaded, shelf};
+use super::{Author, Component, Uploaded, upload_store};
 use crate::{
     barrier::{self, Barrier, Stored, View, Writes, layout::Prefix},
     clock::Timestamp,
@@ -32,8 +32,8 @@ impl Staging {
         Self { notes: view(Prefix::PluginStaged), parts, records }
     }
 
-    pub(super) fn begin(&self, to: &mut Writes, component: &Component, (by, at): (UserId, Timestamp)) {
-        self.notes.put(to, &key(component), &Note { at, by }, None);
+    pub(super) fn begin(&self, to: &mut Writes, component: &Component, by: &Author) {
+        self.notes.put(to, &key(component), &Note { at: by.at, by: by.user.clone() }, None);
     }
 
     /// They have become a plugin, or are gone.
@@ -77,8 +77,8 @@ impl Staging {
     }
 }
 
-/// The folder of the pieces, as `shelf` has it.
+/// The folder of the pieces, as `upload_store` has it.
 fn key(component: &Component) -> String {
     let (name, version): (&PluginName, &Version) = (&component.manifest.name, &component.manifest.version);
-    shelf::folder(name, version, Some(shelf::of(component))).trim_end_matches('/').to_owned()
+    upload_store::folder(name, version, Some(upload_store::staging_folder(component))).trim_end_matches('/').to_owned()
 }

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Catalog, Component, Error, Kind, Manifest, Method, Staged, Subjects, Wanted, inspect, with_manifest};
+use super::{
+    Author, Catalog, Component, Error, Kind, Manifest, Method, Staged, Subjects, Upload, Wanted, inspect, with_manifest,
+};
 use crate::{
     barrier::{self, Barrier, Writes},
     clock::{Clock, Hand, Timestamp},
@@ -305,10 +307,14 @@ fn without_a_schema_there_is_nothing_to_configure() {
     assert_eq!(found.iter().map(|problem| problem.at.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);
 }
 
+fn open(shipped: Vec<(String, Arc<[u8]>)>) -> Result<Catalog, Error> {
+    Catalog::open(shipped, &Barrier::for_test(Arc::new(Memory::default()), Clock::system()))
+}
+
 #[test]
 fn the_catalog_finds_what_was_shipped_by_name_and_version() {
     let wasm: Arc<[u8]> = component(PLAIN).into();
-    let catalog = Catalog::new(vec![("sample".to_owned(), wasm.clone())]).unwrap();
+    let catalog = open(vec![("sample".to_owned(), wasm.clone())]).unwrap();
     let name = PluginName::parse("sample").unwrap();
     let find = |wanted: &str| catalog.find(&name, &Wanted::parse(wanted).unwrap());
     assert!(find("shipped").unwrap().shipped());
@@ -316,12 +322,12 @@ fn the_catalog_finds_what_was_shipped_by_name_and_version() {
     assert!(matches!(find("1.2.4"), Err(Error::UnknownVersion)));
     assert!(matches!(catalog.find(&PluginName::parse("x").unwrap(), &Wanted::Shipped), Err(Error::UnknownPlugin)));
     assert!(Wanted::parse("newest").is_err());
-    assert!(matches!(Catalog::new(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
+    assert!(matches!(open(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
 }
 
 #[test]
 fn what_is_shipped_can_be_found() {
-    let catalog = Catalog::new(super::shipped()).unwrap();
+    let catalog = open(super::shipped()).unwrap();
     for (name, kind) in [("kv", Kind::Secrets), ("password", Kind::Auth)] {
         let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
         assert_eq!(found.component.manifest.kind, kind);
@@ -346,8 +352,8 @@ impl Bench {
         Self { memory, barrier, catalog, clock, hand }
     }
 
-    fn by(&self) -> (UserId, Timestamp) {
-        (UserId::new(), self.clock.now())
+    fn by(&self) -> Author {
+        Author { user: UserId::new(), at: self.clock.now() }
     }
 
     fn keys(&self, prefix: &str) -> Vec<String> {
@@ -359,7 +365,8 @@ impl Bench {
         let manifest = &component.manifest;
         let old = self.catalog.record(&manifest.name, &manifest.version).await.unwrap();
         let mut writes = Writes::default();
-        self.catalog.propose(&mut writes, old.as_ref(), (component, wasm), self.by());
+        let upload = Upload { component, bytes: wasm, staged: None };
+        self.catalog.propose(&mut writes, old.as_ref(), upload, self.by());
         self.barrier.commit(writes).await?;
         self.catalog.reload().await
     }
@@ -368,21 +375,22 @@ impl Bench {
         let (name, version) = (&component.manifest.name, &component.manifest.version);
         let old = self.catalog.record(name, version).await.unwrap().unwrap();
         let mut writes = Writes::default();
-        self.catalog.propose_deletion(&mut writes, (name, version), &old);
+        self.catalog.propose_deletion(&mut writes, name, version, &old);
         self.barrier.commit(writes).await.unwrap();
         self.catalog.reload().await.unwrap();
     }
 
     async fn stage(&self, component: &Component, wasm: &[u8]) -> Staged {
         let mut writes = Writes::default();
-        let staged = self.catalog.stage(&mut writes, (component, wasm), 0, self.by());
+        let staged = self.catalog.stage(&mut writes, component, 0, wasm, &self.by());
         self.barrier.commit(writes).await.unwrap();
         staged
     }
 
     async fn propose(&self, component: &Component, wasm: &[u8], staged: &Staged) {
         let mut writes = Writes::default();
-        self.catalog.propose_staged(&mut writes, None, (component, wasm.len(), staged), self.by());
+        let upload = Upload { component, bytes: wasm, staged: Some(staged) };
+        self.catalog.propose(&mut writes, None, upload, self.by());
         self.barrier.commit(writes).await.unwrap();
     }
 

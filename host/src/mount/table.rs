@@ -22,11 +22,17 @@ pub(super) struct Table {
     /// From then on, by monotonic time, what did not come up over what may have passed is tried again.
     again_at: Option<Duration>,
     mounts: BTreeMap<(Kind, MountName), Arc<Mount>>,
+    /// One of them is: looked at by every request.
+    is_compiling: bool,
 }
 
 impl Table {
     pub(super) fn get(&self, kind: Kind, name: &MountName) -> Option<Arc<Mount>> {
         self.mounts.get(&(kind, name.clone())).cloned()
+    }
+
+    pub(super) fn is_compiling(&self) -> bool {
+        self.is_compiling
     }
 
     pub(super) fn by_id(&self, id: &MountId) -> Option<Arc<Mount>> {
@@ -159,9 +165,11 @@ impl Mounts {
                 mounts.insert((kind, name), mount);
             }
         }
-        let is_passing = mounts.values().any(|mount: &Arc<Mount>| matches!(mount.state, State::Passing(_)));
+        let is_any = |of: fn(&State) -> bool| mounts.values().any(|mount: &Arc<Mount>| of(&mount.state));
+        let is_compiling = is_any(|state| matches!(state, State::Compiling(_)));
+        let is_passing = is_any(|state| matches!(state, State::Passing(_)));
         let again_at = is_passing.then(|| self.0.clock.monotonic() + limits::MOUNT_AGAIN);
-        let table = Table { generation: Some(generation), again_at, mounts };
+        let table = Table { generation: Some(generation), again_at, mounts, is_compiling };
         self.0.let_go(&table);
         self.0.fence.brought_up(table.generation, table.silent());
         self.publish_table(table);

@@ -3,9 +3,7 @@ use std::sync::Arc;
 use super::{Error, Plugin, PluginPath, Plugins};
 use crate::{
     barrier::{self, Writes},
-    catalog::{self, Component, Digest, Publisher, Staged, Wanted},
-    clock::Timestamp,
-    ids::UserId,
+    catalog::{self, Author, Component, Digest, Publisher, Staged, Wanted},
     limits,
     policy::{Create, Permit},
     problem::Problem,
@@ -59,17 +57,14 @@ impl Plugins {
         let (parts, wasm) = (&self.parts, &*upload.wasm);
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Ok(old) = self.is_taken(permit.resource(), &upload.digest).await? else { return Err(Error::Exists) };
-            let (mut writes, by) = (Writes::default(), (permit.caller().user.clone(), parts.clock.now()));
+            let (mut writes, by) =
+                (Writes::default(), Author { user: permit.caller().user.clone(), at: parts.clock.now() });
             let staged = match wasm.len() > PIECE {
-                true => Some(self.stage((component, wasm), by.clone()).await?),
+                true => Some(self.stage(component, wasm, &by).await?),
                 false => None,
             };
-            match &staged {
-                Some(staged) => {
-                    parts.catalog.propose_staged(&mut writes, old.as_ref(), (component, wasm.len(), staged), by);
-                }
-                None => parts.catalog.propose(&mut writes, old.as_ref(), (component, wasm), by),
-            }
+            let upload = catalog::Upload { component, bytes: wasm, staged: staged.as_ref() };
+            parts.catalog.propose(&mut writes, old.as_ref(), upload, by);
             match (self.commit(writes).await, staged) {
                 (Ok(true), _) => return Ok(()),
                 (Ok(false), None) => {}
@@ -84,12 +79,12 @@ impl Plugins {
     /// A database gives one batch only so much time: a large plugin is written piece by piece, and
     /// is there when its record is. What a node that died has left is written over by the next
     /// upload of the same bytes, or swept.
-    async fn stage(&self, (component, wasm): (&Component, &[u8]), by: (UserId, Timestamp)) -> Result<Staged, Error> {
+    async fn stage(&self, component: &Component, wasm: &[u8], by: &Author) -> Result<Staged, Error> {
         let mut staged = Staged::default();
         for (number, piece) in wasm.chunks(PIECE).enumerate() {
             let mut writes = Writes::default();
             let from = number * limits::PLUGIN_PARTS_AT_ONCE;
-            staged.extend(self.parts.catalog.stage(&mut writes, (component, piece), from, by.clone()));
+            staged.extend(self.parts.catalog.stage(&mut writes, component, from, piece, by));
             self.parts.barrier.commit(writes).await?;
         }
         Ok(staged)
@@ -113,7 +108,7 @@ impl Plugins {
         let work = async {
             let now = parts.catalog.record(&manifest.name, &manifest.version).await?;
             let mut writes = Writes::default();
-            parts.catalog.unstage(&mut writes, now.as_ref(), (component, staged));
+            parts.catalog.unstage(&mut writes, now.as_ref(), component, staged);
             match parts.barrier.commit(writes).await {
                 // The same bytes are being uploaded by somebody else: the parts are theirs now.
                 Ok(()) | Err(barrier::Error::Conflict) => Ok(()),
