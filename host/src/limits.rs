@@ -184,6 +184,8 @@ pub const EGRESS_ADDRESSES: usize = 16;
 pub const EGRESS_CONNECT: Duration = Duration::from_secs(3);
 /// From the name to the last byte of the answer; less than a host function may take.
 pub const EGRESS_WAIT: Duration = Duration::from_secs(9);
+/// Before the end of a call: to write down that a host did not answer, and to tell the plugin.
+pub const EGRESS_MARGIN: Duration = Duration::from_millis(250);
 /// A shorter credential is not looked for in answers: it would be found everywhere.
 pub const EGRESS_CREDENTIAL_BYTES: usize = 6;
 /// Compiled code on the disk, in all.

@@ -38,12 +38,12 @@ struct Recorded(Audit);
 
 #[async_trait]
 impl Trail for Recorded {
-    async fn record(&self, deed: &Deed<'_>) -> Result<(), Unrecorded> {
+    async fn record(&self, deed: &Deed) -> Result<(), Unrecorded> {
         let mut record = Record::new(Phase::Work, "plugin.http");
-        record.request = RequestId::parse(deed.request).ok();
+        record.request = RequestId::parse(&deed.request).ok();
         record.resource = Some(format!("{}/{}", deed.mount, deed.to));
         record.action = Some(deed.method.to_owned());
-        record.values.extend(deed.credential.map(|name| ("credential".to_owned(), name.to_owned())));
+        record.values.extend(deed.credential.clone().map(|name| ("credential".to_owned(), name)));
         match deed.stage {
             Stage::Begun => {}
             Stage::Answered(status) => record.status = Some(status),

@@ -22,6 +22,7 @@ impl Plugin {
     ) -> Result<Outcome<I::Answer>, Failure> {
         let turn = self.seat.turns.turn();
         let mut store = self.store(call, input.secrets(), (&meter, &turn));
+        store.data_mut().begun = timing.began();
         store.data_mut().may_intend = I::INTENDS && self.exports().leases;
         let _ticking = self.code.runtime.ticker.run();
         let work = self.invoke(input, call, &mut store, (made, pass, timing));

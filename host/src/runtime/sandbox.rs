@@ -20,7 +20,7 @@ use crate::{barrier::Writes, clock::Clock, limits};
 pub(super) struct Sandbox {
     pub(super) call: Call,
     pub(super) clock: Clock,
-    /// When the call began, by the system's monotonic time.
+    /// When the call began, its queue before it, by the system's monotonic time.
     pub(super) begun: Duration,
     pub(super) storage: Shelf,
     pub(super) keys: Shelf,
@@ -88,10 +88,14 @@ impl Sandbox {
         }
     }
 
+    /// When the call's time is over, by the system's monotonic time.
+    pub(super) fn until(&self) -> Duration {
+        self.begun.saturating_add(self.call.bounds.wall)
+    }
+
     /// What is left of the call's time.
     pub(super) fn left(&self) -> Duration {
-        let elapsed = Clock::system().monotonic().saturating_sub(self.begun);
-        self.call.bounds.wall.saturating_sub(elapsed)
+        self.until().saturating_sub(Clock::system().monotonic())
     }
 }
 

@@ -273,6 +273,10 @@ impl<'a> Timing<'a> {
         Self { tally, meter, began: now(), marks: [None; 2], spent: Duration::ZERO }
     }
 
+    pub(super) fn began(&self) -> Duration {
+        Duration::from_nanos(self.began)
+    }
+
     pub(super) fn has_turn(&mut self) {
         self.marks[0] = Some(now());
     }
