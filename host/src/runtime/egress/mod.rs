@@ -23,6 +23,7 @@ use crate::limits;
 mod address;
 mod connect;
 mod credential;
+mod echo;
 mod exchange;
 mod grant;
 mod resolve;
@@ -165,10 +166,7 @@ impl Egress {
             exchange::exchange(stream, request).await
         };
         let answer = tokio::time::timeout(wait, work).await.map_err(|_| SLOW)??;
-        match &order.wanted.credential {
-            Some(name) => order.credentials.keep_secret(name, answer),
-            None => Ok(answer),
-        }
+        order.credentials.keep_secret(target, answer).await
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, Refusal> {
