@@ -61,8 +61,9 @@ pub(super) struct Shared {
 }
 
 impl Sandbox {
-    /// `inputs` are what the log must not show.
-    pub(super) fn new(call: &Call, inputs: Vec<Bytes>, shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
+    /// `inputs` are what the log must not show, beside what is secret of the call's facts.
+    pub(super) fn new(call: &Call, mut inputs: Vec<Bytes>, shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
+        inputs.extend(secrets(call));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::PLUGIN_HANDLES);
         Self {
@@ -97,6 +98,14 @@ impl Sandbox {
     pub(super) fn left(&self) -> Duration {
         self.until().saturating_sub(Clock::system().monotonic())
     }
+}
+
+/// Of the facts that the guest is told: a header may be a key, and the state of a callback finishes a login.
+fn secrets(call: &Call) -> impl Iterator<Item = Bytes> {
+    let state = call.facts.callback.iter().map(|callback| callback.state.reveal());
+    let granted = call.facts.headers.iter().filter(|(name, _)| call.grant.headers.contains(name));
+    // As JSON, whatever they look like: each is one secret.
+    state.chain(granted.map(|(_, value)| value)).filter_map(|text| serde_json::to_vec(text).ok().map(Bytes::from))
 }
 
 /// What the call has used of its bounds on storage.
