@@ -36,7 +36,7 @@ mod trail;
 pub use credential::{Credential, Credentials, Place};
 pub use grant::HostGrant;
 pub use resolve::Resolve;
-pub use trail::{Deed, Stage, Trail, Unrecorded};
+pub use trail::{OutgoingRequest, Stage, Trail, Unrecorded};
 
 use resolve::System;
 use target::Target;
@@ -131,7 +131,7 @@ impl Egress {
     pub(super) async fn send(&self, order: &Order<'_>) -> Result<Answer, Refusal> {
         let target = Target::parse(&order.wanted.url);
         let to = target.as_ref().map_or_else(|_| String::new(), |target| written(order, target));
-        let deed = Deed {
+        let outgoing = OutgoingRequest {
             mount: order.mount.to_owned(),
             request: order.request.to_owned(),
             method: known_method(&order.wanted.method).unwrap_or("other"),
@@ -139,7 +139,7 @@ impl Egress {
             credential: None,
             stage: Stage::Begun,
         };
-        let mut open = Open::new(self.0.trail.clone(), deed);
+        let mut open = Open::new(self.0.trail.clone(), outgoing);
         let ended = match target {
             Ok(target) => self.permitted(order, &target, &mut open).await,
             Err(refusal) => Err(refusal),

@@ -9,14 +9,15 @@ use super::{Refusal, refusal};
 #[async_trait]
 pub trait Trail: Send + Sync {
     /// Returns when it is kept. Otherwise nothing is sent, and no answer told.
-    async fn record(&self, deed: &Deed) -> Result<(), Unrecorded>;
+    async fn record(&self, outgoing: &OutgoingRequest) -> Result<(), Unrecorded>;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Unrecorded;
 
+/// One that a guest sends, as it is written down.
 #[derive(Clone, Debug)]
-pub struct Deed {
+pub struct OutgoingRequest {
     pub mount: String,
     /// The request that led to it, if one did.
     pub request: String,
@@ -44,19 +45,19 @@ const GIVEN_UP: Stage = Stage::Failed("the call was given up");
 /// A request whose end has not been written down. It will be, whoever goes away meanwhile.
 pub(super) struct Open {
     trail: Arc<dyn Trail>,
-    deed: Option<Deed>,
+    outgoing: Option<OutgoingRequest>,
 }
 
 impl Open {
-    pub(super) fn new(trail: Arc<dyn Trail>, deed: Deed) -> Self {
-        Self { trail, deed: Some(Deed { stage: GIVEN_UP, ..deed }) }
+    pub(super) fn new(trail: Arc<dyn Trail>, outgoing: OutgoingRequest) -> Self {
+        Self { trail, outgoing: Some(OutgoingRequest { stage: GIVEN_UP, ..outgoing }) }
     }
 
     /// It is about to be sent, with this credential.
     pub(super) async fn begun(&mut self, credential: Option<&str>) -> Result<(), Refusal> {
-        let Some(deed) = &mut self.deed else { return Err(UNRECORDED) };
-        deed.credential = credential.map(str::to_owned);
-        let begun = Deed { stage: Stage::Begun, ..deed.clone() };
+        let Some(outgoing) = &mut self.outgoing else { return Err(UNRECORDED) };
+        outgoing.credential = credential.map(str::to_owned);
+        let begun = OutgoingRequest { stage: Stage::Begun, ..outgoing.clone() };
         self.trail.record(&begun).await.map_err(|Unrecorded| UNRECORDED)
     }
 
@@ -69,8 +70,8 @@ impl Open {
 
     /// On its own, so that it is done even if nobody waits for it any more.
     fn close(&mut self, stage: Stage) -> Option<JoinHandle<Result<(), Unrecorded>>> {
-        let (deed, trail) = (Deed { stage, ..self.deed.take()? }, self.trail.clone());
-        Some(Handle::try_current().ok()?.spawn(async move { trail.record(&deed).await }))
+        let (outgoing, trail) = (OutgoingRequest { stage, ..self.outgoing.take()? }, self.trail.clone());
+        Some(Handle::try_current().ok()?.spawn(async move { trail.record(&outgoing).await }))
     }
 }
 

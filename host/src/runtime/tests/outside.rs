@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     runtime::{
         Fault, Grant, HostGrant, Options, Outcome, Plugin, Runtime,
-        egress::{Deed, Egress, Options as Gateway, Stage, Trail, Unrecorded},
+        egress::{Egress, Options as Gateway, OutgoingRequest, Stage, Trail, Unrecorded},
         testing::{Bench, fetcher, request},
         types::Response,
     },
@@ -20,8 +20,8 @@ struct Book(Arc<Mutex<Vec<Stage>>>);
 
 #[async_trait::async_trait]
 impl Trail for Book {
-    async fn record(&self, deed: &Deed) -> Result<(), Unrecorded> {
-        self.0.lock().unwrap().push(deed.stage);
+    async fn record(&self, outgoing: &OutgoingRequest) -> Result<(), Unrecorded> {
+        self.0.lock().unwrap().push(outgoing.stage);
         Ok(())
     }
 }
