@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    Asker, Error, Filter, Requester, Selection, State,
+    Asker, Borrower, Error, Filter, Requester, Selection, State,
     error::OVER,
     revoke::backoff,
     testing::{Bench, NODES, admin, asker, spec},
@@ -50,6 +50,32 @@ async fn what_cannot_be_revoked_is_failing_and_tried_ever_less_often_and_never_g
     }
     assert!(waits[0] <= limits::LEASE_RETRY_FIRST && waits[13] >= limits::LEASE_RETRY_LONGEST / 2, "{waits:?}");
     assert!(waits.iter().all(|wait| *wait <= limits::LEASE_RETRY_LONGEST));
+}
+
+#[tokio::test]
+async fn by_its_session_what_is_failing_is_tried_again_as_by_its_user() {
+    let bench = Bench::new().await;
+    let (user, admin) = (UserId::new(), admin());
+    let long = Duration::from_secs(10_000);
+    let known = bench.borrower_in_session(&user, long).await;
+    let other = bench.borrower_in_session(&user, long).await;
+    for borrower in [known, Borrower { user: UserId::new(), ..bench.borrower(1000) }] {
+        let of = Selection::Session(borrower.session.clone());
+        // Their mount is nowhere.
+        let leases = [bench.lend(&borrower, 60).await.id, bench.lend(&borrower, 60).await.id];
+        let untouched = bench.lend(&other, 600).await.id;
+        bench.hand.advance(Duration::from_secs(60));
+        for _ in 0..8 {
+            bench.nodes[0].sweep_one(&leases[0]).await.unwrap();
+            let again_at = bench.nodes[0].get(&leases[0]).await.unwrap().unwrap().again_at.unwrap();
+            bench.hand.advance(again_at.since(bench.clock.now()));
+        }
+        bench.nodes[0].sweep_one(&leases[0]).await.unwrap();
+        assert_eq!(bench.nodes[1].revoke_all(&of, Requester::other(&admin)).await.unwrap(), 2);
+        let seen = bench.nodes[0].get(&leases[0]).await.unwrap().unwrap();
+        assert_eq!((seen.state, seen.again_at), (State::Failing, Some(bench.clock.now())));
+        assert_eq!(bench.nodes[0].get(&untouched).await.unwrap().unwrap().state, State::Active);
+    }
 }
 
 #[tokio::test]
