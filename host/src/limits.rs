@@ -345,6 +345,8 @@ pub const REDIS_MISSED: u32 = 3;
 /// Redis: after an attempt to connect that failed, and how often a connection is looked at.
 pub const REDIS_PAUSE: Duration = Duration::from_millis(100);
 pub const REDIS_LOOK: Duration = Duration::from_secs(1);
+/// Redis: addresses of servers that are remembered, the last ones.
+pub const REDIS_REACHED: usize = 4096;
 /// Redis: what is published and was not heard yet, for each listener.
 pub const REDIS_NEWS: usize = 256;
 /// Redis Cluster: how often a command is sent that a node refuses because its slot is elsewhere.

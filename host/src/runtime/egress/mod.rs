@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use crate::limits;
+use crate::{limits, shared::Reached};
 
 mod address;
 mod connect;
@@ -69,6 +69,8 @@ pub struct Options {
     pub listeners: Vec<u16>,
     /// Its database and its Redis: host and port.
     pub services: Vec<(String, u16)>,
+    /// Where its Redis is in fact: sentinels and clusters name more servers than a URL does.
+    pub reached: Reached,
     /// PEM, beside the system's certificates.
     pub extra_ca: Option<Vec<u8>>,
 }
