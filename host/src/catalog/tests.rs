@@ -323,3 +323,22 @@ fn what_is_shipped_can_be_found() {
         assert_eq!(found.component.manifest.kind, kind);
     }
 }
+
+#[test]
+fn every_shipped_plugin_has_the_names_of_its_functions_for_backtraces() {
+    use wasmparser::{Parser, Payload};
+    for (name, wasm) in super::shipped() {
+        let (mut modules, mut is_named) = (Vec::new(), false);
+        for payload in Parser::new(0).parse_all(&wasm) {
+            match payload.unwrap() {
+                // Its own is the first; what adapts it to WASI stands behind.
+                Payload::ModuleSection { unchecked_range, .. } => modules.push(unchecked_range),
+                Payload::CustomSection(section) if section.name() == "name" => {
+                    is_named |= modules.len() == 1 && modules[0].contains(&section.data_offset());
+                }
+                _ => {}
+            }
+        }
+        assert!(is_named, "{name}");
+    }
+}
