@@ -125,7 +125,7 @@ impl<I: Input> Permitted<I> {
             return Err(ApiError::new(Kind::LimitedSession));
         }
         if I::STEP_UP || rules_others || app.login.asks_step_up(I::OPERATION) {
-            app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
+            app.login.check_recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         if let Some(file) = file {
             let received = body::receive(&raw.parts, file, I::TAKES).await?;
@@ -179,7 +179,7 @@ impl<I: OwnInput> Own<I> {
             return Err(ApiError::new(Kind::Forbidden));
         }
         if I::STEP_UP || app.login.asks_step_up(I::OPERATION) {
-            app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
+            app.login.check_recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let input = I::read(raw)?;
         trail.decided(I::OPERATION, who(&caller.authenticated), About::own(input.resource())).await?;

@@ -182,7 +182,7 @@ impl Bench {
             address: None,
             device: String::new(),
             login_at: self.clock.now(),
-            unseen: false,
+            by_device_flow: false,
             per_user: None,
         };
         self.sessions.create(new).await.unwrap().session

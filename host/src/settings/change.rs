@@ -65,7 +65,7 @@ impl Settings {
             let ends = wish(key, value.as_mut(), "end_sessions")?;
             let adopts = wish(key, value.as_mut(), "adopt")?;
             if adopts {
-                self.may_adopt(permit.caller(), key)?;
+                self.check_may_adopt(permit.caller(), key)?;
             }
             self.check_exposure(key, &current, value.as_ref(), &change.edit)?;
             self.check_given(permit.caller(), key, &current, value.as_ref()).await?;

@@ -17,7 +17,7 @@ use crate::{
 
 impl Settings {
     /// Who gives what a mount holds to another plugin gives away the data, not only the setting.
-    pub(super) fn may_adopt(&self, caller: &Caller, key: &Key) -> Result<(), Error> {
+    pub(super) fn check_may_adopt(&self, caller: &Caller, key: &Key) -> Result<(), Error> {
         let Key::Mount(_, name) = key else { return Ok(()) };
         let path = format!("sys/mount/{name}/data");
         match self.policies.allows(caller, Action::Manage, &path) {
