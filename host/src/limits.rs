@@ -187,6 +187,8 @@ pub const EGRESS_ADDRESSES: usize = 16;
 pub const EGRESS_CONNECT: Duration = Duration::from_secs(3);
 /// From the name to the last byte of the answer; less than a host function may take.
 pub const EGRESS_WAIT: Duration = Duration::from_secs(9);
+/// Before the end of a call: to write down that a host did not answer, and to tell the plugin.
+pub const EGRESS_MARGIN: Duration = Duration::from_millis(250);
 /// A shorter credential is not looked for in answers: it would be found everywhere.
 pub const EGRESS_CREDENTIAL_BYTES: usize = 6;
 /// Compiled code on the disk, in all.
@@ -356,6 +358,8 @@ pub const REDIS_MISSED: u32 = 3;
 /// Redis: after an attempt to connect that failed, and how often a connection is looked at.
 pub const REDIS_PAUSE: Duration = Duration::from_millis(100);
 pub const REDIS_LOOK: Duration = Duration::from_secs(1);
+/// Redis: addresses of servers that are remembered, the last ones.
+pub const REDIS_REACHED: usize = 4096;
 /// Redis: what is published and was not heard yet, for each listener.
 pub const REDIS_NEWS: usize = 256;
 /// Redis Cluster: how often a command is sent that a node refuses because its slot is elsewhere.

@@ -466,3 +466,22 @@ async fn parts_of_an_upload_that_nobody_goes_on_with_are_swept_and_no_others() {
     let found = bench.catalog.find(&done.0.manifest.name, &Wanted::Exact("2.0.0".parse().unwrap())).unwrap();
     assert_eq!(&bench.catalog.bytes(&found).await.unwrap()[..], &done.1[..]);
 }
+
+#[test]
+fn every_shipped_plugin_has_the_names_of_its_functions_for_backtraces() {
+    use wasmparser::{Parser, Payload};
+    for (name, wasm) in super::shipped() {
+        let (mut modules, mut is_named) = (Vec::new(), false);
+        for payload in Parser::new(0).parse_all(&wasm) {
+            match payload.unwrap() {
+                // Its own is the first; what adapts it to WASI stands behind.
+                Payload::ModuleSection { unchecked_range, .. } => modules.push(unchecked_range),
+                Payload::CustomSection(section) if section.name() == "name" => {
+                    is_named |= modules.len() == 1 && modules[0].contains(&section.data_offset());
+                }
+                _ => {}
+            }
+        }
+        assert!(is_named, "{name}");
+    }
+}

@@ -67,7 +67,8 @@ impl Mounts {
     /// A call about what a mount has lent, and for nothing else.
     pub async fn attend(&self, id: &MountId, facts: Facts, place: &str) -> Result<Attempts, Error> {
         let (mount, live) = self.attended(id).await?;
-        let facts = Facts { mount_path: mount.name.to_string(), ..facts };
+        let headers = live.shown(&facts.headers);
+        let facts = Facts { mount_path: mount.name.to_string(), headers, ..facts };
         self.attempts(&mount, &live, facts, place)
     }
 

@@ -157,6 +157,11 @@ struct Inner {
 }
 
 impl Live {
+    /// Of the headers of a request, those that the plugin asks for and is granted.
+    fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
+        headers.iter().filter(|(name, _)| self.grant.headers.contains(name)).cloned().collect()
+    }
+
     pub fn manifest(&self) -> &Manifest {
         &self.component.manifest
     }
@@ -213,8 +218,7 @@ impl Mount {
 
     /// Of the headers of a request, those that the plugin asks for and is granted.
     pub fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
-        let Ok(live) = self.live() else { return Vec::new() };
-        headers.iter().filter(|(name, _)| live.grant.headers.contains(name)).cloned().collect()
+        self.live().map_or_else(|_| Vec::new(), |live| live.shown(headers))
     }
 
     /// How its calls went on this node, whichever plugin answered them.

@@ -227,6 +227,28 @@ async fn rsa_signs_in_both_paddings_and_neither_passes_for_the_other() {
 }
 
 #[tokio::test]
+async fn a_key_has_so_many_versions_and_of_long_ones_fewer() {
+    let bench = bench();
+    let rotated = async |name: &str, versions: usize, material: usize| {
+        let material = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, vec![7; material]);
+        let versions: serde_json::Map<_, _> =
+            (1..=versions).map(|version| (version.to_string(), serde_json::json!(material))).collect();
+        let record = serde_json::json!({"algorithm": "ed25519", "newest": versions.len(), "versions": versions});
+        let (mut sandbox, mut writes) = (bench.sandbox(&[]), crate::barrier::Writes::default());
+        bench.call.keys.put(&mut writes, name, &record, None);
+        bench.view.commit(writes).await.unwrap();
+        let rotated = sandbox.rotate_key(name.into()).await?;
+        bench.view.commit(std::mem::take(&mut sandbox.writes)).await.unwrap();
+        Ok(rotated)
+    };
+    assert_eq!(rotated("last", 999, 83).await.unwrap(), 1000);
+    assert_eq!(told(rotated("over", 1000, 83).await), "too-large");
+    // As long as those of RSA-4096.
+    assert_eq!(rotated("long", 650, 2375).await.unwrap(), 651);
+    assert_eq!(told(rotated("longer", 660, 2375).await), "too-large");
+}
+
+#[tokio::test]
 async fn a_call_makes_a_few_rsa_keys_and_no_more() {
     let bench = bench();
     let mut sandbox = bench.sandbox(&[]);
