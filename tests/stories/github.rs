@@ -96,6 +96,7 @@ async fn who_is_out_of_the_team_is_out_at_the_next_renewal(server: Builder) {
     let credential =
         github.token_like(&server, "ghp", Token { user: 9, scopes: Some("read:org"), app: None, authorised: true });
     github.world().users.insert(9, "robot".to_owned());
+    github.world().in_orgs.insert((7, 9), "active");
     let token = github.token(&server, 1);
     for recheck in
         [json!({ "recheck": "keep_token" }), json!({ "recheck": "org_credential", "org_credential": credential })]
@@ -120,6 +121,28 @@ async fn who_is_out_of_the_team_is_out_at_the_next_renewal(server: Builder) {
     let (ada, _) = whose(&server, by_token(&server, &token).await).await;
     assert!(ada.session["refresh_expires_in"].as_u64().is_some_and(|left| left <= 8 * 3600), "{}", ada.session);
     github.world().in_teams.remove(&(42, 1));
+    renew(&server, &ada).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_credential_of_the_mounts_that_has_expired_ends_nobodys_session() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    let robot = Token { user: 9, scopes: Some("read:org"), app: None, authorised: true };
+    let credential = github.token_like(&server, "ghp", robot.clone());
+    github.world().users.insert(9, "robot".to_owned());
+    github.world().in_orgs.insert((7, 9), "active");
+    let recheck = json!({ "recheck": "org_credential", "org_credential": credential });
+    mount(&admin, github.setting(json!({ "config": recheck }))).await;
+    let (ada, _) = whose(&server, by_token(&server, &github.token(&server, 1)).await).await;
+    let ada = server.anonymous().with_session(renew(&server, &ada).await.expect(200));
+    github.world().tokens.remove(&credential);
+    renew(&server, &ada).await.expect_type(503, "unavailable");
+    github.world().tokens.insert(credential, robot);
+    // Whom it stands for has left the organisation.
+    github.world().in_orgs.remove(&(7, 9));
+    renew(&server, &ada).await.expect_type(503, "unavailable");
+    ada.get("/users/me").await.expect(200);
+    github.world().in_orgs.insert((7, 9), "active");
     renew(&server, &ada).await.expect(200);
 }
 

@@ -25,7 +25,9 @@ pub enum By<'a> {
 pub enum Refused {
     /// The token is not good.
     Unauthorized,
-    /// It is not there, or not for this token.
+    /// Not for this token, whatever there is: who asks has no right to be told.
+    Forbidden,
+    /// It is not there, or nobody is to know that it is.
     NotFound,
     /// An organisation wants the token authorised by its own login first, at this URL.
     Sso(String),
@@ -35,7 +37,7 @@ pub enum Refused {
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Unauthorized | Refused::NotFound | Refused::Sso(_) => Self::denied(),
+            Refused::Unauthorized | Refused::Forbidden | Refused::NotFound | Refused::Sso(_) => Self::denied(),
             Refused::Failed(error) => error,
         }
     }
@@ -145,9 +147,10 @@ pub fn accepted(response: http::Response) -> Result<http::Response, Refused> {
         401 => Refused::Unauthorized,
         403 => match header(&response, "x-github-sso").and_then(sso_url) {
             Some(url) => Refused::Sso(url),
-            None => Refused::NotFound,
+            None => Refused::Forbidden,
         },
-        404 | 422 => Refused::NotFound,
+        404 => Refused::NotFound,
+        422 => Refused::Forbidden,
         500..=599 => Refused::Failed(Error::unavailable("GitHub has a failure of its own")),
         status => Refused::Failed(Error::internal(format!("GitHub answers {status}"))),
     };

@@ -109,7 +109,7 @@ pub fn find(github: &GitHub, token: &str, partly: bool) -> Result<Found> {
 
 fn or_none<T: Default>(listed: Result<T, Refused>) -> Result<T> {
     match listed {
-        Err(Refused::NotFound) => Ok(T::default()),
+        Err(Refused::NotFound | Refused::Forbidden) => Ok(T::default()),
         other => Ok(other?),
     }
 }
@@ -158,6 +158,10 @@ pub fn groups(github: &GitHub) -> Result<Vec<Group>> {
 }
 
 impl Group {
+    pub fn is_org(&self) -> bool {
+        self.id.starts_with("org:")
+    }
+
     fn org(org: &Org) -> Self {
         Self { id: format!("org:{}", org.id), label: org.login.clone(), org: org.id }
     }

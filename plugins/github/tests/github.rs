@@ -447,7 +447,10 @@ fn memberships_are_checked_by_the_mounts_own_credential() {
     world.on("GET https://api.github.com/user/1", answer(200, &[], &json!({ "id": 1, "login": "countess" })));
     let org = "GET https://api.github.com/organizations/7/memberships/countess";
     let team = "GET https://api.github.com/organizations/7/team/42/memberships/countess";
-    let state = |state: &str| answer(200, &[], &json!({ "state": state, "role": "member" }));
+    let state = |state: &str| {
+        let told = json!({ "state": state, "role": "member", "organization": { "id": 7, "login": "acme" } });
+        answer(200, &[], &told)
+    };
     world.on(org, state("active"));
     world.on(team, state("active"));
     assert_eq!(host.refresh::<GitHub>(&first.internal).unwrap().groups, ["org:7", "team:42"]);
@@ -459,6 +462,64 @@ fn memberships_are_checked_by_the_mounts_own_credential() {
     assert!(host.refresh::<GitHub>(&first.internal).unwrap().groups.is_empty(), "no team without its organisation");
     world.on(org, bad_credentials());
     assert_eq!(code(host.refresh::<GitHub>(&first.internal)), "unavailable", "the mount's fault is nobody's");
+}
+
+/// A login by org_credential that has been checked again once, by a credential that is told everything.
+fn checked_once(host: &Host, world: &World) -> Identity {
+    host.set_config(json!({ "recheck": "org_credential", "org_credential": { "$credential": "org_credential" } }));
+    let first = identity(by_token(host, "ghp_x"));
+    world.on("GET https://api.github.com/user/1", answer(200, &[], &ada()));
+    let member = json!({ "state": "active", "role": "member", "organization": { "id": 7, "login": "acme" } });
+    world.on("GET https://api.github.com/organizations/7/memberships/ada", answer(200, &[], &member));
+    world.on("GET https://api.github.com/organizations/7/team/42/memberships/ada", answer(200, &[], &member));
+    host.refresh::<GitHub>(&first.internal).unwrap()
+}
+
+fn forbidden() -> http::Response {
+    answer(403, &[], &json!({ "message": "You must be a member of acme to see membership information for ada." }))
+}
+
+#[test]
+fn a_credential_that_has_expired_or_is_shut_out_ends_nobodys_session() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let again = checked_once(&host, &world);
+    let first = identity(by_token(&host, "ghp_x"));
+    let sso = answer(403, &[("X-GitHub-SSO", "required; url=https://github.com/orgs/acme/sso")], &json!({}));
+    let org = "GET https://api.github.com/organizations/7/memberships/ada";
+    let team = "GET https://api.github.com/organizations/7/team/42/memberships/ada";
+    for at in ["GET https://api.github.com/user/1", org, team] {
+        for refusal in [bad_credentials(), forbidden(), sso.clone()] {
+            let before = world.0.borrow().answers[at].clone();
+            world.on(at, refusal);
+            for session in [&again, &first] {
+                assert_eq!(code(host.refresh::<GitHub>(&session.internal)), "unavailable", "{at}");
+            }
+            world.0.borrow_mut().answers.insert(at.to_owned(), before);
+        }
+    }
+    assert_eq!(host.refresh::<GitHub>(&again.internal).unwrap().groups, ["org:7", "team:42"]);
+}
+
+#[test]
+fn an_organisation_that_is_none_of_the_credentials_hinders_nobody() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let member = |id: u64| json!({ "state": "active", "organization": { "id": id, "login": format!("o{id}") } });
+    let orgs = json!([member(7), member(9)]);
+    world.on(
+        "GET https://api.github.com/user/memberships/orgs?state=active&per_page=100",
+        answer(200, &[], &orgs),
+    );
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", forbidden());
+    let again = checked_once(&host, &world);
+    assert_eq!(again.groups, ["org:7", "team:42"]);
+    // One that it was told of before is another matter.
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", answer(200, &[], &member(9)));
+    let again = checked_once(&host, &world);
+    assert_eq!(again.groups, ["org:7", "team:42", "org:9"]);
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", forbidden());
+    assert_eq!(code(host.refresh::<GitHub>(&again.internal)), "unavailable");
 }
 
 #[test]
