@@ -563,6 +563,19 @@ fn ok(body: Value) -> Told {
     (200, body, Vec::new())
 }
 
+/// As GitHub words it: a 403 without any header is one of its secondary limits.
+fn troubled(status: u16, headers: &[(&'static str, String)]) -> Value {
+    let docs = "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api";
+    match status {
+        403 | 429 if headers.is_empty() => json!({
+            "documentation_url": format!("{docs}#about-secondary-rate-limits"),
+            "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+        }),
+        403 | 429 => json!({ "documentation_url": docs, "message": "API rate limit exceeded for user ID 1." }),
+        _ => json!({ "message": "Service unavailable." }),
+    }
+}
+
 fn not_found() -> Told {
     refusal(404, "Not Found")
 }

@@ -305,6 +305,7 @@ async fn trouble_at_github_is_nobodys_failed_login() {
         (403, vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", (now + 90).to_string())], 80..=90),
         (429, vec![("retry-after", "30".to_owned())], 30..=30),
         (403, vec![("retry-after", "60".to_owned())], 60..=60),
+        (403, Vec::new(), 60..=60),
         (502, Vec::new(), 1..=60),
         (503, Vec::new(), 1..=60),
     ] {

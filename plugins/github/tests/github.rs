@@ -263,6 +263,43 @@ fn a_limit_of_rate_is_no_failed_login() {
     assert_eq!(code(by_token(&host, "ghp_x")), "internal");
 }
 
+/// The secondary limits of GitHub's, as they come without any header.
+fn limits() -> [Value; 3] {
+    [
+        json!({ "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+            "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits" }),
+        json!({ "message": "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again." }),
+        json!({ "message": "Too much.", "documentation_url": "https://docs.github.com/free-pro-team@latest/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits" }),
+    ]
+}
+
+#[test]
+fn a_secondary_limit_of_rate_is_known_by_what_it_says() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let again = checked_once(&host, &world);
+    for limit in limits() {
+        world.on("GET https://api.github.com/user/1", answer(403, &[], &limit));
+        let error = host.refresh::<GitHub>(&again.internal).err().unwrap();
+        assert_eq!((error.code.as_str(), error.retry_after_ms), ("unavailable", Some(60_000)), "{limit}");
+        world.on("GET https://api.github.com/user", answer(403, &[("x-ratelimit-remaining", "4987")], &limit));
+        let error = by_token(&host, "ghp_x").err().unwrap();
+        assert_eq!((error.code.as_str(), error.retry_after_ms), ("unavailable", Some(60_000)), "{limit}");
+    }
+    // Nothing else that is forbidden is one.
+    world.on("GET https://api.github.com/user", answer(403, &[], &json!({ "message": "rated limitless" })));
+    assert_eq!(code(by_token(&host, "ghp_x")), "denied");
+    world.on("GET https://api.github.com/user", answer(403, &[], &json!("rate limit")));
+    assert_eq!(code(by_token(&host, "ghp_x")), "denied");
+    // Nor does OAuth take it for a person who declined.
+    let (challenge, ..) = begun(&host);
+    for limit in limits() {
+        world.on("POST https://github.com/login/oauth/access_token", answer(403, &[], &limit));
+        let error = host.resume::<GitHub>(&challenge.state, json!({ "code": "abc" })).err().unwrap();
+        assert_eq!((error.code.as_str(), error.retry_after_ms), ("unavailable", Some(60_000)), "{limit}");
+    }
+}
+
 #[test]
 fn an_organisation_that_wants_its_own_login_is_told_with_githubs_url() {
     let host = Host::new();
