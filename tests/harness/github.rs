@@ -58,6 +58,8 @@ pub struct World {
     pub saml: Vec<u64>,
     /// Everything is answered with this.
     pub trouble: Option<(u16, Vec<(&'static str, String)>)>,
+    /// Its API answers with 502, and its OAuth does not.
+    pub deaf: bool,
     codes: BTreeMap<String, Grant>,
     devices: BTreeMap<String, Option<u64>>,
     /// Method and path, as they came.
@@ -256,6 +258,7 @@ async fn answer(
             "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
         ),
         (None, _) if asked.path.starts_with("/login/") => world.oauth(&asked),
+        (None, _) if world.deaf => refusal(502, "Server Error"),
         (None, _) if asked.path == "/api/graphql" => world.graphql(&asked),
         (None, _) => world.rest(&asked),
     };

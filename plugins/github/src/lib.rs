@@ -52,6 +52,11 @@ struct Hidden {
     _name: String,
 }
 
+/// How long somebody may take at GitHub: its own codes live ten minutes.
+const PATIENCE_SECONDS: u32 = 600;
+/// How often GitHub is asked again that could not be asked: at least and at most.
+const ASK_SECONDS: (u32, u32) = (5, 60);
+
 /// Groups that are told when a configuration is checked.
 const NOTES: usize = 25;
 
@@ -76,6 +81,12 @@ pub struct Login {
 enum Waiting {
     Browser(browser::Waiting),
     Device(device::Waiting),
+    /// For GitHub, which could not be asked who that is. A code is good once: the token is what there is of it.
+    Known {
+        token: String,
+        by: By,
+        partly: bool,
+    },
     /// For an organisation that wants to be logged in to first; then the same way is gone again.
     Sso {
         by: By,
@@ -146,23 +157,12 @@ impl Auth for GitHub {
     }
 
     fn resume(&self, state: Vec<u8>, answer: Vec<u8>) -> Result<Step> {
-        match from_json(&state).map_err(|_| Error::denied())? {
-            Waiting::Browser(waiting) => {
-                let partly = waiting.partly;
-                let token = browser::finish(self, waiting, &answer)?;
-                self.identify(&token, By::Browser, partly)
-            }
-            Waiting::Device(waiting) => {
-                let token = device::poll(self, &waiting)?;
-                self.identify(&token, By::Device, waiting.partly)
-            }
-            Waiting::Sso { by: By::Token } => {
-                let TokenAgain { token } = from_json(&answer)?;
-                self.by_token(&token, true)
-            }
-            Waiting::Sso { by: By::Browser } => browser::begin(self, true),
-            Waiting::Sso { by: By::Device } => device::begin(self, true),
-        }
+        let waiting = from_json(&state).map_err(|_| Error::denied())?;
+        self.go_on(waiting, &answer).map_err(|error| match error.code.as_str() {
+            // Any other word would end the login, and nobody has failed.
+            "unavailable" => Error::slow_down(),
+            _ => error,
+        })
     }
 
     fn refresh(&self, internal: Vec<u8>) -> Result<Identity> {
@@ -172,6 +172,39 @@ impl Auth for GitHub {
 }
 
 impl GitHub {
+    fn go_on(&self, waiting: Waiting, answer: &[u8]) -> Result<Step> {
+        match waiting {
+            Waiting::Browser(waiting) => {
+                let partly = waiting.partly;
+                let token = browser::finish(self, waiting, answer)?;
+                self.known(token, By::Browser, partly)
+            }
+            Waiting::Device(waiting) => {
+                let token = device::poll(self, &waiting)?;
+                self.known(token, By::Device, waiting.partly)
+            }
+            Waiting::Known { token, by, partly } => self.identify(&token, by, partly),
+            Waiting::Sso { by: By::Token } => {
+                let TokenAgain { token } = from_json(answer)?;
+                self.by_token(&token, true)
+            }
+            Waiting::Sso { by: By::Browser } => browser::begin(self, true),
+            Waiting::Sso { by: By::Device } => device::begin(self, true),
+        }
+    }
+
+    /// What a code has been changed for, which cannot be done again.
+    fn known(&self, token: String, by: By, partly: bool) -> Result<Step> {
+        match self.identify(&token, by, partly) {
+            Err(error) if error.code == "unavailable" => {
+                let asked = error.retry_after_ms.map_or(ASK_SECONDS.0, |wait| wait.div_ceil(1000));
+                let interval = asked.clamp(ASK_SECONDS.0, ASK_SECONDS.1);
+                challenge("wait", &json!({}), PATIENCE_SECONDS, Some(interval), &Waiting::Known { token, by, partly })
+            }
+            step => step,
+        }
+    }
+
     /// A token that somebody shows. One of another app proves only that its bearer logged in there, and one
     /// of an installation is nobody's.
     fn by_token(&self, token: &str, partly: bool) -> Result<Step> {
@@ -210,7 +243,7 @@ impl GitHub {
                     By::Browser | By::Device =>
                         "An organisation wants you logged in there first: open the URL, then go on.",
                 });
-                challenge("redirect", &details, 600, None, &Waiting::Sso { by })
+                challenge("redirect", &details, PATIENCE_SECONDS, None, &Waiting::Sso { by })
             }
         }
     }

@@ -295,8 +295,7 @@ fn a_secondary_limit_of_rate_is_known_by_what_it_says() {
     let (challenge, ..) = begun(&host);
     for limit in limits() {
         world.on("POST https://github.com/login/oauth/access_token", answer(403, &[], &limit));
-        let error = host.resume::<GitHub>(&challenge.state, json!({ "code": "abc" })).err().unwrap();
-        assert_eq!((error.code.as_str(), error.retry_after_ms), ("unavailable", Some(60_000)), "{limit}");
+        assert_eq!(code(host.resume::<GitHub>(&challenge.state, json!({ "code": "abc" }))), "slow-down", "{limit}");
     }
 }
 
@@ -385,8 +384,6 @@ fn a_code_that_is_wrong_or_a_person_who_declines_is_a_failed_login() {
     }
     world.on("POST https://github.com/login/oauth/access_token", answer(200, &[], &json!({ "hello": "world" })));
     assert_eq!(resume(json!({ "code": "abc" })), "internal");
-    world.on("POST https://github.com/login/oauth/access_token", answer(503, &[], &json!({})));
-    assert_eq!(resume(json!({ "code": "abc" })), "unavailable");
     assert_eq!(code(host.resume::<GitHub>(b"junk", json!({ "code": "abc" }))), "denied");
     // Without an app, or without a way back, there is no such login.
     host.set_config(json!({}));
@@ -426,6 +423,50 @@ fn a_device_waits_as_rfc_8628_has_it() {
     assert_eq!(identity(poll()).subject, "1");
     let form = String::from_utf8(world.asked("/access_token")[0].body.clone()).unwrap();
     assert!(form.contains("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code"), "{form}");
+}
+
+fn hiccups() -> Vec<http::Response> {
+    let mut hiccups = vec![answer(502, &[], &json!({})), answer(429, &[("retry-after", "30")], &json!({}))];
+    hiccups.extend(limits().iter().map(|limit| answer(403, &[], limit)));
+    hiccups
+}
+
+#[test]
+fn a_hiccup_of_githubs_ends_no_login_that_has_begun() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let token = json!({ "access_token": "gho_ours", "scope": "read:org", "token_type": "bearer" });
+    let exchange = "POST https://github.com/login/oauth/access_token";
+    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
+        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
+    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
+    let (browser, ..) = begun(&host);
+    host.set_config(with_app(json!({ "device_flow": true })));
+    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    for (begun, said) in [(browser, json!({ "code": "abc" })), (device, json!({}))] {
+        for hiccup in hiccups() {
+            // Before there is a token, everything is as it was.
+            world.on(exchange, hiccup.clone());
+            assert_eq!(code(host.resume::<GitHub>(&begun.state, said.clone())), "slow-down");
+            // After that, the token is kept: a code is good once.
+            world.on(exchange, answer(200, &[], &token));
+            world.on("GET https://api.github.com/user/teams?per_page=100", hiccup.clone());
+            let exchanges = world.asked("/access_token").len();
+            let (waits, details) = challenge(host.resume::<GitHub>(&begun.state, said.clone()));
+            assert_eq!((waits.kind.as_str(), details), ("wait", json!({})));
+            assert!(waits.poll_interval_seconds.is_some_and(|interval| (5..=60).contains(&interval)));
+            assert_eq!(code(host.resume::<GitHub>(&waits.state, said.clone())), "slow-down");
+            world.on("GET https://api.github.com/user/teams?per_page=100", answer(200, &[], &json!([])));
+            assert_eq!(identity(host.resume::<GitHub>(&waits.state, said.clone())).groups, ["org:7"]);
+            assert_eq!(world.asked("/access_token").len(), exchanges + 1);
+        }
+    }
+    // Nor one that waits for a token to be authorised.
+    let refused = answer(403, &[("X-GitHub-SSO", "required; url=https://github.com/orgs/acme/sso")], &json!({}));
+    world.on("GET https://api.github.com/user/teams?per_page=100", refused);
+    let (sso, _) = challenge(by_token(&host, "ghp_x"));
+    world.on("GET https://api.github.com/user/teams?per_page=100", answer(502, &[], &json!({})));
+    assert_eq!(code(host.resume::<GitHub>(&sso.state, json!({ "token": "ghp_x" }))), "slow-down");
 }
 
 #[test]
