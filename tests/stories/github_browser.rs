@@ -260,6 +260,28 @@ async fn a_hiccup_of_the_provider_ends_no_login_in_a_browser() {
 }
 
 #[tokio::test]
+async fn after_an_organisations_own_login_a_browser_goes_again() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.with_app(json!({}))).await;
+    github.world().saml.push(7);
+    let mut login = Login::begin(&server.anonymous()).await;
+    Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
+    let challenge = login.poll().await.expect_oauth(400, "challenge_required")["challenge"].clone();
+    assert_eq!((&challenge["kind"], &challenge["id"]), (&json!("redirect"), &login.id));
+    let details = &challenge["details"];
+    assert!(details["url"].as_str().is_some_and(|url| url.contains("/orgs/acme/sso?")), "{details}");
+    assert_eq!(details["organizations"], json!([{ "id": 7, "url": details["url"] }]));
+    github.world().saml.clear();
+    let again = login.poll().await.expect_oauth(400, "challenge_required")["challenge"].clone();
+    for (name, told) in [("url", &mut login.url), ("code", &mut login.code)] {
+        again["details"][name].as_str().expect("text").clone_into(told);
+    }
+    Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
+    let (_, me) = whose(&server, login.poll().await).await;
+    assert_eq!(me["username"], "ada");
+}
+
+#[tokio::test]
 async fn a_hiccup_of_the_provider_ends_no_login_on_a_device() {
     let (server, github, admin) = with_github(TestServer::builder()).await;
     mount(&admin, github.with_app(json!({ "config": { "device_flow": true } }))).await;

@@ -73,6 +73,9 @@ pub struct Login {
     /// On a device without a browser.
     #[serde(default)]
     device: bool,
+    /// What the token shows is enough: no organisation's own login first.
+    #[serde(default)]
+    partial: bool,
 }
 
 /// What a challenge goes on with.
@@ -147,12 +150,12 @@ impl Auth for GitHub {
 
     fn login(&self, login: Login) -> Result<Step> {
         match login {
-            Login { token: Some(_), device: true } => {
+            Login { token: Some(_), device: true, .. } => {
                 Err(Error::invalid("/device", "invalid_value", "does not go with token"))
             }
-            Login { token: Some(token), .. } => self.by_token(&token, false),
-            Login { device: true, .. } => device::begin(self, false),
-            Login { .. } => browser::begin(self, false),
+            Login { token: Some(token), partial, .. } => self.by_token(&token, partial),
+            Login { device: true, partial, .. } => device::begin(self, partial),
+            Login { partial, .. } => browser::begin(self, partial),
         }
     }
 
@@ -231,12 +234,13 @@ impl GitHub {
                 }
                 Ok(identity.into())
             }
-            person::Found::Sso(url) => {
+            person::Found::Sso(wanted) => {
                 let mut details = match by {
                     By::Token => json!({ "member": "token" }),
                     By::Browser | By::Device => json!({}),
                 };
-                details["url"] = json!(url);
+                details["url"] = json!(wanted.first().map(|first| &first.url));
+                details["organizations"] = json!(wanted);
                 details["message"] = json!(match by {
                     By::Token =>
                         "An organisation wants this token authorised first: open the URL, then send the token again.",

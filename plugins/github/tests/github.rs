@@ -318,6 +318,79 @@ fn an_organisation_that_wants_its_own_login_is_told_with_githubs_url() {
     assert_eq!(identity.groups, ["org:7"]);
 }
 
+/// Lists leave out these organisations, and each says where to log in.
+fn with_saml(world: &World, orgs: &[u64]) {
+    let ids: Vec<String> = orgs.iter().map(u64::to_string).collect();
+    let header = format!("partial-results; organizations={}", ids.join(","));
+    for list in ["/user/memberships/orgs?state=active&per_page=100", "/user/teams?per_page=100"] {
+        let partial = answer(200, &[("X-GitHub-SSO", &header)], &json!([]));
+        world.on(&format!("GET https://api.github.com{list}"), partial);
+    }
+    for org in orgs {
+        let url = format!("required; url=https://github.com/orgs/{org}/sso");
+        let refused = answer(403, &[("X-GitHub-SSO", &url)], &json!({ "message": "Resource protected" }));
+        world.on(&format!("GET https://api.github.com/organizations/{org}/memberships/ada"), refused);
+    }
+}
+
+#[test]
+fn all_organisations_that_want_their_own_login_are_told() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    with_saml(&world, &[7, 8, 9]);
+    // One of them has nothing to do with it.
+    world.on("GET https://api.github.com/organizations/8/memberships/ada", answer(404, &[], &json!({})));
+    let (asked, details) = challenge(by_token(&host, "ghp_x"));
+    let url = |org: u64| format!("https://github.com/orgs/{org}/sso");
+    assert_eq!(details["url"], url(7));
+    assert_eq!(details["organizations"], json!([{ "id": 7, "url": url(7) }, { "id": 9, "url": url(9) }]));
+    assert_eq!(identity(host.resume::<GitHub>(&asked.state, json!({ "token": "ghp_x" }))).subject, "1");
+    // Each is asked once, though both lists name it.
+    assert_eq!(world.asked("/organizations/7/").len(), 1);
+    // Who wants nothing of them says so.
+    assert_eq!(identity(host.login::<GitHub>(json!({ "token": "ghp_x", "partial": true }))).subject, "1");
+    // A hiccup is no answer of theirs.
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", answer(502, &[], &json!({})));
+    assert_eq!(code(by_token(&host, "ghp_x")), "unavailable");
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", bad_credentials());
+    assert_eq!(code(by_token(&host, "ghp_x")), "denied");
+    // However many there are, no more are asked than a call may.
+    with_saml(&world, &(100..150).collect::<Vec<_>>());
+    let before = world.asked("").len();
+    assert!(challenge(by_token(&host, "ghp_x")).1["organizations"].as_array().unwrap().len() >= 8);
+    assert!(world.asked("").len() - before <= 32);
+}
+
+#[test]
+fn after_an_organisations_own_login_a_browser_and_a_device_begin_anew() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    with_saml(&world, &[7]);
+    let token = json!({ "access_token": "gho_ours", "scope": "read:org", "token_type": "bearer" });
+    world.on("POST https://github.com/login/oauth/access_token", answer(200, &[], &token));
+    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
+        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
+    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
+    let (browser, ..) = begun(&host);
+    host.set_config(with_app(json!({ "device_flow": true })));
+    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    for (way, said) in [(browser, json!({ "code": "abc" })), (device, json!({}))] {
+        let (sso, details) = challenge(host.resume::<GitHub>(&way.state, said.clone()));
+        assert_eq!((sso.kind.as_str(), &details["member"]), ("redirect", &Value::Null));
+        assert_eq!(details["url"], "https://github.com/orgs/7/sso");
+        let (again, _) = challenge(host.resume::<GitHub>(&sso.state, json!({})));
+        assert_eq!(again.kind, way.kind);
+        assert_ne!(again.state, way.state);
+        // Whoever has not done it goes without.
+        assert!(identity(host.resume::<GitHub>(&again.state, said)).groups.is_empty());
+    }
+    for (wanted, kind) in [(json!({ "partial": true }), "redirect"), (json!({ "partial": true, "device": true }), "device")] {
+        let (way, _) = challenge(host.login::<GitHub>(wanted));
+        assert_eq!(way.kind, kind);
+        assert_eq!(identity(host.resume::<GitHub>(&way.state, json!({ "code": "abc" }))).subject, "1");
+    }
+}
+
 fn begun(host: &Host) -> (Challenge, String, BTreeMap<String, String>) {
     host.set_config(with_app(json!({})));
     host.set_callback("https://coffer.example/api/v1/auth/github/callback", "the-state");
