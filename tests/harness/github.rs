@@ -347,14 +347,6 @@ impl World {
                     .filter(|((team, user), _)| *user == token.user && self.is_open(self.teams[team].1, token));
                 self.partial(asked, token, own.map(|((team, _), _)| self.team(*team)).collect())
             }
-            ["orgs", name, "teams"] => match self.orgs.iter().find(|(_, login)| login == name) {
-                Some((org, _)) if !self.is_open(*org, token) => self.sso(*org),
-                Some((org, _)) => {
-                    let teams = self.teams.iter().filter(|(_, (_, of))| of == org);
-                    paged(asked, &self.base, teams.map(|(team, _)| self.team(*team)).collect())
-                }
-                None => not_found(),
-            },
             ["organizations", org, ..] if !self.is_open(id(org), token) => self.sso(id(org)),
             ["organizations", org] if self.orgs.contains_key(&id(org)) => ok(like("organization", self.org(id(org)))),
             ["organizations", org, "memberships", login] if self.in_orgs.get(&(id(org), token.user)) != Some(&"active") => {
@@ -378,14 +370,15 @@ impl World {
         }
     }
 
-    /// The one query that is asked: whose teams.
+    /// The queries that are asked: whose teams, and what there is to be mapped.
     fn graphql(&self, asked: &Asked) -> Told {
         let token = asked.header("authorization").strip_prefix("Bearer ").and_then(|token| self.tokens.get(token));
-        if token.is_none() {
-            return refusal(401, "Bad credentials");
-        }
+        let Some(token) = token else { return refusal(401, "Bad credentials") };
         let body: Value = serde_json::from_slice(&asked.body).expect("JSON");
         let query = body["query"].as_str().expect("a query");
+        if query.contains("viewer { organizations(first: 50, after: $after)") {
+            return self.viewers(token, body["variables"]["after"].as_str());
+        }
         assert!(query.contains("organization(login: $org)") && query.contains("userLogins: [$login]"), "{query}");
         let text = |name: &str| body["variables"][name].as_str().unwrap_or_default().to_owned();
         let Some((org, _)) = self.orgs.iter().find(|(_, login)| **login == text("org")) else {
@@ -405,6 +398,28 @@ impl World {
         let end = from + nodes.len();
         let page = json!({ "hasNextPage": end < own.len(), "endCursor": end.to_string() });
         ok(json!({ "data": { "organization": { "teams": { "nodes": nodes, "pageInfo": page } } } }))
+    }
+
+    /// The organisations of a token's own user, 50 at a time, each with its teams.
+    fn viewers(&self, token: &Token, after: Option<&str>) -> Told {
+        let from = after.and_then(|after| after.parse::<usize>().ok()).unwrap_or_default();
+        let own = self.in_orgs.iter().filter(|((_, user), state)| *user == token.user && **state == "active");
+        let own: Vec<u64> = own.map(|((org, _), _)| *org).collect();
+        let nodes: Vec<Value> = own
+            .iter()
+            .skip(from)
+            .take(50)
+            .map(|org| {
+                let teams = self.teams.iter().filter(|(_, (_, of))| of == org);
+                let teams: Vec<Value> =
+                    teams.map(|(id, (slug, _))| json!({ "databaseId": id, "slug": slug })).take(100).collect();
+                let info = json!({ "hasNextPage": false, "endCursor": null });
+                json!({ "databaseId": org, "login": self.orgs[org], "teams": { "nodes": teams, "pageInfo": info } })
+            })
+            .collect();
+        let end = from + nodes.len();
+        let page = json!({ "hasNextPage": end < own.len(), "endCursor": end.to_string() });
+        ok(json!({ "data": { "viewer": { "organizations": { "nodes": nodes, "pageInfo": page } } } }))
     }
 
     /// `POST /applications/{client_id}/token`, by the app's own id and secret.

@@ -358,6 +358,17 @@ async fn an_admin_looks_up_what_to_map_roles_by() {
         (label("org:7"), label("team:42"), label("org:8")),
         (Some(json!("acme")), Some(json!("acme/platform")), None)
     );
+    // However many there are, and whatever there is of GitHub just now, the mount can be enabled.
+    for org in 100..240 {
+        github.world().orgs.insert(org, format!("o{org}"));
+        github.world().in_orgs.insert((org, 1), "active");
+    }
+    let all = admin.get("/auth/github/groups").await.expect(200);
+    assert_eq!(all["groups"].as_array().map(Vec::len), Some(140 + 2));
+    github.world().trouble = Some((502, Vec::new()));
+    mount(&admin, github.setting(json!({ "config": { "personal_tokens": true } }))).await;
+    admin.get("/auth/github/groups").await.expect_type(503, "unavailable");
+    github.world().trouble = None;
     let ada = server.login("ada").await;
     let refused = ada.get("/auth/github/groups").await;
     assert_eq!(refused.likeness(), ada.get("/auth/none/groups").await.likeness());

@@ -97,7 +97,7 @@ pub fn all_open<T: DeserializeOwned>(github: &GitHub, path: &str, by: By<'_>) ->
     }
     match next {
         None => Ok((found, left_out)),
-        Some(_) => Err(Refused::Failed(Error::internal("a list of GitHub's has no end"))),
+        Some(_) => Err(Refused::Failed(crate::groups::endless())),
     }
 }
 

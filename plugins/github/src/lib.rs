@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `api.rs` | requests to GitHub, pages, and what its refusals mean |
 //! | `person.rs` | who it is, and in which organisations and teams |
+//! | `groups.rs` | all organisations and teams, for who maps roles |
 //! | `browser.rs` | authorization code with PKCE, by the `oauth2` crate |
 //! | `device.rs` | RFC 8628, by the `oauth2` crate |
 //! | `recheck.rs` | is it still so, when a session is renewed |
@@ -17,10 +18,12 @@ use coffer_plugin_sdk::{from_json, prelude::*, serde_json::json};
 mod api;
 mod browser;
 mod device;
+mod groups;
 mod oauth;
 mod person;
 mod recheck;
 
+use api::Refused;
 use recheck::{Kept, Recheck};
 
 /// The configuration of a mount.
@@ -57,7 +60,7 @@ const PATIENCE_SECONDS: u32 = 600;
 /// How often GitHub is asked again that could not be asked: at least and at most.
 const ASK_SECONDS: (u32, u32) = (5, 60);
 
-/// Groups that are told when a configuration is checked.
+/// Organisations that are told when a configuration is checked.
 const NOTES: usize = 25;
 
 const fn yes() -> bool {
@@ -135,11 +138,7 @@ impl Check for GitHub {
             notes.push("device logins are on: a device cannot show who asked for the code".to_owned());
         }
         if self.org_credential.is_some() {
-            let groups = person::groups(self)?;
-            notes.extend(groups.iter().take(NOTES).map(|group| format!("{} is {}", group.label, group.id)));
-            if groups.len() > NOTES {
-                notes.push(format!("and {} more: GET groups tells them all", groups.len() - NOTES));
-            }
+            notes.extend(self.seen()?);
         }
         Ok(notes)
     }
@@ -175,6 +174,28 @@ impl Auth for GitHub {
 }
 
 impl GitHub {
+    /// What org_credential shows, to see that it is the right one. A GitHub that cannot be asked just now is no fault
+    /// of a configuration.
+    fn seen(&self) -> Result<Vec<String>> {
+        let groups = match groups::orgs(self) {
+            Ok(groups) => groups,
+            Err(Refused::Failed(error)) if error.code == "unavailable" => {
+                return Ok(vec!["GitHub could not be asked: whether org_credential is good is not known".to_owned()]);
+            }
+            Err(Refused::Failed(error)) => return Err(error),
+            Err(_) => {
+                let message = "is not taken by GitHub, or has no read:org";
+                return Err(Error::invalid("/org_credential", "invalid_value", message));
+            }
+        };
+        let mut notes: Vec<String> =
+            groups.iter().take(NOTES).map(|group| format!("{} is {}", group.label, group.id)).collect();
+        if groups.len() > NOTES {
+            notes.push(format!("and {} more: GET groups tells them all, and their teams", groups.len() - NOTES));
+        }
+        Ok(notes)
+    }
+
     fn go_on(&self, waiting: Waiting, answer: &[u8]) -> Result<Step> {
         match waiting {
             Waiting::Browser(waiting) => {
@@ -273,7 +294,7 @@ impl Engine for GitHub {
     fn handle(&self, request: Request) -> Result<Response> {
         match (request.operation(), request.path.as_str()) {
             (Operation::Verb("groups"), "") | (Operation::Read, "groups") => {
-                Response::json(&json!({ "groups": person::groups(self)? }))
+                Response::json(&json!({ "groups": groups::all(self)? }))
             }
             _ => Err(Error::unsupported()),
         }

@@ -70,9 +70,10 @@ struct Membership {
 }
 
 #[derive(Deserialize)]
-struct Org {
-    id: u64,
-    login: String,
+pub struct Org {
+    #[serde(alias = "databaseId")]
+    pub id: u64,
+    pub login: String,
 }
 
 #[derive(Deserialize)]
@@ -80,13 +81,6 @@ struct Team {
     id: u64,
     slug: String,
     organization: Org,
-}
-
-/// The same, below its organisation, where it is not named again.
-#[derive(Deserialize)]
-struct OrgTeam {
-    id: u64,
-    slug: String,
 }
 
 /// `partly`: what of memberships the token shows is enough, though there may be more.
@@ -171,32 +165,16 @@ pub fn is_of_our_app(github: &GitHub, token: &str) -> Result<()> {
     }
 }
 
-/// All organisations and teams that the mount's own credential sees: for who maps roles.
-pub fn groups(github: &GitHub) -> Result<Vec<Group>> {
-    if github.org_credential.is_none() {
-        return Err(Error::invalid("", "not_configured", "needs org_credential in the configuration of this mount"));
-    }
-    let by = By::Credential("org_credential");
-    let mut groups = Vec::new();
-    for org in api::all::<Org>(github, "/user/orgs?per_page=100", by)? {
-        groups.push(Group::org(&org));
-        let path = format!("/orgs/{}/teams?per_page=100", org.login);
-        let teams = or_none(api::all::<OrgTeam>(github, &path, by))?;
-        groups.extend(teams.iter().map(|team| Group::team(team.id, &team.slug, &org)));
-    }
-    Ok(groups)
-}
-
 impl Group {
     pub fn is_org(&self) -> bool {
         self.id.starts_with("org:")
     }
 
-    fn org(org: &Org) -> Self {
+    pub fn org(org: &Org) -> Self {
         Self { id: format!("org:{}", org.id), label: org.login.clone(), org: org.id }
     }
 
-    fn team(id: u64, slug: &str, org: &Org) -> Self {
+    pub fn team(id: u64, slug: &str, org: &Org) -> Self {
         Self { id: format!("team:{id}"), label: format!("{}/{slug}", org.login), org: org.id }
     }
 }

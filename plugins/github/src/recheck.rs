@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     GitHub,
     api::{self, By, Refused},
+    groups::{endless, unusable},
     person::{self, Found, Group, Person},
 };
 
@@ -196,12 +197,7 @@ fn teams_of(github: &GitHub, org: &str, login: &str) -> Result<Vec<u64>> {
         }
         after = told["pageInfo"]["endCursor"].clone();
     }
-    Err(Error::internal("a list of GitHub's has no end"))
-}
-
-/// The credential itself: nobody has been found out of anything.
-fn unusable() -> Error {
-    Error::unavailable("GitHub does not take org_credential")
+    Err(endless())
 }
 
 fn is_in_team(github: &GitHub, group: &Group, login: &str) -> Result<bool> {

@@ -683,15 +683,76 @@ fn an_admin_looks_up_what_to_map_roles_by() {
         "GET https://api.github.com/user/orgs?per_page=100",
         answer(200, &[], &json!([{ "id": 7, "login": "acme" }])),
     );
-    let teams = json!([{ "id": 42, "slug": "platform", "name": "Platform" }]);
-    world.on("GET https://api.github.com/orgs/acme/teams?per_page=100", answer(200, &[], &teams));
+    world.on(GRAPHQL, told(&json!([node(7, "acme", &json!([{ "databaseId": 42, "slug": "platform" }]), None)]), None));
     let groups = host.get::<GitHub>("groups", "", json!({})).unwrap();
     assert_eq!(
         groups["groups"],
         json!([{ "id": "org:7", "label": "acme", "org": 7 }, { "id": "team:42", "label": "acme/platform", "org": 7 }])
     );
-    assert_eq!(host.check::<GitHub>().unwrap(), ["acme is org:7", "acme/platform is team:42"]);
+    assert_eq!(host.check::<GitHub>().unwrap(), ["acme is org:7"]);
     assert_eq!(host.get::<GitHub>("read", "none", json!({})).unwrap_err().code, "unsupported");
+}
+
+const GRAPHQL: &str = "POST https://api.github.com/graphql";
+
+fn page_info(next: Option<&str>) -> Value {
+    json!({ "hasNextPage": next.is_some(), "endCursor": next })
+}
+
+fn node(id: u64, login: &str, teams: &Value, next: Option<&str>) -> Value {
+    json!({ "databaseId": id, "login": login, "teams": { "nodes": teams, "pageInfo": page_info(next) } })
+}
+
+fn told(orgs: &Value, next: Option<&str>) -> http::Response {
+    let organizations = json!({ "nodes": orgs, "pageInfo": page_info(next) });
+    answer(200, &[], &json!({ "data": { "viewer": { "organizations": organizations } } }))
+}
+
+#[test]
+fn any_number_of_organisations_is_looked_up_in_few_requests() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    host.set_config(json!({ "org_credential": { "$credential": "org_credential" } }));
+    let org = |id: u64| node(id, &format!("o{id}"), &json!([{ "databaseId": 1000 + id, "slug": "all" }]), None);
+    let many = |from: u64| (from..from + 50).map(org).collect::<Vec<Value>>();
+    world.on(GRAPHQL, told(&json!(many(0)), Some("a")));
+    // One has more teams than are told at once, and one is hidden from the credential.
+    let big = node(50, "big", &json!([{ "databaseId": 7000, "slug": "first" }]), Some("t"));
+    world.then(GRAPHQL, told(&json!([big, null, org(51)]), None));
+    let teams = json!({ "nodes": [{ "databaseId": 7001, "slug": "second" }], "pageInfo": page_info(None) });
+    world.then(GRAPHQL, answer(200, &[], &json!({ "data": { "organization": { "teams": teams } } })));
+    let groups = host.get::<GitHub>("groups", "", json!({})).unwrap()["groups"].as_array().unwrap().clone();
+    assert_eq!(groups.len(), 2 * 50 + 3 + 2);
+    assert!(groups.contains(&json!({ "id": "team:7001", "label": "big/second", "org": 50 })));
+    let asked = world.asked("/graphql");
+    let variables: Vec<Value> =
+        asked.iter().map(|one| serde_json::from_slice::<Value>(&one.body).unwrap()["variables"].clone()).collect();
+    assert_eq!(variables, [json!({ "after": null }), json!({ "after": "a" }), json!({ "org": "big", "after": "t" })]);
+    for (refusal, code) in [
+        (bad_credentials(), "unavailable"),
+        (answer(502, &[], &json!({})), "unavailable"),
+        (answer(200, &[], &json!({ "data": null, "errors": [{ "type": "RATE_LIMITED" }] })), "unavailable"),
+        (told(&json!([]), Some("again")), "internal"),
+    ] {
+        world.on(GRAPHQL, refusal);
+        assert_eq!(host.get::<GitHub>("groups", "", json!({})).unwrap_err().code, code);
+    }
+}
+
+#[test]
+fn a_github_that_is_away_hinders_no_mount_and_a_wrong_credential_does() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    host.set_config(json!({ "org_credential": { "$credential": "org_credential" } }));
+    let orgs = "GET https://api.github.com/user/orgs?per_page=100";
+    for hiccup in hiccups() {
+        world.on(orgs, hiccup);
+        assert!(host.check::<GitHub>().unwrap()[0].starts_with("GitHub could not be asked"));
+    }
+    for refusal in [bad_credentials(), forbidden()] {
+        world.on(orgs, refusal);
+        assert_eq!(host.check::<GitHub>().unwrap_err().problems[0].at, "/org_credential");
+    }
 }
 
 #[test]
