@@ -37,6 +37,9 @@ pub struct Kept {
     login_at: Timestamp,
     /// Only by `keep_token`.
     token: Option<String>,
+    /// The groups of the login, where some of them were gone when it was last checked: who is back in one is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<Vec<Group>>,
     /// Organisations that `org_credential` has been told of: what it is told no more is its own trouble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     told: Vec<u64>,
@@ -59,13 +62,13 @@ impl Kept {
         // What groups are called is for people, and takes room.
         let mut person = person.clone();
         person.groups.iter_mut().for_each(|group| group.label.clear());
-        Self { person, login_at: time::now(), token, told: Vec::new() }
+        Self { person, login_at: time::now(), token, first: None, told: Vec::new() }
     }
 }
 
 /// What holds now. By the way that is configured now: a session of before may have to be begun anew.
 pub fn again(github: &GitHub, kept: Kept) -> Result<Identity> {
-    let mut told = kept.told.clone();
+    let (mut first, mut told) = (kept.first.clone(), kept.told.clone());
     let person = match github.recheck {
         Recheck::Relogin => {
             let age = time::now().millis().saturating_sub(kept.login_at.millis());
@@ -77,13 +80,22 @@ pub fn again(github: &GitHub, kept: Kept) -> Result<Identity> {
         Recheck::KeepToken => {
             let token = kept.token.as_deref().ok_or_else(Error::denied)?;
             match person::find(github, token, true)? {
-                Found::Person(person) if person.id == kept.person.id => person,
+                Found::Person(person) if person.id == kept.person.id => {
+                    first = None;
+                    person
+                }
                 Found::Person(_) | Found::Sso(_) => return Err(Error::denied()),
             }
         }
-        Recheck::OrgCredential => still_in(github, &kept.person, &mut told)?,
+        Recheck::OrgCredential => {
+            let groups = first.unwrap_or_else(|| kept.person.groups.clone());
+            let before = Person { groups, ..kept.person.clone() };
+            let person = still_in(github, &before, &mut told)?;
+            first = (person.groups != before.groups).then_some(before.groups);
+            person
+        }
     };
-    let kept = Kept { person, told, ..kept };
+    let kept = Kept { person, first, told, ..kept };
     kept.person.identity()?.with_internal(&kept)
 }
 

@@ -653,6 +653,33 @@ fn a_credential_that_has_expired_or_is_shut_out_ends_nobodys_session() {
 }
 
 #[test]
+fn who_is_back_in_a_team_is_back_at_the_next_renewal() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let again = checked_once(&host, &world);
+    let (org, team) = ("organizations/7/memberships/ada", "organizations/7/team/42/memberships/ada");
+    for (gone, left) in [(team, vec!["org:7"]), (org, vec![])] {
+        let at = format!("GET https://api.github.com/{gone}");
+        let before = world.0.borrow().answers[&at].clone();
+        world.on(&at, answer(404, &[], &json!({ "message": "Not Found" })));
+        let out = host.refresh::<GitHub>(&again.internal).unwrap();
+        assert_eq!(out.groups, left);
+        let out = host.refresh::<GitHub>(&out.internal).unwrap();
+        assert_eq!(out.groups, left);
+        world.0.borrow_mut().answers.insert(at, before);
+        let back = host.refresh::<GitHub>(&out.internal).unwrap();
+        assert_eq!(back.groups, ["org:7", "team:42"]);
+    }
+    // What a version before this one has kept is understood.
+    let mut kept: Value = serde_json::from_slice(&again.internal).unwrap();
+    for grown in ["first", "told"] {
+        kept.as_object_mut().unwrap().remove(grown);
+    }
+    let kept = serde_json::to_vec(&kept).unwrap();
+    assert_eq!(host.refresh::<GitHub>(&kept).unwrap().groups, ["org:7", "team:42"]);
+}
+
+#[test]
 fn an_organisation_that_is_none_of_the_credentials_hinders_nobody() {
     let host = Host::new();
     let world = World::of_ada(&host);
