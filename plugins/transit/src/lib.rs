@@ -23,6 +23,8 @@ mod record;
 mod texts;
 mod token;
 
+use algorithm::Algorithm;
+
 /// Needs no configuration.
 #[derive(Deserialize, Debug)]
 pub struct Transit;
@@ -38,13 +40,13 @@ impl Engine for Transit {
             Operation::Delete => request.query().and_then(|life::Nothing {}| life::delete(path)),
             Operation::Verb("rotate") => request.body().and_then(|life::Nothing {}| life::rotate(path)),
             Operation::Verb("configure") => life::configure(path, request.body()?),
-            Operation::Verb("encrypt") => batch::answer(path, &request, texts::encrypt),
-            Operation::Verb("decrypt") => batch::answer(path, &request, texts::decrypt),
-            Operation::Verb("rewrap") => batch::answer(path, &request, texts::rewrap),
+            Operation::Verb("encrypt") => batch::answer(path, &request, |_| batch::MOST, texts::encrypt),
+            Operation::Verb("decrypt") => batch::answer(path, &request, |_| batch::MOST, texts::decrypt),
+            Operation::Verb("rewrap") => batch::answer(path, &request, |_| batch::MOST, texts::rewrap),
             Operation::Verb("datakey") => texts::datakey(path, &request.body()?),
-            Operation::Verb("sign") => batch::answer(path, &request, proofs::sign),
-            Operation::Verb("verify") => batch::answer(path, &request, proofs::verify),
-            Operation::Verb("hmac") => batch::answer(path, &request, proofs::hmac),
+            Operation::Verb("sign") => batch::answer(path, &request, Algorithm::signatures, proofs::sign),
+            Operation::Verb("verify") => batch::answer(path, &request, |_| batch::MOST, proofs::verify),
+            Operation::Verb("hmac") => batch::answer(path, &request, |_| batch::MOST, proofs::hmac),
             _ => Err(Error::unsupported()),
         }
     }

@@ -269,6 +269,20 @@ fn one_bad_item_spoils_its_own_place_only() {
 }
 
 #[test]
+fn a_batch_of_signatures_is_no_longer_than_a_call_can_sign() {
+    for (algorithm, most) in [("rsa-2048", 250), ("rsa-3072", 100), ("rsa-4096", 50), ("ecdsa-p256", 1000)] {
+        let host = with(algorithm);
+        let batch = |items: usize| json!({ "batch": vec![json!({ "input": "" }); items] });
+        assert_eq!(ask(&host, "sign", batch(most)).unwrap()["results"].as_array().unwrap().len(), most);
+        assert_eq!(problem(&host, "sign", batch(most + 1)), ("/batch".into(), "out_of_range".into()), "{algorithm}");
+        // To verify is cheap.
+        let signature = ask(&host, "sign", json!({ "input": "" })).unwrap()["signature"].clone();
+        let batch = json!({ "batch": vec![json!({ "input": "", "signature": signature }); 1000] });
+        ask(&host, "verify", batch).unwrap();
+    }
+}
+
+#[test]
 fn what_no_item_is_to_blame_for_is_the_whole_calls_failure() {
     let host = with("aes256-gcm");
     let body = json!({ "batch": [{ "plaintext": "" }] });
