@@ -191,7 +191,9 @@ impl Login {
         let end = now.after(challenge.expires_in).min(waiting.until);
         (waiting.interval, waiting.polled_at) = (challenge.poll_interval.or(waiting.interval), Some(now));
         let view = self.barrier.view(Prefix::Challenge);
-        waiting.seats.iter().for_each(|seat| view.put(to, seat, &key, Some(end)));
+        for seat in &waiting.seats {
+            view.put(to, seat, &key, Some(end));
+        }
         let row = Row { waiting: &waiting, state: Zeroizing::new(BASE64.encode(&*challenge.state)) };
         view.put(to, key, &row, Some(end));
     }

@@ -82,4 +82,14 @@ impl Algorithm {
             _ => &[],
         }
     }
+
+    /// The same schemes, where what is signed is the SHA-256 of a text and not the text.
+    pub fn prehashed(scheme: &str) -> Option<&'static str> {
+        match scheme {
+            "ecdsa-p256-sha256" => Some("ecdsa-p256-sha256-prehashed"),
+            "rsa-pss-sha256" => Some("rsa-pss-sha256-prehashed"),
+            "rsa-pkcs1v15-sha256" => Some("rsa-pkcs1v15-sha256-prehashed"),
+            _ => None,
+        }
+    }
 }

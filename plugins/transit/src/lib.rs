@@ -10,6 +10,7 @@
 //! | `life.rs` | create, read, list, rotate, configure, delete |
 //! | `texts.rs` | encrypt, decrypt, rewrap, datakey |
 //! | `proofs.rs` | sign, verify, hmac |
+//! | `ecdsa.rs` | the two forms of a signature by ECDSA |
 //! | `batch.rs` | many of those at once |
 //! | `token.rs` | the text form of what a key makes, and base64 |
 
@@ -17,6 +18,7 @@ use coffer_plugin_sdk::prelude::*;
 
 mod algorithm;
 mod batch;
+mod ecdsa;
 mod life;
 mod proofs;
 mod record;

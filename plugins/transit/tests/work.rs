@@ -199,6 +199,65 @@ fn a_signature_is_good_for_its_text_its_key_and_its_scheme() {
 }
 
 #[test]
+fn a_digest_is_signed_instead_of_its_text() {
+    let digest = BASE64.encode(&[7; 32]);
+    for (algorithm, scheme) in [
+        ("ecdsa-p256", "ecdsa-p256-sha256"),
+        ("rsa-2048", "rsa-pss-sha256"),
+        ("rsa-3072", "rsa-pkcs1v15-sha256"),
+    ] {
+        let host = with(algorithm);
+        let body = json!({ "input": digest, "scheme": scheme, "prehashed": true });
+        let signature = ask(&host, "sign", body).unwrap()["signature"].clone();
+        let valid = |input: &str, prehashed: bool| {
+            let body = json!({ "input": input, "scheme": scheme, "prehashed": prehashed, "signature": signature });
+            ask(&host, "verify", body).unwrap()["valid"].as_bool().unwrap()
+        };
+        assert!(valid(&digest, true) && !valid(&digest, false) && !valid(&BASE64.encode(&[8; 32]), true));
+        for input in [BASE64.encode(&[7; 31]), BASE64.encode(&[7; 33]), String::new()] {
+            for verb in ["sign", "verify"] {
+                let mut body = json!({ "input": input, "prehashed": true });
+                if verb == "verify" {
+                    body["signature"] = signature.clone();
+                }
+                assert_eq!(problem(&host, verb, body), ("/input".into(), "out_of_range".into()));
+            }
+        }
+    }
+    let ed25519 = with("ed25519");
+    assert_eq!(problem(&ed25519, "sign", json!({ "input": digest, "prehashed": true })).0, "/prehashed");
+    // The name that the host has for it is none of this engine's.
+    let named = json!({ "input": digest, "scheme": "rsa-pss-sha256-prehashed" });
+    assert_eq!(problem(&with("rsa-2048"), "sign", named).0, "/scheme");
+    let mac = with("hmac-sha256");
+    let hmac = ask(&mac, "hmac", json!({ "input": digest })).unwrap()["hmac"].clone();
+    let body = json!({ "input": digest, "hmac": hmac, "prehashed": true });
+    assert_eq!(problem(&mac, "verify", body).0, "/prehashed");
+}
+
+#[test]
+fn a_signature_of_ecdsa_is_written_as_web_tokens_have_it_too() {
+    let host = with("ecdsa-p256");
+    let sign = |marshaling: &str| {
+        let body = json!({ "input": b64("text"), "marshaling": marshaling });
+        ask(&host, "sign", body).unwrap()["signature"].as_str().unwrap().to_owned()
+    };
+    let bytes = |token: &str| BASE64.decode(token.trim_start_matches("coffer:v1:").as_bytes()).unwrap();
+    let (jws, der) = (sign("jws"), sign("asn1"));
+    assert_eq!((bytes(&jws).len(), bytes(&der)[0]), (64, 0x30));
+    let valid = |signature: &str, marshaling: &str| {
+        let body = json!({ "input": b64("text"), "signature": signature, "marshaling": marshaling });
+        ask(&host, "verify", body).unwrap()["valid"].as_bool().unwrap()
+    };
+    assert!(valid(&jws, "jws") && valid(&der, "asn1") && !valid(&jws, "asn1") && !valid(&der, "jws"));
+    assert!(!valid("coffer:v1:", "jws") && !valid(&format!("coffer:v1:{}", BASE64.encode(&[0; 64])), "jws"));
+    assert_eq!(problem(&host, "sign", json!({ "input": "", "marshaling": "xml" })).0, "/marshaling");
+    for other in ["ed25519", "rsa-2048"] {
+        assert_eq!(problem(&with(other), "sign", json!({ "input": "", "marshaling": "jws" })).0, "/marshaling");
+    }
+}
+
+#[test]
 fn a_mac_is_verified_like_a_signature() {
     let host = with("hmac-sha256");
     let hmac = ask(&host, "hmac", json!({ "input": b64("text") })).unwrap()["hmac"].clone();
