@@ -88,7 +88,8 @@ async fn who_may_not_learns_nothing_of_a_key() {
     for path in ["transit/k", "transit/none"] {
         ada.get(&format!("/secrets/{path}")).await.expect_forbidden();
         ada.post("/secrets/create", json!({ "secret_id": path })).await.expect_forbidden();
-        for verb in ["encrypt", "decrypt", "rewrap", "datakey", "sign", "verify", "hmac", "rotate", "configure"] {
+        for verb in ["encrypt", "decrypt", "rewrap", "datakey", "wrapped-datakey", "sign", "verify", "hmac", "rotate", "configure"]
+        {
             ada.post(&format!("/secrets/{path}:{verb}"), json!({})).await.expect_forbidden();
         }
     }
@@ -108,6 +109,32 @@ async fn a_token_for_use_encrypts_and_neither_reads_nor_rotates() {
     user.post("/secrets/transit/k:configure", json!({ "deletable": true })).await.expect_forbidden();
     user.get("/secrets/transit/k").await.expect_forbidden();
     user.delete("/secrets/transit/k").await.expect_forbidden();
+}
+
+#[tokio::test]
+async fn a_writer_of_wrapped_data_keys_opens_none() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    key(&admin, "orders", json!({})).await;
+    admin.put("/sys/roles/writers", json!({ "description": "" })).await.expect(200);
+    let text = r#"permit (principal in Role::"writers", action == Action::"use", resource in Resource::"secrets/transit/orders")
+        when { context.verb == "wrapped-datakey" };"#;
+    admin.put("/sys/policies/writers", json!({ "text": text })).await.expect(200);
+    let password = server.create_user("eve", "writers").await;
+    let eve = server.log_in("eve", &password).await;
+    let wrapped = ask(&eve, "orders:wrapped-datakey", json!({})).await;
+    assert!(wrapped.get("plaintext").is_none(), "{wrapped}");
+    eve.post("/secrets/transit/orders:wrapped-datakey", json!({ "plaintext": true })).await.expect(422);
+    for (verb, body) in [
+        ("datakey", json!({})),
+        ("datakey", json!({ "plaintext": false })),
+        ("decrypt", json!({ "ciphertext": wrapped["ciphertext"] })),
+    ] {
+        eve.post(&format!("/secrets/transit/orders:{verb}"), body).await.expect_forbidden();
+    }
+    let opened = ask(&admin, "orders:decrypt", json!({ "ciphertext": wrapped["ciphertext"] })).await;
+    let bytes = BASE64.decode(opened["plaintext"].as_str().expect("text")).expect("base64");
+    assert_eq!(bytes.len(), 32);
 }
 
 #[tokio::test]

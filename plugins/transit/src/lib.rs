@@ -46,6 +46,9 @@ impl Engine for Transit {
             Operation::Verb("decrypt") => batch::answer(path, &request, |_| batch::MOST, texts::decrypt),
             Operation::Verb("rewrap") => batch::answer(path, &request, |_| batch::MOST, texts::rewrap),
             Operation::Verb("datakey") => texts::datakey(path, &request.body()?),
+            Operation::Verb("wrapped-datakey") => {
+                texts::datakey(path, &request.body::<texts::WrappedDataKey>()?.into())
+            }
             Operation::Verb("sign") => batch::answer(path, &request, Algorithm::signatures, proofs::sign),
             Operation::Verb("verify") => batch::answer(path, &request, |_| batch::MOST, proofs::verify),
             Operation::Verb("hmac") => batch::answer(path, &request, |_| batch::MOST, proofs::hmac),

@@ -163,6 +163,43 @@ fn a_data_key_opens_to_what_was_told() {
 }
 
 #[test]
+fn a_wrapped_data_key_is_never_told_and_opens_for_who_may() {
+    let host = with("aes256-gcm");
+    let wrapped = ask(&host, "wrapped-datakey", json!({ "bits": 512, "context": b64("c") })).unwrap();
+    let members: Vec<&String> = wrapped.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["ciphertext", "key_version"]);
+    let open = json!({ "ciphertext": wrapped["ciphertext"], "context": b64("c") });
+    let opened = ask(&host, "decrypt", open).unwrap()["plaintext"].as_str().unwrap().to_owned();
+    assert_eq!(BASE64.decode(opened.as_bytes()).unwrap().len(), 64);
+    for plaintext in [true, false] {
+        assert_eq!(problem(&host, "wrapped-datakey", json!({ "plaintext": plaintext })).0, "/plaintext");
+    }
+    assert_eq!(problem(&host, "wrapped-datakey", json!({ "bits": 64 })).0, "/bits");
+    assert!(ask(&with("ed25519"), "wrapped-datakey", json!({})).is_err());
+}
+
+#[test]
+fn equal_texts_of_a_convergent_key_are_equal_below_one_version() {
+    let host = with("aes256-gcm-siv");
+    let sealed = |text: &str, more: Value| {
+        let mut body = json!({ "plaintext": b64(text), "context": b64("mail") });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ask(&host, "encrypt", body).unwrap()["ciphertext"].clone()
+    };
+    let rewrapped = |ciphertext: &Value| {
+        let body = json!({ "ciphertext": ciphertext, "context": b64("mail") });
+        ask(&host, "rewrap", body).unwrap()["ciphertext"].clone()
+    };
+    let old = sealed("ada", json!({}));
+    ask(&host, "rotate", json!({})).unwrap();
+    let new = sealed("ada", json!({}));
+    assert_ne!(old, new);
+    // The ways out: go on with the old version, or move what is stored.
+    assert_eq!(sealed("ada", json!({ "key_version": 1 })), old);
+    assert_eq!((rewrapped(&old), rewrapped(&new)), (new.clone(), new));
+}
+
+#[test]
 fn a_signature_is_good_for_its_text_its_key_and_its_scheme() {
     for (algorithm, scheme) in [
         ("ed25519", "ed25519"),
