@@ -88,8 +88,18 @@ async fn who_may_not_learns_nothing_of_a_key() {
     for path in ["transit/k", "transit/none"] {
         ada.get(&format!("/secrets/{path}")).await.expect_forbidden();
         ada.post("/secrets/create", json!({ "secret_id": path })).await.expect_forbidden();
-        for verb in ["encrypt", "decrypt", "rewrap", "datakey", "wrapped-datakey", "sign", "verify", "hmac", "rotate", "configure"]
-        {
+        for verb in [
+            "encrypt",
+            "decrypt",
+            "rewrap",
+            "datakey",
+            "wrapped-datakey",
+            "sign",
+            "verify",
+            "hmac",
+            "rotate",
+            "configure",
+        ] {
             ada.post(&format!("/secrets/{path}:{verb}"), json!({})).await.expect_forbidden();
         }
     }
@@ -268,7 +278,11 @@ async fn what_is_no_key_is_refused_with_its_place() {
     key(&admin, "x", json!({})).await;
     admin.post("/secrets/create", json!({ "secret_id": "transit/x" })).await.expect_type(422, "already_exists");
     admin.put("/secrets/transit/x", json!({ "data": {} })).await.expect(405);
-    admin.patch("/secrets/transit/x", json!({ "data": {} })).await.expect(405);
+    admin.patch("/secrets/transit/x", json!({ "data": {} })).await.expect_at(422, ["body", "data"]);
+    admin.patch("/secrets/transit/x", json!({ "metadata": { "owner": "web" } })).await.expect(200);
+    assert_eq!(admin.get("/secrets/transit/x").await.expect(200)["metadata"], json!({ "owner": "web" }));
+    let none = json!({ "plaintext": "", "context": null, "associated_data": null, "key_version": null });
+    ask(&admin, "x:encrypt", none).await;
     admin.post("/secrets/transit/x:fly", json!({})).await.expect_type(404, "unknown_verb");
     admin.get("/secrets/transit/x:encrypt").await.expect(405);
     admin.post("/secrets/transit/x:sign", json!({ "input": "" })).await.expect_type(422, "wrong_algorithm");

@@ -14,7 +14,7 @@
 //! | `batch.rs` | many of those at once |
 //! | `token.rs` | the text form of what a key makes, and base64 |
 
-use coffer_plugin_sdk::prelude::*;
+use coffer_plugin_sdk::{NoParameters, prelude::*};
 
 mod algorithm;
 mod batch;
@@ -38,9 +38,10 @@ impl Engine for Transit {
             Operation::List => life::list(path, &request.query()?),
             _ if path.is_empty() => Err(Error::unsupported()),
             Operation::Create => life::create(path, request.body()?),
-            Operation::Read => request.query().and_then(|life::Nothing {}| life::read(path)),
-            Operation::Delete => request.query().and_then(|life::Nothing {}| life::delete(path)),
-            Operation::Verb("rotate") => request.body().and_then(|life::Nothing {}| life::rotate(path)),
+            Operation::Read => request.query().and_then(|NoParameters {}| life::read(path)),
+            Operation::Patch => life::patch(path, request.body()?),
+            Operation::Delete => request.query().and_then(|NoParameters {}| life::delete(path)),
+            Operation::Verb("rotate") => request.body().and_then(|NoParameters {}| life::rotate(path)),
             Operation::Verb("configure") => life::configure(path, request.body()?),
             Operation::Verb("encrypt") => batch::answer(path, &request, |_| batch::MOST, texts::encrypt),
             Operation::Verb("decrypt") => batch::answer(path, &request, |_| batch::MOST, texts::decrypt),

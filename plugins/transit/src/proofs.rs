@@ -131,11 +131,15 @@ impl How {
         let mut scheme = scheme(algorithm, asked)?;
         if prehashed {
             let message = "goes with ecdsa-p256 and RSA: the others sign the text itself";
-            scheme = Algorithm::prehashed(scheme)
-                .ok_or_else(|| Error::invalid("/prehashed", "invalid_value", message))?;
+            scheme =
+                Algorithm::prehashed(scheme).ok_or_else(|| Error::invalid("/prehashed", "invalid_value", message))?;
         }
         if marshaling == Marshaling::Jws && algorithm != Algorithm::EcdsaP256 {
-            return Err(Error::invalid("/marshaling", "invalid_value", "jws goes with ecdsa-p256: others have one form"));
+            return Err(Error::invalid(
+                "/marshaling",
+                "invalid_value",
+                "jws goes with ecdsa-p256: others have one form",
+            ));
         }
         Ok(Self { scheme, prehashed, marshaling })
     }

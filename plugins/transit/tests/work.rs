@@ -238,11 +238,9 @@ fn a_signature_is_good_for_its_text_its_key_and_its_scheme() {
 #[test]
 fn a_digest_is_signed_instead_of_its_text() {
     let digest = BASE64.encode(&[7; 32]);
-    for (algorithm, scheme) in [
-        ("ecdsa-p256", "ecdsa-p256-sha256"),
-        ("rsa-2048", "rsa-pss-sha256"),
-        ("rsa-3072", "rsa-pkcs1v15-sha256"),
-    ] {
+    for (algorithm, scheme) in
+        [("ecdsa-p256", "ecdsa-p256-sha256"), ("rsa-2048", "rsa-pss-sha256"), ("rsa-3072", "rsa-pkcs1v15-sha256")]
+    {
         let host = with(algorithm);
         let body = json!({ "input": digest, "scheme": scheme, "prehashed": true });
         let signature = ask(&host, "sign", body).unwrap()["signature"].clone();
