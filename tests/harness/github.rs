@@ -349,7 +349,9 @@ impl World {
             }
             ["organizations", org, ..] if !self.is_open(id(org), token) => self.sso(id(org)),
             ["organizations", org] if self.orgs.contains_key(&id(org)) => ok(like("organization", self.org(id(org)))),
-            ["organizations", org, "memberships", login] if self.in_orgs.get(&(id(org), token.user)) != Some(&"active") => {
+            ["organizations", org, "memberships", login]
+                if self.in_orgs.get(&(id(org), token.user)) != Some(&"active") =>
+            {
                 let (org, login) = (self.orgs.get(&id(org)).map_or("", String::as_str), *login);
                 refusal(403, &format!("You must be a member of {org} to see membership information for {login}."))
             }

@@ -384,7 +384,9 @@ fn after_an_organisations_own_login_a_browser_and_a_device_begin_anew() {
         // Whoever has not done it goes without.
         assert!(identity(host.resume::<GitHub>(&again.state, said)).groups.is_empty());
     }
-    for (wanted, kind) in [(json!({ "partial": true }), "redirect"), (json!({ "partial": true, "device": true }), "device")] {
+    for (wanted, kind) in
+        [(json!({ "partial": true }), "redirect"), (json!({ "partial": true, "device": true }), "device")]
+    {
         let (way, _) = challenge(host.login::<GitHub>(wanted));
         assert_eq!(way.kind, kind);
         assert_eq!(identity(host.resume::<GitHub>(&way.state, json!({ "code": "abc" }))).subject, "1");
@@ -685,10 +687,7 @@ fn an_organisation_that_is_none_of_the_credentials_hinders_nobody() {
     let world = World::of_ada(&host);
     let member = |id: u64| json!({ "state": "active", "organization": { "id": id, "login": format!("o{id}") } });
     let orgs = json!([member(7), member(9)]);
-    world.on(
-        "GET https://api.github.com/user/memberships/orgs?state=active&per_page=100",
-        answer(200, &[], &orgs),
-    );
+    world.on("GET https://api.github.com/user/memberships/orgs?state=active&per_page=100", answer(200, &[], &orgs));
     world.on("GET https://api.github.com/organizations/9/memberships/ada", forbidden());
     let again = checked_once(&host, &world);
     assert_eq!(again.groups, ["org:7", "team:42"]);

@@ -170,8 +170,7 @@ impl Key {
                 Ok(signed.map_err(|_| broken())?.as_ref().to_vec())
             }
             (_, PSS | PKCS1) if self.algorithm.rsa().is_some() => {
-                let padding: &'static dyn RsaEncoding =
-                    if scheme == PSS { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+                let padding: &'static dyn RsaEncoding = if scheme == PSS { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
                 let key = self.rsa()?;
                 let mut signature = vec![0; key.public_modulus_len()];
                 let signed = match &digest {
