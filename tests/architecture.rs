@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by rank: each may use those of a lower rank, and none of its own but itself.
 const RANKS: &[&[&str]] = &[
-    &["clock", "finding", "ids", "limits", "metrics", "numeral", "problem", "sensitive", "span"],
+    &["address", "clock", "finding", "ids", "limits", "metrics", "numeral", "problem", "sensitive", "span"],
     &["config"],
     &["storage", "shared"],
     &["barrier"],

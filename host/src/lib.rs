@@ -1,6 +1,7 @@
 //! Coffer: a secrets server. The modules are ranked, and each may use only those above it in
 //! this list (`tests/architecture.rs` holds them to it).
 
+pub mod address;
 pub mod clock;
 pub mod finding;
 pub mod ids;

@@ -228,8 +228,8 @@ pub const AUDIT_WAIT: Duration = Duration::from_secs(5);
 /// Shares of the root key.
 pub const SHARES: u8 = 64;
 /// How long shares may take to come together for a rekey or a root token, and how many such attempts there may be.
-pub const DEED_LIFE: Duration = Duration::from_secs(15 * 60);
-pub const DEEDS: usize = 8;
+pub const CEREMONY_LIFE: Duration = Duration::from_secs(15 * 60);
+pub const CEREMONIES: usize = 8;
 /// Storage, inside: connections, and what one batch may carry in all.
 pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
 pub const SQLITE_READERS: u32 = 4;

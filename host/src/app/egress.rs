@@ -9,7 +9,7 @@ use crate::{
     audit::{Audit, Phase, Record},
     config::{Config, SessionStore, Url},
     ids::RequestId,
-    runtime::egress::{Deed, Egress, Options, Stage, Trail, Unrecorded},
+    runtime::egress::{Egress, Options, OutgoingRequest, Stage, Trail, Unrecorded},
 };
 
 pub(super) fn open(config: &Config, audit: &Audit) -> Result<Egress, Error> {
@@ -38,13 +38,13 @@ struct Recorded(Audit);
 
 #[async_trait]
 impl Trail for Recorded {
-    async fn record(&self, deed: &Deed<'_>) -> Result<(), Unrecorded> {
+    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded> {
         let mut record = Record::new(Phase::Work, "plugin.http");
-        record.request = RequestId::parse(deed.request).ok();
-        record.resource = Some(format!("{}/{}", deed.mount, deed.to));
-        record.action = Some(deed.method.to_owned());
-        record.values.extend(deed.credential.map(|name| ("credential".to_owned(), name.to_owned())));
-        match deed.stage {
+        record.request = RequestId::parse(outgoing.request).ok();
+        record.resource = Some(format!("{}/{}", outgoing.mount, outgoing.to));
+        record.action = Some(outgoing.method.to_owned());
+        record.values.extend(outgoing.credential.map(|name| ("credential".to_owned(), name.to_owned())));
+        match outgoing.stage {
             Stage::Begun => {}
             Stage::Answered(status) => record.status = Some(status),
             Stage::Failed(why) => record.cause = Some(why.to_owned()),

@@ -9,7 +9,7 @@ use crate::{
     config::{AuditSink, Config, SessionStore},
     directory::Directory,
     document::Documents,
-    fence::{Company, Fence},
+    fence::{Fence, Peers},
     lease::{self, Leases},
     login::{self, Login},
     mount::Mounts,
@@ -42,7 +42,7 @@ impl App {
             AuditSink::Stdout => audit::Sink::Stdout,
         };
         let audit = Audit::open(sink, clock.clone(), barrier.clone()).await?;
-        let fence = Fence::among(company(config), barrier.clone(), clock.clone());
+        let fence = Fence::among(peers(config), barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
         let shipped = catalog::shipped();
@@ -50,8 +50,8 @@ impl App {
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
         let egress = super::egress::open(config, &audit)?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
-        let rooms = lease::Rooms::default();
-        let runtime = runtime.noting(lease::journal(&barrier, &clock, &rooms));
+        let reservations = lease::Reservations::default();
+        let runtime = runtime.noting(lease::journal(&barrier, &clock, &reservations));
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
@@ -66,7 +66,7 @@ impl App {
             directory: directory.clone(),
             mounts: mounts.clone(),
             policies: policies.clone(),
-            rooms,
+            reservations,
             sessions: sessions.clone(),
         });
         let login = Login::new(login::Parts {
@@ -168,12 +168,12 @@ impl App {
 }
 
 /// SQLite lets one process in. Sessions beside the data are for one node, wherever the data is.
-fn company(config: &Config) -> Company {
+fn peers(config: &Config) -> Peers {
     let shared = config.storage.url.reveal().starts_with("postgres");
     match (&config.sessions.store, shared) {
-        (_, false) => Company::None,
-        (SessionStore::Embedded, true) => Company::Refused,
-        (SessionStore::Redis(_), true) => Company::Welcome,
+        (_, false) => Peers::Impossible,
+        (SessionStore::Embedded, true) => Peers::Forbidden,
+        (SessionStore::Redis(_), true) => Peers::Allowed,
     }
 }
 

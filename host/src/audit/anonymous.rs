@@ -1,9 +1,7 @@
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
-
-use ipnet::IpNet;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Phase, Record, line};
-use crate::limits;
+use crate::{address::AddressBlock, limits};
 
 const REASON_BYTES: usize = 64;
 
@@ -59,12 +57,6 @@ impl Summed {
 fn bucket(record: &Record) -> String {
     let reason = record.cause.as_deref().unwrap_or(record.operation);
     let reason = &reason[..reason.floor_char_boundary(REASON_BYTES)];
-    format!("{reason} {}", record.address.map_or_else(|| "unknown".to_owned(), block))
-}
-
-/// Who holds one IPv6 address holds its /64.
-fn block(address: IpAddr) -> String {
-    let address = address.to_canonical();
-    let bits = if address.is_ipv4() { 32 } else { 64 };
-    IpNet::new(address, bits).map_or_else(|_| address.to_string(), |net| net.trunc().to_string())
+    let block = record.address.map(|address| AddressBlock::of(address).to_string());
+    format!("{reason} {}", block.as_deref().unwrap_or("unknown"))
 }

@@ -77,9 +77,10 @@ impl Audit {
         let mut walk = Walk { audit: self, heads: HashMap::new(), at: from, back: 0 };
         let mut verified = Verified { whole: 0, broken: None, last: None, chains: BTreeSet::new() };
         for (index, line) in lines.iter().enumerate() {
-            match walk.step(line).await? {
+            match walk.step(line).await {
                 Ok(()) => verified.whole += 1,
-                Err((seq, why)) => {
+                Err(Stop::Failed(error)) => return Err(error),
+                Err(Stop::Wrong { seq, why }) => {
                     let index = index.saturating_sub(walk.back);
                     verified.broken = Some(Broken { index, seq, why });
                     verified.whole = index as u64;
@@ -146,76 +147,92 @@ struct Walk<'a> {
     back: usize,
 }
 
-/// The line's own number, and what is wrong.
-type Wrong = (Option<u64>, String);
+/// Why a walk goes no further.
+enum Stop {
+    /// The line's own number, and what is wrong.
+    Wrong { seq: Option<u64>, why: String },
+    /// The line could not be looked at.
+    Failed(Error),
+}
+
+impl Stop {
+    fn at(line: &Parsed, why: impl Into<String>) -> Self {
+        Self::Wrong { seq: Some(line.seq), why: why.into() }
+    }
+
+    fn none_of_ours() -> Self {
+        Self::Wrong { seq: None, why: "not a line of the trail".to_owned() }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
 
 impl Walk<'_> {
-    async fn step(&mut self, text: &str) -> Result<Result<(), Wrong>, Error> {
-        let Some(line) = Parsed::parse(text) else { return Ok(self.unfinished(text)) };
-        let seq = line.seq;
-        let wrong = |why: &str| Ok(Err((Some(seq), why.to_owned())));
+    async fn step(&mut self, text: &str) -> Result<(), Stop> {
+        let Some(line) = Parsed::parse(text) else { return self.unfinished(text) };
+        let wrong = |why: &str| Err(Stop::at(&line, why));
         match line.is_whole(text, &self.audit.0.barrier) {
             Ok(true) => {}
             Ok(false) => return wrong("the line was changed"),
             Err(barrier::Error::Corrupt(_)) => return wrong("the line names a key that this store never had"),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Stop::Failed(error.into())),
         }
-        if let Err(wrong) = self.owns_up(&line) {
-            return Ok(Err(wrong));
-        }
-        if let Err(why) = self.follows(&line).await? {
-            return wrong(&why);
-        }
-        if self.head(&line.chain).await?.is_some_and(|head| head.seq == seq && head.mac != line.mac) {
+        self.owns_up(&line)?;
+        self.follows(&line).await?;
+        if self.head(&line.chain).await?.is_some_and(|head| head.seq == line.seq && head.mac != line.mac) {
             return wrong("the line is not the one that was sealed in the store");
         }
         let unkeyed = match line.link {
             LinkKind::Hmac => 0,
             LinkKind::Sha256 => self.at.as_ref().map_or(0, |at| at.unkeyed).saturating_add(1),
         };
-        self.at = Some(Link { chain: line.chain, seq, mac: line.mac, unkeyed, torn: Vec::new() });
-        Ok(Ok(()))
+        self.at = Some(Link { chain: line.chain, seq: line.seq, mac: line.mac, unkeyed, torn: Vec::new() });
+        Ok(())
     }
 
     /// Does the line come right after where we are?
-    async fn follows(&mut self, line: &Parsed) -> Result<Result<(), String>, Error> {
+    async fn follows(&mut self, line: &Parsed) -> Result<(), Stop> {
         let begins = line.seq == 1 && line.operation == START;
-        let wrong = |why: &str| Ok(Err(why.to_owned()));
+        let wrong = |why: &str| Err(Stop::at(line, why));
         let Some(at) = self.at.clone() else {
             return match begins && line.prev == GENESIS {
-                true => Ok(Ok(())),
+                true => Ok(()),
                 false => wrong("lines before it are missing"),
             };
         };
         if line.chain == at.chain {
             // Where we are was told by a client, so it may be the end of all numbers.
             return match line.seq.checked_sub(at.seq) {
-                Some(1) if line.prev == at.mac => Ok(Ok(())),
+                Some(1) if line.prev == at.mac => Ok(()),
                 Some(1) => wrong("the line before it is not the one it follows"),
                 None | Some(0) => wrong("the line is out of order or repeated"),
-                Some(ahead) => Ok(Err(format!("{} lines before it are missing", ahead - 1))),
+                Some(ahead) => wrong(&format!("{} lines before it are missing", ahead - 1)),
             };
         }
         if let Some(head) = self.head(&at.chain).await?
             && head.seq > at.seq
         {
-            return Ok(Err(missing_at_end(&head, at.seq)));
+            return wrong(&missing_at_end(&head, at.seq));
         }
         // A collector of standard output sees every chain begin anew.
         match begins && (line.prev == at.mac || line.prev == GENESIS) {
-            true => Ok(Ok(())),
+            true => Ok(()),
             false => wrong("another chain stood before it"),
         }
     }
 
     /// A line that a sink took only part of; the next line that we wrote says so.
-    fn unfinished(&mut self, text: &str) -> Result<(), Wrong> {
-        let at = self.at.as_mut().filter(|at| at.torn.len() < limits::AUDIT_GROUP).ok_or_else(none_of_ours)?;
+    fn unfinished(&mut self, text: &str) -> Result<(), Stop> {
+        let at = self.at.as_mut().filter(|at| at.torn.len() < limits::AUDIT_GROUP).ok_or_else(Stop::none_of_ours)?;
         at.torn.push(text.len());
         Ok(())
     }
 
-    fn owns_up(&mut self, line: &Parsed) -> Result<(), Wrong> {
+    fn owns_up(&mut self, line: &Parsed) -> Result<(), Stop> {
         let torn = self.at.as_ref().map(|at| &at.torn[..]).unwrap_or_default();
         let told = line.values.get("bytes").filter(|_| line.operation == TORN);
         let found: Vec<_> = torn.iter().map(usize::to_string).collect();
@@ -224,8 +241,8 @@ impl Walk<'_> {
         }
         self.back = torn.len();
         Err(match torn.is_empty() {
-            true => (Some(line.seq), "the unfinished line before it is missing".to_owned()),
-            false => none_of_ours(),
+            true => Stop::at(line, "the unfinished line before it is missing"),
+            false => Stop::none_of_ours(),
         })
     }
 
@@ -237,10 +254,6 @@ impl Walk<'_> {
         self.heads.insert(chain.to_owned(), head.clone());
         Ok(head)
     }
-}
-
-fn none_of_ours() -> Wrong {
-    (None, "not a line of the trail".to_owned())
 }
 
 fn missing_at_end(head: &Head, seq: u64) -> String {

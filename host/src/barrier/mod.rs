@@ -32,7 +32,7 @@ mod xaes;
 pub use error::Error;
 pub use purpose::{Mac, Purpose};
 pub use seal::{
-    Deed, Gathered, Init, InitCode, Initialised, Mark, Proof, SealKind, SealStatus, dev_key, parse_key, read_key,
+    Ceremony, Gathered, Init, InitCode, Initialised, Mark, Proof, SealKind, SealStatus, dev_key, parse_key, read_key,
 };
 pub use view::{Stored, View};
 pub use writes::Writes;

@@ -4,7 +4,9 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Auth, CredentialSpec, Error, RequestSchema, Schema, credential, header, size::Size};
+use super::{
+    Auth, CredentialSpec, Error, Method, RequestSchema, Schema, credential, header, size::Size, verb::fixed_action,
+};
 use crate::{
     ids::{Action, PluginName},
     limits,
@@ -106,13 +108,6 @@ pub struct CallSpec {
     checked: Option<RequestSchema>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    Get,
-    Post,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -149,15 +144,6 @@ impl Kind {
         match self {
             Self::Auth => "auth",
             Self::Secrets => "secrets",
-        }
-    }
-}
-
-impl Method {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
         }
     }
 }
@@ -292,17 +278,6 @@ const PLAIN: [&str; 6] = ["create", "read", "update", "patch", "delete", "list"]
 /// `auth/<mount>/browser` and `auth/<mount>/callback` are the host's own.
 const OF_LOGINS: [&str; 2] = ["browser", "callback"];
 
-/// Verbs whose action the host has fixed.
-const FIXED: [(&str, Method, Action); 7] = [
-    ("history", Method::Get, Action::Read),
-    ("metadata", Method::Get, Action::Read),
-    ("metadata", Method::Post, Action::Update),
-    ("restore", Method::Post, Action::Update),
-    ("undelete", Method::Post, Action::Update),
-    ("destroy", Method::Post, Action::Delete),
-    ("purge", Method::Post, Action::Manage),
-];
-
 fn check(written: &Written) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut wrong = |at: String, message: &'static str| found.push(Problem::new(at, "invalid_value", message));
@@ -354,7 +329,7 @@ fn check_call(call: &CallSpec) -> Option<&'static str> {
     let named = letters.next().is_some_and(|b| b.is_ascii_lowercase())
         && letters.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
         && call.operation.len() <= 32;
-    let of_host = FIXED.iter().find(|(operation, method, _)| *operation == call.operation && *method == call.method);
+    let fixed = fixed_action(&call.operation, call.method);
     let schemas = [&call.request, &call.response];
     if !named {
         Some("must have an operation of at most 32 of a-z 0-9 - _")
@@ -362,9 +337,9 @@ fn check_call(call: &CallSpec) -> Option<&'static str> {
         Some("names one of the plain operations")
     } else if !matches!(call.path.as_str(), "" | "{key}") {
         Some("must have the path {key}, or an empty one for the mount itself")
-    } else if of_host.is_some_and(|(_, _, action)| *action != call.action) {
+    } else if fixed.is_some_and(|action| action != call.action) {
         Some("has another action than the host has fixed for this operation")
-    } else if of_host.is_none() && !matches!(call.action, Action::Use | Action::Manage) {
+    } else if fixed.is_none() && !matches!(call.action, Action::Use | Action::Manage) {
         Some("must have the action use or manage")
     } else if schemas.iter().any(|schema| schema.as_ref().is_some_and(|schema| !schema.is_object())) {
         Some("must have its schemas in line")

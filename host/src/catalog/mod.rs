@@ -32,18 +32,20 @@ mod signature;
 mod size;
 #[cfg(test)]
 mod tests;
+mod verb;
 
 pub use auth::{Auth, Subjects};
 pub use component::{Component, Import, inspect, with_manifest};
 pub use credential::CredentialSpec;
 pub use digest::Digest;
 pub use error::Error;
-pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Method, Requires, Target};
+pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Requires, Target};
 pub use publisher::Publisher;
 pub use request::RequestSchema;
 pub use schema::Schema;
 pub use shelf::{Staged, Uploaded};
 pub use signature::sign;
+pub use verb::{Method, fixed_action};
 
 /// A plugin that is here.
 #[derive(Clone, Debug)]

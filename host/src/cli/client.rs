@@ -4,7 +4,7 @@
 //! saved, renewed when it is near its end), `Target::anonymous` for nobody. A command sends one
 //! request for each thing it must know: a token may be good for one alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,7 +16,7 @@ use super::{
     Failure,
     saved::{self, Lock, Saved, Session},
 };
-use crate::sensitive::Secret;
+use crate::{address::is_loopback_host, sensitive::Secret};
 
 /// Where the server is. The token comes from the environment or a file: arguments are for all to see.
 #[derive(Args, Clone, Debug, Default)]
@@ -137,7 +137,8 @@ impl Target {
             let damaged = || Failure::usage("the pinned certificate is damaged: coffer login --ca-cert FILE");
             builder = builder.tls_certs_only(authorities(&pem).ok_or_else(damaged)?);
         }
-        builder.build().map_err(|error| unreachable(&saved.address, &error))
+        // What can go wrong here is whom to trust: there may be no authority on this machine.
+        builder.build().map_err(|error| Failure::untrusted(told(&saved.address, &error)))
     }
 }
 
@@ -147,12 +148,7 @@ fn authorities(pem: &str) -> Option<Vec<Certificate>> {
 }
 
 pub fn is_loopback(address: &str) -> bool {
-    let url = Url::parse(address).ok();
-    match url.as_ref().and_then(Url::host_str) {
-        Some("localhost") => true,
-        Some(host) => host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    }
+    Url::parse(address).is_ok_and(|url| url.host_str().is_some_and(is_loopback_host))
 }
 
 /// One name in a path: `users/{name}/update`.
@@ -298,7 +294,7 @@ impl Client {
         let body = serde_json::from_slice(&text).unwrap_or(Value::Null);
         match status.is_success() {
             true if body.is_object() => Ok(body),
-            true => Err(Failure::Unreachable("what answers there is no Coffer server".to_owned())),
+            true => Err(Failure::no_coffer()),
             false => Err(Failure::refused(status.as_u16(), &body).wait(wait).asked_for(call.what())),
         }
     }
@@ -335,8 +331,7 @@ impl Client {
         let body = json!({"refresh_token": refresh.reveal()});
         let call = Call { method: Method::POST, path: "token/renew", query: &[], body: Body::Json(&body) };
         let renewed = match self.once(&call, None).await {
-            Ok(answer) => Session::from_answer(&answer)
-                .ok_or_else(|| Failure::Unreachable("what answers there is no Coffer server".to_owned()))?,
+            Ok(answer) => Session::from_answer(&answer).ok_or_else(Failure::no_coffer)?,
             Err(refused) if refused.kind() == "invalid_grant" => {
                 saved.session = None;
                 saved.save(&lock)?;
@@ -351,13 +346,28 @@ impl Client {
     }
 }
 
-/// What stands at the end of the chain is what happened, be it that a certificate is not trusted.
 fn unreachable(address: &str, error: &reqwest::Error) -> Failure {
-    let mut cause: &dyn std::error::Error = error;
+    match is_untrusted(error) {
+        true => Failure::untrusted(told(address, error)),
+        false => Failure::unreachable(told(address, error)),
+    }
+}
+
+/// What stands at the end of the chain is what happened, be it that a certificate is not trusted.
+fn told(address: &str, error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
     while let Some(before) = cause.source() {
         cause = before;
     }
-    Failure::Unreachable(format!("{address}: {cause}"))
+    format!("{address}: {cause}")
+}
+
+/// TLS did not take the certificate. What an I/O error is made of stands in no chain: it speaks for itself.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let within = within.map(|within| within as &(dyn Error + 'static));
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+        || within.or_else(|| error.source()).is_some_and(is_untrusted)
 }
 
 #[cfg(test)]
@@ -397,6 +407,44 @@ mod tests {
         assert_eq!(failure.number(), 3, "{failure}");
     }
 
+    /// Who answers there says so with a certificate of its own making, or in the clear.
+    async fn listening(tls: Option<tokio_rustls::TlsAcceptor>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            match tls {
+                Some(tls) => drop(tls.accept(stream).await),
+                None => drop(tokio::io::AsyncWriteExt::write_all(&mut stream, b"certificate certificate").await),
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn only_a_certificate_that_is_not_trusted_asks_for_trust() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made =
+            |name: &str| rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let (shown, other) = (made("127.0.0.1"), made("other"));
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![shown.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap();
+        let tls = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        for (tls, is_untrusted) in [(Some(tls), true), (None, false)] {
+            let saved = Saved { ca_cert: Some(other.pem()), ..Saved::new(&listening(tls).await) };
+            let failure = Target::default().anonymous_at(&saved).unwrap().get("sys/health").await.unwrap_err();
+            match failure {
+                Failure::Unreachable { is_untrusted: found, cause } => assert_eq!(found, is_untrusted, "{cause}"),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
     #[test]
     fn a_name_in_a_path_is_one_segment() {
         assert_eq!(segment("a/b?c#d e%é").unwrap(), "a%2Fb%3Fc%23d%20e%25%C3%A9");
@@ -412,6 +460,7 @@ mod tests {
             ("https://127.0.0.1:8200", true),
             ("https://localhost", true),
             ("https://[::1]:1", true),
+            ("https://[::ffff:127.0.0.1]:1", true),
             ("https://127.0.0.1.example.com", false),
             ("https://10.0.0.1", false),
         ] {

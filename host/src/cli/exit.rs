@@ -29,8 +29,12 @@ pub enum Failure {
     /// What was given makes no sense.
     #[error("{0}")]
     Usage(String),
-    #[error("the server cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("the server cannot be reached: {cause}")]
+    Unreachable {
+        cause: String,
+        /// No authority that is known here vouches for who answers.
+        is_untrusted: bool,
+    },
     /// The server's own words.
     #[error("{0}")]
     Refused(Box<Refusal>),
@@ -77,6 +81,19 @@ impl std::fmt::Display for Refusal {
 impl Failure {
     pub fn usage(told: impl Into<String>) -> Self {
         Self::Usage(told.into())
+    }
+
+    pub fn unreachable(cause: impl Into<String>) -> Self {
+        Self::Unreachable { cause: cause.into(), is_untrusted: false }
+    }
+
+    pub fn untrusted(cause: impl Into<String>) -> Self {
+        Self::Unreachable { cause: cause.into(), is_untrusted: true }
+    }
+
+    /// It speaks, but not as we do.
+    pub fn no_coffer() -> Self {
+        Self::unreachable("what answers there is no Coffer server")
     }
 
     /// From an answer of the server: what its `detail` says, and where.
@@ -182,7 +199,7 @@ impl Failure {
             Self::Local(error) if error.kind() == io::ErrorKind::BrokenPipe => BROKEN_PIPE,
             Self::Local(_) | Self::Server(_) => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable(_) => 3,
+            Self::Unreachable { .. } => 3,
             Self::Refused(refusal) => match refusal.status {
                 401 => 4,
                 403 => 5,

@@ -79,8 +79,7 @@ pub async fn login(arguments: Login) -> Result<(), Failure> {
         false => ended,
     }
     .map_err(|refused| refused.next(422, how))?;
-    let session = Session::from_answer(&answer)
-        .ok_or_else(|| Failure::Unreachable("what answers there is no Coffer server".to_owned()))?;
+    let session = Session::from_answer(&answer).ok_or_else(Failure::no_coffer)?;
     let username = match username {
         Some(username) => Some(username),
         // Who that is here, only the server knows.
@@ -169,28 +168,24 @@ async fn trusted(target: &Target, known: &Saved, pin: Option<&str>) -> Result<Op
         let fingerprint = pin::fingerprint(&shown).unwrap_or_default();
         return match pin::is_fingerprint(pin, &fingerprint) {
             true => Ok(Some(shown)),
-            false => Err(Failure::Unreachable(format!("its authority has another fingerprint: SHA256:{fingerprint}"))),
+            false => Err(Failure::unreachable(format!("its authority has another fingerprint: SHA256:{fingerprint}"))),
         };
     }
     let asked = target.anonymous_at(known)?.get("sys/seal-status").await;
     match asked {
-        Err(Failure::Unreachable(cause)) if is_about_trust(&cause) && known.ca_cert.is_none() => {
+        Err(Failure::Unreachable { cause, is_untrusted: true }) if known.ca_cert.is_none() => {
             ask(known, cause).await.map(Some)
         }
-        Err(error @ Failure::Unreachable(_)) => Err(error),
+        Err(error @ Failure::Unreachable { .. }) => Err(error),
         // Whatever else it says, it is the one that was asked for.
         _ => Ok(known.ca_cert.clone()),
     }
 }
 
-fn is_about_trust(cause: &str) -> bool {
-    cause.contains("certificate")
-}
-
 /// Only of a server on this machine: of another, somebody in between could show what they like.
 async fn ask(known: &Saved, cause: String) -> Result<String, Failure> {
     if !client::is_loopback(&known.address) {
-        return Err(Failure::Unreachable(cause));
+        return Err(Failure::untrusted(cause));
     }
     let shown = pin::shown_by(&known.address).await?;
     let fingerprint = pin::fingerprint(&shown).unwrap_or_default();
@@ -198,7 +193,7 @@ async fn ask(known: &Saved, cause: String) -> Result<String, Failure> {
     exit::say(&format!("The fingerprint of its own is SHA256:{fingerprint}; a dev server prints it when it starts."));
     match input::confirmed("Trust it from now on?")? {
         true => Ok(shown),
-        false => Err(Failure::Unreachable(format!("{cause}; if that is right: --pin SHA256:{fingerprint}"))),
+        false => Err(Failure::untrusted(format!("{cause}; if that is right: --pin SHA256:{fingerprint}"))),
     }
 }
 

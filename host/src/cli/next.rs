@@ -108,11 +108,11 @@ pub fn command(failure: &Failure, way: &str) -> Option<String> {
     match failure {
         Failure::Sealed { initialized: true } => command("coffer unseal"),
         Failure::Sealed { initialized: false } => command("coffer init --code-file FILE"),
-        Failure::Unreachable(cause) if cause.to_lowercase().contains("certificate") => {
+        Failure::Unreachable { is_untrusted: true, .. } => {
             command("coffer login --ca-cert FILE, with the certificate of the authority that the server's is from")
         }
-        Failure::Unreachable(_) if way == "status" => command("coffer status --address URL, if it is elsewhere"),
-        Failure::Unreachable(_) => command("coffer status, with --address or COFFER_ADDR if it is elsewhere"),
+        Failure::Unreachable { .. } if way == "status" => command("coffer status --address URL, if it is elsewhere"),
+        Failure::Unreachable { .. } => command("coffer status, with --address or COFFER_ADDR if it is elsewhere"),
         Failure::Refused(refusal) => Some(refusal.next.clone().unwrap_or_else(|| after(refusal, way))),
         Failure::Usage(_) if !way.is_empty() => Some(format!("coffer {way} --help")),
         _ => None,

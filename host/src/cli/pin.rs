@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// PEM of the authority that the server shows, which has not been verified in any way.
 pub async fn shown_by(address: &str) -> Result<String, Failure> {
-    let unreachable = |error: io::Error| Failure::Unreachable(error.to_string());
+    let unreachable = |error: io::Error| Failure::unreachable(error.to_string());
     let no_name = || Failure::usage("the address has no host");
     let url = Url::parse(address).map_err(|_| no_name())?;
     let host = url.host_str().ok_or_else(no_name)?.trim_matches(['[', ']']).to_owned();
@@ -28,7 +28,7 @@ pub async fn shown_by(address: &str) -> Result<String, Failure> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::Unreachable(error.to_string()))?
+        .map_err(|error| Failure::unreachable(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Witness(tell)))
         .with_no_client_auth();
@@ -39,7 +39,7 @@ pub async fn shown_by(address: &str) -> Result<String, Failure> {
         Ok(())
     };
     tokio::time::timeout(PATIENCE, looking).await.map_err(|late| unreachable(late.into()))?.map_err(unreachable)?;
-    told.try_recv().map_err(|_| Failure::Unreachable("no certificate was shown".to_owned()))
+    told.try_recv().map_err(|_| Failure::untrusted("no certificate was shown"))
 }
 
 /// SHA-256 of the first certificate, in lower-case hex.

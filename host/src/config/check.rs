@@ -11,7 +11,11 @@ use super::{
     SessionStore, Sessions, Storage, Transport, Url,
     written::{self, SealKind, SinkKind, Written},
 };
-use crate::{ids, sensitive::Secret};
+use crate::{
+    address::{is_loopback, is_loopback_host},
+    ids,
+    sensitive::Secret,
+};
 
 const DATA_DIR: &str = "/var/lib/coffer";
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8200);
@@ -53,7 +57,7 @@ fn listener(written: written::Listener, listen: Option<SocketAddr>, is_dev: bool
         (None, written) if written.is_empty() => vec![ADDRESS],
         (None, written) => written,
     };
-    if is_dev && !addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+    if is_dev && !addresses.iter().all(|address| is_loopback(address.ip())) {
         return together(&["listener.address"], "a dev server listens on loopback only");
     }
     let transport = match (written.tls_cert, written.tls_key, written.plaintext) {
@@ -118,9 +122,7 @@ fn sessions(written: written::Sessions) -> Result<Sessions, Error> {
         Some(url) => SessionStore::Redis(url),
     };
     if let SessionStore::Redis(url) = &store {
-        let is_near = url.hosts().all(|(host, _)| {
-            host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
-        });
+        let is_near = url.hosts().all(|(host, _)| is_loopback_host(host));
         match url.scheme() {
             Some("rediss" | "rediss+sentinel" | "rediss+cluster") => {}
             Some("redis" | "redis+sentinel" | "redis+cluster" | "unix" | "redis+unix") if written.ca.is_some() => {

@@ -8,8 +8,8 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Company, Counter, Fence, corrupt,
-    roll::{Confirmed, Pulse, ROLL, Roll, place},
+    Counter, Fence, Peers, corrupt,
+    roll::{Confirmed, Heartbeat, ROLL, Rival, Roll, place},
     stale,
 };
 use crate::{
@@ -44,14 +44,14 @@ pub(super) struct Seen {
     ask: u64,
     /// When this node's last successful beat began.
     pub(super) beaten: Option<u64>,
-    pub(super) pulses: BTreeMap<String, Pulse>,
+    pub(super) heartbeats: BTreeMap<String, Heartbeat>,
 }
 
 /// Why there is nothing that this node may go by.
 pub(super) enum Refusal {
     Store(Error),
-    /// Another node works on the store. True: it was seen to live.
-    Held(bool),
+    /// Another node works on the store.
+    Held(Rival),
 }
 
 impl From<Error> for Refusal {
@@ -83,7 +83,7 @@ impl Fence {
     pub async fn join(&self) -> Result<(), Error> {
         loop {
             match self.look().await {
-                Err(Refusal::Held(false)) => tokio::time::sleep(limits::FENCE_ASK).await,
+                Err(Refusal::Held(Rival::PerhapsDead)) => tokio::time::sleep(limits::FENCE_ASK).await,
                 other => return Ok(other.map(drop)?),
             }
         }
@@ -102,11 +102,11 @@ impl Fence {
             let began = self.micros();
             let found = self.read(&seen).await?;
             let mut held = u64::MAX;
-            if self.0.company != Company::None {
-                self.feel(&mut seen, &found.roll, self.micros());
-                if let Some(alive) = self.held_by_another(&seen, &found.roll) {
+            if self.0.peers != Peers::Impossible {
+                self.observe(&mut seen, &found.roll, self.micros());
+                if let Some(rival) = self.rival(&seen, &found.roll) {
                     self.forget(&mut seen);
-                    return Err(Refusal::Held(alive));
+                    return Err(Refusal::Held(rival));
                 }
                 held = seen.beaten.map_or(0, |began| began + super::micros(limits::NODE_HELD));
                 if !found.roll.has(&self.0.node) || held <= began {
@@ -122,7 +122,7 @@ impl Fence {
             self.learn(&mut seen, &found);
             seen.ask = ask;
             self.0.fresh_until.store(held.min(began + stale()), Ordering::Release);
-            if self.0.company != Company::None {
+            if self.0.peers != Peers::Impossible {
                 self.write(&mut seen, &found).await;
             }
             return Ok(found);
@@ -133,7 +133,7 @@ impl Fence {
     async fn read(&self, seen: &Seen) -> Result<Found, Error> {
         let mut keys: Vec<String> = Counter::ALL.iter().map(|counter| counter.key().to_owned()).collect();
         let mut nodes = Vec::new();
-        if self.0.company != Company::None {
+        if self.0.peers != Peers::Impossible {
             let others = seen.found.iter().flat_map(|found| found.roll.others(&self.0.node));
             nodes = others.chain([&self.0.node]).cloned().collect();
             keys.push(ROLL.to_owned());
@@ -142,8 +142,8 @@ impl Fence {
         let asked = async {
             // An order to seal the store is part of what every node is to know.
             let obeyed = async {
-                match self.0.company {
-                    Company::None => Ok(()),
+                match self.0.peers {
+                    Peers::Impossible => Ok(()),
                     _ => self.0.barrier.obey().await,
                 }
             };

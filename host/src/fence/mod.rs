@@ -76,12 +76,12 @@ impl Counter {
 
 /// Who else may work on the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Company {
+pub enum Peers {
     /// Nobody can: the store itself lets one process in.
-    None,
+    Impossible,
     /// Somebody could and must not: what this node keeps, it keeps as the only one.
-    Refused,
-    Welcome,
+    Forbidden,
+    Allowed,
 }
 
 /// One node's knowledge of what was changed. Cheap to clone.
@@ -93,7 +93,7 @@ struct Inner {
     barrier: Barrier,
     view: View,
     clock: Clock,
-    company: Company,
+    peers: Peers,
     /// This process, on the roll: random, and never used again.
     node: String,
     generations: [AtomicU64; Counter::ALL.len()],
@@ -113,16 +113,16 @@ struct Inner {
 impl Fence {
     /// On a store of its own. Not fresh until the first `ask`.
     pub fn new(barrier: Barrier, clock: Clock) -> Self {
-        Self::among(Company::None, barrier, clock)
+        Self::among(Peers::Impossible, barrier, clock)
     }
 
     /// On a store that others may work on as well.
-    pub fn among(company: Company, barrier: Barrier, clock: Clock) -> Self {
+    pub fn among(peers: Peers, barrier: Barrier, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             view: barrier.view(Prefix::Fence),
             barrier,
             clock,
-            company,
+            peers,
             node: ids::random_base62(NODE),
             generations: Default::default(),
             fresh_until: AtomicU64::new(0),

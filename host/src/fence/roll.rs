@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Company, Counter, Fence, ask::Found, ask::Seen, micros};
+use super::{Counter, Fence, Peers, ask::Found, ask::Seen, micros};
 use crate::{
     barrier::{Error, Writes},
     limits,
@@ -64,12 +64,21 @@ pub(super) struct Confirmed {
 
 /// What this node has seen of another one's beats.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeat {
     beat: u64,
     /// When the last new beat was seen, or the first of all.
     at: u64,
     /// A second beat was seen: it lives.
     moved: bool,
+}
+
+/// A node that keeps this one from working on the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rival {
+    /// It was seen to live.
+    Alive,
+    /// It stands on the roll, and nothing new was heard of it.
+    PerhapsDead,
 }
 
 impl Roll {
@@ -95,34 +104,37 @@ impl Confirmed {
 }
 
 impl Fence {
-    /// Who of them wants to be alone, or is not wanted here. True: it lives, as far as is known.
-    pub(super) fn held_by_another(&self, seen: &Seen, roll: &Roll) -> Option<bool> {
+    /// Another node that wants to be alone, or is not wanted here.
+    pub(super) fn rival(&self, seen: &Seen, roll: &Roll) -> Option<Rival> {
         let gone = self.gone(seen);
         let mut others = roll.nodes.iter().filter(|(id, _)| **id != self.0.node && !gone.contains(*id));
-        let found = match self.0.company {
-            Company::None => None,
-            Company::Refused => others.next(),
-            Company::Welcome => others.find(|(_, node)| node.sole),
+        let found = match self.0.peers {
+            Peers::Impossible => None,
+            Peers::Forbidden => others.next(),
+            Peers::Allowed => others.find(|(_, node)| node.sole),
         };
-        found.map(|(id, _)| seen.pulses.get(id).is_some_and(|pulse| pulse.moved))
+        found.map(|(id, _)| match seen.heartbeats.get(id) {
+            Some(Heartbeat { moved: true, .. }) => Rival::Alive,
+            _ => Rival::PerhapsDead,
+        })
     }
 
     /// Notes the beats that an answer tells of. `now` is when it had come: a beat was made before.
-    pub(super) fn feel(&self, seen: &mut Seen, roll: &Roll, now: u64) {
-        seen.pulses.retain(|id, _| roll.has(id));
+    pub(super) fn observe(&self, seen: &mut Seen, roll: &Roll, now: u64) {
+        seen.heartbeats.retain(|id, _| roll.has(id));
         for (id, Node { beat, .. }) in roll.nodes.iter().filter(|(id, _)| **id != self.0.node) {
-            let new = Pulse { beat: *beat, at: now, moved: false };
-            let pulse = seen.pulses.entry(id.clone()).or_insert(new);
-            if pulse.beat != *beat {
-                *pulse = Pulse { moved: true, ..new };
+            let new = Heartbeat { beat: *beat, at: now, moved: false };
+            let heartbeat = seen.heartbeats.entry(id.clone()).or_insert(new);
+            if heartbeat.beat != *beat {
+                *heartbeat = Heartbeat { moved: true, ..new };
             }
         }
     }
 
     fn gone(&self, seen: &Seen) -> BTreeSet<String> {
         let now = self.micros();
-        let silent = |pulse: &Pulse| now.saturating_sub(pulse.at) > micros(limits::NODE_GONE);
-        seen.pulses.iter().filter(|(_, pulse)| silent(pulse)).map(|(id, _)| id.clone()).collect()
+        let silent = |heartbeat: &Heartbeat| now.saturating_sub(heartbeat.at) > micros(limits::NODE_GONE);
+        seen.heartbeats.iter().filter(|(_, heartbeat)| silent(heartbeat)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Enters this node on the roll or beats, and strikes off who is gone. `Conflict`: another node
@@ -137,7 +149,7 @@ impl Fence {
         }
         let beat = roll.nodes.get(node).map_or(0, |own| own.beat + 1);
         let (mounts, silent) = self.own_mounts(seen, found);
-        roll.nodes.insert(node.clone(), Node { beat, sole: self.0.company == Company::Refused, mounts, silent });
+        roll.nodes.insert(node.clone(), Node { beat, sole: self.0.peers == Peers::Forbidden, mounts, silent });
         self.0.view.expect(&mut writes, ROLL, found.expect_roll());
         self.0.view.put(&mut writes, ROLL, &roll, None);
         self.0.barrier.commit(writes).await?;
@@ -204,7 +216,7 @@ impl Fence {
 
     /// Uses nothing remembered from now on, and is waited for by nobody.
     pub async fn leave(&self) {
-        if self.0.company == Company::None || self.0.barrier.is_sealed() {
+        if self.0.peers == Peers::Impossible || self.0.barrier.is_sealed() {
             return;
         }
         let mut seen = self.0.seen.lock().await;

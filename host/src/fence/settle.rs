@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Company, Counter, Fence, ask::Found};
+use super::{Counter, Fence, Peers, ask::Found};
 use crate::limits;
 
 /// Another node, and how often it had confirmed anything when it was first looked at after the
@@ -31,7 +31,7 @@ impl Fence {
                 }
                 Err(_) => {}
             }
-            if self.0.company == Company::None || self.0.clock.monotonic() >= until {
+            if self.0.peers == Peers::Impossible || self.0.clock.monotonic() >= until {
                 return;
             }
             tokio::time::sleep(limits::FENCE_LOOK).await;
@@ -41,7 +41,7 @@ impl Fence {
     /// Until every other node has stopped that has not heard, whoever it is: after an ending of
     /// which none can be asked.
     pub async fn outlast(&self) {
-        if self.0.company != Company::None {
+        if self.0.peers != Peers::Impossible {
             tokio::time::sleep(limits::FENCE_SETTLE).await;
         }
     }

@@ -229,8 +229,7 @@ impl From<secrets::Error> for ApiError {
         match error {
             E::NoMount => Self::new(Kind::NotFound).caused_by(error),
             E::UnknownVerb => Self::new(Kind::UnknownVerb),
-            E::Method(secrets::Method::Get) => Self::only("GET"),
-            E::Method(secrets::Method::Post) => Self::only("POST"),
+            E::Method(method) => Self::only(method.as_str()),
             E::Cursor => Self::at(Kind::InvalidValue, ["query", "cursor"]),
             E::Contract(_) => Self::new(Kind::PluginFailed).caused_by(error),
             E::Refused(refusal) => refused(refusal),

@@ -17,7 +17,7 @@ use super::{
     body::{self, Members, Takes},
     client_address::ClientAddress,
     error::{ApiError, Kind},
-    trail::{About, Trail},
+    trail::{About, Decision, Trail},
 };
 use crate::{
     app::App,
@@ -104,21 +104,17 @@ impl<I: Input> Permitted<I> {
     async fn decide_with(mut raw: Raw, caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
         let trail = trail(&raw.parts)?;
         let (action, resource) = I::target(&raw, &caller, app)?;
-        trail.about(resource.path());
-        let rules_others = rules_others(&resource.path(), action.actions());
-        let about = |decision: &str| About {
-            resource: Some(resource.path()),
-            action: Some(action.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>().join(" ")),
-            decision: Some(decision.to_owned()),
-            ..About::default()
-        };
-        let (asked, denied) = (about("allowed"), about("denied"));
+        let path = resource.path();
+        trail.about(path.clone());
+        let rules_others = rules_others(&path, action.actions());
+        let actions = action.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>().join(" ");
+        let asked = About { resource: Some(path), action: Some(actions), ..About::default() };
         let session = &caller.authenticated.session;
         let permit = match app.policies.permit(&caller.authenticated.caller, action, resource) {
             Ok(permit) => permit,
             Err(refusal) => {
-                let decision = Some(format!("denied: {}", refusal.reason));
-                trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, ..denied }).await?;
+                let decision = Some(Decision::ByPolicies(refusal.reason.clone()));
+                trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, ..asked }).await?;
                 if !refusal.by_scope() {
                     app.login.spend(session).await?;
                 }
@@ -131,13 +127,12 @@ impl<I: Input> Permitted<I> {
         if I::STEP_UP || rules_others || app.login.asks_step_up(I::OPERATION) {
             app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
-        let decision = Some(format!("allowed: {}", permit.reason()));
         if let Some(file) = file {
             let received = body::receive(&raw.parts, file, I::TAKES).await?;
             raw.parts.extensions.insert(received);
         }
         let input = I::read(raw)?;
-        let values = input.values();
+        let (decision, values) = (Some(Decision::ByPolicies(permit.reason().clone())), input.values());
         trail.decided(I::OPERATION, who(&caller.authenticated), About { decision, values, ..asked }).await?;
         app.login.spend(session).await?;
         Ok(Self(permit, input, caller))
@@ -187,9 +182,7 @@ impl<I: OwnInput> Own<I> {
             app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let input = I::read(raw)?;
-        let decision = Some("allowed: own".to_owned());
-        let about = About { resource: input.resource(), decision, ..About::default() };
-        trail.decided(I::OPERATION, who(&caller.authenticated), about).await?;
+        trail.decided(I::OPERATION, who(&caller.authenticated), About::own(input.resource())).await?;
         app.login.spend(session).await?;
         Ok(Self(input, caller))
     }

@@ -2,11 +2,11 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::limits;
+use crate::{address::AddressBlock, limits};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
@@ -33,14 +33,14 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    blocks: HashMap<IpAddr, usize>,
+    blocks: HashMap<AddressBlock, usize>,
 }
 
 /// One connection's place, free again when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     slots: Slots,
-    block: Option<IpAddr>,
+    block: Option<AddressBlock>,
 }
 
 impl Slots {
@@ -55,7 +55,7 @@ impl Slots {
         if taken.all >= self.0.caps.connections {
             return None;
         }
-        let block = (!is_proxy).then(|| block(peer));
+        let block = (!is_proxy).then(|| AddressBlock::of(peer));
         if let Some(block) = block {
             let count = taken.blocks.entry(block).or_default();
             if *count >= self.0.caps.per_block {
@@ -77,14 +77,6 @@ impl Drop for Slot {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(taken.blocks.remove(&block)),
         }
-    }
-}
-
-/// What one holder of addresses is counted by: an IPv4 address, or the /64 of an IPv6 address.
-fn block(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-        v4 => v4,
     }
 }
 

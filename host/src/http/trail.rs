@@ -2,6 +2,7 @@
 //! before the answer leaves. No sink, no work.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     audit::{Audit, Phase, Record, Who},
     ids::RequestId,
+    policy::Reason,
     session::Session,
     telemetry::Requests,
 };
@@ -51,9 +53,42 @@ struct SoFar {
 pub struct About {
     pub resource: Option<String>,
     pub action: Option<String>,
-    pub decision: Option<String>,
+    pub decision: Option<Decision>,
     /// Hashed already.
     pub values: std::collections::BTreeMap<String, String>,
+}
+
+/// What was decided, and by what.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// Allowed or denied, as the reason says.
+    ByPolicies(Reason),
+    /// Of the caller's own: nobody else's permission is needed.
+    Own,
+    /// What was sent is to prove it, and is looked at from here on.
+    Tried,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByPolicies(reason) if reason.allows() => write!(f, "allowed: {reason}"),
+            Self::ByPolicies(reason) => write!(f, "denied: {reason}"),
+            Self::Own => f.write_str("allowed: own"),
+            Self::Tried => f.write_str("tried"),
+        }
+    }
+}
+
+impl About {
+    /// Of the caller's own.
+    pub fn own(resource: Option<String>) -> Self {
+        Self { resource, decision: Some(Decision::Own), ..Self::default() }
+    }
+
+    pub fn tried(resource: Option<String>) -> Self {
+        Self { resource, decision: Some(Decision::Tried), ..Self::default() }
+    }
 }
 
 /// Below it stand users by name.
@@ -140,7 +175,7 @@ impl Trail {
         let about = so_far.about.clone();
         record.resource = about.resource.map(|resource| query::without_tokens(&self.without_name(resource)));
         record.action = about.action;
-        record.decision = about.decision;
+        record.decision = about.decision.map(|decision| decision.to_string());
         record.values = about.values;
         record
     }
@@ -181,4 +216,25 @@ fn cause(error: &ApiError) -> String {
         cause = error.source();
     }
     text.chars().filter(|c| !c.is_control()).take(crate::limits::AUDIT_CAUSE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_decision_reads_as_the_trail_has_always_had_it() {
+        let allowed = Reason::Allowed(["p/2", "p/1"].map(str::to_owned).into_iter().collect());
+        let decisions = [
+            (Decision::ByPolicies(allowed), "allowed: allowed by p/1, p/2"),
+            (Decision::ByPolicies(Reason::Root), "allowed: allowed by the root token"),
+            (Decision::ByPolicies(Reason::NoPolicy), "denied: no policy allows"),
+            (Decision::ByPolicies(Reason::Scope), "denied: scope"),
+            (Decision::Own, "allowed: own"),
+            (Decision::Tried, "tried"),
+        ];
+        for (decision, text) in decisions {
+            assert_eq!(decision.to_string(), text);
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use futures_util::{StreamExt, stream};
 
-use super::{By, Error, Leases, Of, record::Record};
+use super::{Error, Leases, Requester, Selection, record::Record};
 use crate::{
     barrier::{self, Writes},
     ids::{Action, LeaseId, SessionId},
@@ -17,10 +17,10 @@ const AT_ONCE: usize = 16;
 impl Leases {
     /// Looks for what has ended. To be asked for again and again, on every node; one at a time looks.
     pub async fn sweep_ended(&self) -> Result<(), Error> {
-        if self.barrier.is_sealed() {
+        if self.0.barrier.is_sealed() {
             return Ok(());
         }
-        let until = self.clock.now().after(limits::LEASE_SESSIONS_EVERY);
+        let until = self.0.clock.now().after(limits::LEASE_SESSIONS_EVERY);
         // Where nothing is lent nothing is written.
         if self.store().is_empty().await? || !self.store().turn("ended", until).await? {
             return Ok(());
@@ -28,7 +28,7 @@ impl Leases {
         self.move_older().await?;
         self.end_of_sessions().await?;
         let lenders = self.store().lenders().await?;
-        for mount in self.mounts.departed().await? {
+        for mount in self.0.mounts.departed().await? {
             if lenders.contains(&mount) {
                 let ids = self.store().all_ids(&self.store().mounts, &format!("{mount}/")).await?;
                 self.end(ids, None).await?;
@@ -59,32 +59,32 @@ impl Leases {
 
     /// A session that is carried over an ending of the user's others has ended for a moment: so it is looked twice.
     async fn has_surely_ended(&self, session: &SessionId) -> Result<bool, Error> {
-        if !self.sessions.has_ended(session).await? {
+        if !self.0.sessions.has_ended(session).await? {
             return Ok(false);
         }
         tokio::time::sleep(limits::LEASE_SECOND_LOOK).await;
-        Ok(self.sessions.has_ended(session).await?)
+        Ok(self.0.sessions.has_ended(session).await?)
     }
 
     /// Has everything revoked soon that this speaks of and that whoever asks may end, by the sweeper. Says how much.
-    pub async fn revoke_all(&self, of: &Of, by: By<'_>) -> Result<usize, Error> {
+    pub async fn revoke_all(&self, of: &Selection, by: Requester<'_>) -> Result<usize, Error> {
         let (index, prefix) = self.index(of);
         let ids = self.store().all_ids(index, &prefix).await?;
         self.end(ids, Some((of, by))).await
     }
 
     /// Where somebody asks, what is failing is tried at once as well.
-    async fn end(&self, ids: Vec<LeaseId>, asked: Option<(&Of, By<'_>)>) -> Result<usize, Error> {
+    async fn end(&self, ids: Vec<LeaseId>, asked: Option<(&Selection, Requester<'_>)>) -> Result<usize, Error> {
         let ends = ids.into_iter().map(|id| async move { self.end_one(&id, asked).await });
         let ended: Vec<_> = stream::iter(ends).buffer_unordered(AT_ONCE).collect().await;
         ended.into_iter().try_fold(0, |count, ended| Ok(count + usize::from(ended?)))
     }
 
-    async fn end_one(&self, id: &LeaseId, asked: Option<(&Of, By<'_>)>) -> Result<bool, Error> {
+    async fn end_one(&self, id: &LeaseId, asked: Option<(&Selection, Requester<'_>)>) -> Result<bool, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Some(stored) = self.store().get(id).await? else { return Ok(false) };
-            let (record, now) = (&stored.value, self.clock.now());
-            if asked.is_some_and(|(of, by)| !self.lets(by, Action::Delete, Some(of), &record.path)) {
+            let (record, now) = (&stored.value, self.0.clock.now());
+            if asked.is_some_and(|(of, by)| !self.allows(by, Action::Delete, Some(of), &record.path)) {
                 return Ok(false);
             }
             let has_ended = record.ending && asked.is_none();
@@ -95,7 +95,7 @@ impl Leases {
             let next = Record { ending: true, claimed: false, due: record.due.min(now), ..record.clone() };
             let mut writes = Writes::default();
             self.store().replace(&mut writes, id, &stored, next);
-            match self.barrier.commit(writes).await {
+            match self.0.barrier.commit(writes).await {
                 Ok(()) => return Ok(true),
                 Err(barrier::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{
     Leases,
-    deed::Deed,
+    granted_action::GrantedAction,
     record::{Internal, Lease, Record},
 };
 use crate::{
@@ -21,7 +21,7 @@ pub struct Borrower {
     pub ends_at: Timestamp,
     pub request: RequestId,
     /// What was permitted when it was lent.
-    pub deed: Deed,
+    pub granted: GrantedAction,
 }
 
 impl Leases {
@@ -29,11 +29,12 @@ impl Leases {
     pub fn issue(
         &self,
         to: &mut Writes,
-        (mount, path): (&MountId, &SecretPath),
+        mount: &MountId,
+        path: &SecretPath,
         borrower: &Borrower,
         spec: LeaseSpec,
     ) -> Lease {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         let max_expires_at = now.after(spec.max_ttl).min(borrower.ends_at);
         let expires_at = now.after(spec.ttl).min(max_expires_at);
         let id = LeaseId::new();
@@ -43,7 +44,7 @@ impl Leases {
             user: Some(borrower.user.clone()),
             session: Some(borrower.session.clone()),
             request: borrower.request.to_string(),
-            deed: Some(borrower.deed.clone()),
+            granted: Some(borrower.granted.clone()),
             made_at: now,
             renewed_at: None,
             expires_at,

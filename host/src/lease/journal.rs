@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{
     record::{Internal, Record},
-    room::Rooms,
-    store::Store,
+    reservation::Reservations,
+    store::{Holder, Store},
 };
 use crate::{
     barrier::{Barrier, Writes},
@@ -23,13 +23,13 @@ struct Notes {
     barrier: Barrier,
     clock: Clock,
     store: Store,
-    rooms: Rooms,
+    reservations: Reservations,
 }
 
 /// Where the sandbox notes what plugins announce.
-pub fn journal(barrier: &Barrier, clock: &Clock, rooms: &Rooms) -> Arc<dyn Journal> {
+pub fn journal(barrier: &Barrier, clock: &Clock, reservations: &Reservations) -> Arc<dyn Journal> {
     let (barrier, store) = (barrier.clone(), Store::new(barrier));
-    Arc::new(Notes { barrier, clock: clock.clone(), store, rooms: rooms.clone() })
+    Arc::new(Notes { barrier, clock: clock.clone(), store, reservations: reservations.clone() })
 }
 
 #[async_trait]
@@ -37,10 +37,10 @@ impl Journal for Notes {
     async fn note(&self, intent: Intent) -> Result<Writes, Unnoted> {
         let Intent { origin, principal, request, undo, until } = intent;
         let user = principal.and_then(|id| UserId::parse(&id).ok());
-        let of = (&origin.mount, user.as_ref());
-        let room = match self.rooms.of_call(of, &request) {
-            Some(room) => room,
-            None => self.rooms.take(&self.store, of, &request).await?.ok_or(Unnoted::TooMany)?,
+        let holder = Holder { mount: &origin.mount, user: user.as_ref() };
+        let reservation = match self.reservations.of_call(holder, &request) {
+            Some(reservation) => reservation,
+            None => self.reservations.take(&self.store, holder, &request).await?.ok_or(Unnoted::TooMany)?,
         };
         let due = until.after(limits::LEASE_INTENT_GRACE);
         let record = Record {
@@ -49,7 +49,7 @@ impl Journal for Notes {
             user,
             session: None,
             request,
-            deed: None,
+            granted: None,
             made_at: self.clock.now(),
             renewed_at: None,
             expires_at: due,
@@ -67,13 +67,13 @@ impl Journal for Notes {
         // The plugin of a mount that was removed stays only for what is to be taken back already.
         let of_mount = format!("{}/", record.mount);
         if !mount::rest_on(&self.barrier, &mut writes, &record.mount).await?
-            && !self.store.are(&self.store.mounts, &of_mount, 1).await?
+            && !self.store.has_at_least(&self.store.mounts, &of_mount, 1).await?
         {
             return Err(Unnoted::Gone);
         }
         let noted = self.store.insert(&mut writes, &id, record);
         self.barrier.commit(writes).await?;
-        drop(room);
+        drop(reservation);
         // Once it is being undone it is too late to commit: then the batch of the call conflicts.
         let mut drops = Writes::default();
         self.store.remove(&mut drops, &id, &noted);

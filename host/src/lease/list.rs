@@ -1,19 +1,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    By, Error, Leases,
+    Error, Leases, Requester,
     record::{Lease, Record, State},
 };
 use crate::{
     barrier::{self, Stored, View},
     ids::{Action, Folder, LeaseId, SessionId, UserId, Username},
     limits,
-    policy::{Refusal, Resource},
+    policy::{Reason, Refusal, Resource},
 };
 
 /// Whose leases, or from where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Of {
+pub enum Selection {
     User(UserId),
     Session(SessionId),
     /// None: everything, also what auth methods have left. Policy is asked about each.
@@ -70,31 +70,31 @@ pub struct Place(String);
 
 impl Leases {
     pub async fn get(&self, id: &LeaseId) -> Result<Option<Lease>, barrier::Error> {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         Ok(self.store().get(id).await?.map(|stored| Lease::of(id, &stored.value, now)))
     }
 
     /// As somebody may see it: what they are forbidden is as if it were not there.
-    pub async fn show(&self, id: &LeaseId, by: By<'_>) -> Result<Lease, Error> {
-        let now = self.clock.now();
+    pub async fn show(&self, id: &LeaseId, by: Requester<'_>) -> Result<Lease, Error> {
+        let now = self.0.clock.now();
         Ok(Lease::of(id, &self.found(id, by, Action::Read).await?.value, now))
     }
 
-    pub(super) async fn found(&self, id: &LeaseId, by: By<'_>, action: Action) -> Result<Stored<Record>, Error> {
+    pub(super) async fn found(&self, id: &LeaseId, by: Requester<'_>, action: Action) -> Result<Stored<Record>, Error> {
         let found = self.store().get(id).await?.ok_or(Error::NotFound)?;
-        let lets = |action| self.lets(by, action, None, &found.value.path);
-        match lets(action) {
+        let allows = |action| self.allows(by, action, None, &found.value.path);
+        match allows(action) {
             true => Ok(found),
             // Whoever sees it is not told that it is not there.
-            false if lets(Action::Read) => {
-                Err(Error::Forbidden(Refusal { reason: "forbidden where it came from".into() }))
+            false if allows(Action::Read) => {
+                Err(Error::Forbidden(Refusal { reason: Reason::Other("forbidden where it came from") }))
             }
             false => Err(Error::NotFound),
         }
     }
 
     pub async fn user(&self, name: &Username) -> Result<Option<UserId>, Error> {
-        let found = self.directory.by_name(name).await;
+        let found = self.0.directory.by_name(name).await;
         Ok(found
             .map_err(|error| match error {
                 crate::directory::Error::Store(error) => Error::Store(error),
@@ -106,15 +106,16 @@ impl Leases {
     /// In the order of their index: by path and id, or by id. What is forbidden is not shown.
     pub async fn list(
         &self,
-        of: &Of,
+        of: &Selection,
         filter: &Filter,
-        by: By<'_>,
-        (after, limit): (Option<Place>, usize),
+        by: Requester<'_>,
+        after: Option<Place>,
+        limit: usize,
     ) -> Result<Page, Error> {
         let (index, prefix) = self.index(of);
         let below = filter.below.as_ref().map(|folder| format!("{}/", Resource::path(folder)));
         let (mut leases, mut examined, mut after) = (Vec::new(), 0, after.map(|place| place.0));
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         loop {
             let most = limits::LIST_MOST.min(limit.max(1) * 2);
             let (keys, more) = self.store().ids((index, &prefix), after.as_deref(), most).await?;
@@ -132,7 +133,7 @@ impl Leases {
                 let is_below = below.as_ref().is_none_or(|below| format!("{}/", lease.path).starts_with(below));
                 let is_of = filter.session.as_ref().is_none_or(|session| lease.session.as_ref() == Some(session));
                 let is_meant = is_below && is_of && filter.state.is_none_or(|state| lease.state == state);
-                if is_meant && self.lets(by, Action::List, Some(of), &lease.path) {
+                if is_meant && self.allows(by, Action::List, Some(of), &lease.path) {
                     leases.push(lease);
                 }
             }
@@ -142,13 +143,13 @@ impl Leases {
         }
     }
 
-    pub(super) fn index(&self, of: &Of) -> (&View, String) {
+    pub(super) fn index(&self, of: &Selection) -> (&View, String) {
         let store = self.store();
         match of {
-            Of::User(user) => (&store.users, format!("{user}/")),
-            Of::Session(session) => (&store.sessions, format!("{session}/")),
-            Of::Below(None) => (&store.paths, String::new()),
-            Of::Below(Some(folder)) => (&store.paths, format!("{}/", Resource::path(folder))),
+            Selection::User(user) => (&store.users, format!("{user}/")),
+            Selection::Session(session) => (&store.sessions, format!("{session}/")),
+            Selection::Below(None) => (&store.paths, String::new()),
+            Selection::Below(Some(folder)) => (&store.paths, format!("{}/", Resource::path(folder))),
         }
     }
 }

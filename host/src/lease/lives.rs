@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 
 use super::{
-    Borrower, By, Error, Lease, State,
+    Borrower, Error, Lease, Requester, State,
     error::OVER,
     testing::{Bench, NODES, admin},
 };
@@ -168,7 +168,7 @@ impl World {
             Step::Revoke { node, which } => {
                 let Some(id) = self.nth(which) else { return self };
                 let admin = admin();
-                let done = self.bench.nodes[node].revoke(&id, By::other(&admin), &RequestId::new()).await;
+                let done = self.bench.nodes[node].revoke(&id, Requester::other(&admin), &RequestId::new()).await;
                 let held = &self.held[&id];
                 match (held.claimed && held.due > now, self.is_broken) {
                     (true, _) => assert!(matches!(done, Err(Error::Busy)), "{done:?}"),
@@ -244,8 +244,8 @@ impl World {
 
     async fn renew(&mut self, node: usize, id: &LeaseId, seconds: Option<u64>, now: Timestamp) {
         let admin = admin();
-        let asker = (By::other(&admin), &RequestId::new());
-        let renewed = self.bench.nodes[node].renew(id, seconds.map(Duration::from_secs), asker).await;
+        let (by, request, span) = (Requester::other(&admin), RequestId::new(), seconds.map(Duration::from_secs));
+        let renewed = self.bench.nodes[node].renew(id, span, by, &request).await;
         let is_over = |held: &Held| held.ending || held.failures > 0 || held.expires <= now;
         let is_over = is_over(&self.held[id]) || self.has_ended(self.held[id].session);
         let held = self.held.get_mut(id).unwrap();

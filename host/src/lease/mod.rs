@@ -7,12 +7,11 @@
 //! front of what is due, in storage, so that no crash loses it. Never knows HTTP, nor what a lease
 //! is good for. One more reason why leases end is one more look in `ends.rs`.
 
-mod deed;
 mod ends;
 mod error;
+mod granted_action;
 mod issue;
 mod journal;
-mod leave;
 mod list;
 #[cfg(test)]
 mod lives;
@@ -21,8 +20,9 @@ mod model;
 mod older;
 mod record;
 mod renew;
+mod requester;
+mod reservation;
 mod revoke;
-mod room;
 mod store;
 mod sweep;
 #[cfg(test)]
@@ -32,18 +32,18 @@ mod tests;
 #[cfg(test)]
 mod tests_of_policy;
 #[cfg(test)]
-mod tests_of_rooms;
+mod tests_of_reservations;
 
 use std::{collections::HashSet, sync::Arc};
 
-pub use deed::Deed;
 pub use error::Error;
+pub use granted_action::GrantedAction;
 pub use issue::Borrower;
 pub use journal::journal;
-pub use leave::By;
-pub use list::{Filter, Of, Page, Place, Scope};
+pub use list::{Filter, Page, Place, Scope, Selection};
 pub use record::{Lease, State};
-pub use room::{Room, Rooms};
+pub use requester::Requester;
+pub use reservation::{Reservation, Reservations};
 
 use crate::{
     audit::Audit, barrier, barrier::Barrier, clock::Clock, directory::Directory, ids::MountId, mount::Mounts,
@@ -66,28 +66,28 @@ pub struct Parts {
     pub mounts: Mounts,
     pub policies: Policies,
     /// The same as its journal has.
-    pub rooms: Rooms,
+    pub reservations: Reservations,
     pub sessions: Sessions,
 }
 
 #[derive(Debug)]
 struct Inner {
-    parts: Parts,
+    audit: Audit,
+    barrier: Barrier,
+    clock: Clock,
+    directory: Directory,
+    mounts: Mounts,
+    policies: Policies,
+    reservations: Reservations,
+    sessions: Sessions,
     store: Store,
-}
-
-impl std::ops::Deref for Leases {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0.parts
-    }
 }
 
 impl Leases {
     pub fn new(parts: Parts) -> Self {
-        let store = Store::new(&parts.barrier);
-        Self(Arc::new(Inner { parts, store }))
+        let Parts { audit, barrier, clock, directory, mounts, policies, reservations, sessions } = parts;
+        let store = Store::new(&barrier);
+        Self(Arc::new(Inner { audit, barrier, clock, directory, mounts, policies, reservations, sessions, store }))
     }
 
     fn store(&self) -> &Store {

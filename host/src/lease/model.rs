@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 
 use super::{
-    Borrower, By, Deed, Filter, Leases, Of,
+    Borrower, Filter, GrantedAction, Leases, Requester, Selection,
     record::Record,
     testing::{Bench, NODES, admin, spec},
 };
@@ -176,7 +176,10 @@ impl World {
                 }
             }
             Step::RevokeAll { node, user } => {
-                self.node(node).revoke_all(&Of::User(self.users[user].clone()), By::other(&admin())).await.unwrap();
+                self.node(node)
+                    .revoke_all(&Selection::User(self.users[user].clone()), Requester::other(&admin()))
+                    .await
+                    .unwrap();
                 let of = |known: &&mut Known| known.user == self.users[user];
                 for known in self.known.values_mut().filter(of) {
                     let is_claimed = known.claim.is_some_and(|(_, until)| until > now);
@@ -202,11 +205,11 @@ impl World {
             session: self.sessions[user].clone(),
             ends_at: now.after(Duration::from_secs(100)),
             request: crate::ids::RequestId::new(),
-            deed: Deed::of(&policy::Use),
+            granted: GrantedAction::of(&policy::Use),
         };
         let path = SecretPath::parse(PATHS[path]).unwrap();
         let spec = spec(seconds, 150.max(seconds));
-        let lease = self.node(0).issue(&mut writes, (&self.mount, &path), &borrower, spec);
+        let lease = self.node(0).issue(&mut writes, &self.mount, &path, &borrower, spec);
         assert!(lease.expires_at <= borrower.ends_at && lease.max_expires_at <= borrower.ends_at);
         self.bench.barrier.commit(writes).await.unwrap();
         let known = Known {
@@ -261,16 +264,16 @@ impl World {
         let expected: Vec<_> = expected.into_iter().take(limits::LEASES_DUE).map(|(_, id)| id.clone()).collect();
         assert_eq!(due, expected, "the longest due first");
         let admin = admin();
-        let all = By::other(&admin);
+        let all = Requester::other(&admin);
         for user in &self.users {
             let found =
-                self.node(1).list(&Of::User(user.clone()), &Filter::default(), all, (None, 1000)).await.unwrap();
+                self.node(1).list(&Selection::User(user.clone()), &Filter::default(), all, None, 1000).await.unwrap();
             let expected: Vec<_> =
                 self.known.iter().filter(|(_, known)| known.user == *user).map(|(id, _)| id).collect();
             assert_eq!(found.leases.iter().map(|lease| &lease.id).collect::<Vec<_>>(), expected);
         }
-        let below = Of::Below(Some(Folder::parse("db/a").unwrap()));
-        let found = self.node(1).list(&below, &Filter::default(), all, (None, 1000)).await.unwrap().leases.len();
+        let below = Selection::Below(Some(Folder::parse("db/a").unwrap()));
+        let found = self.node(1).list(&below, &Filter::default(), all, None, 1000).await.unwrap().leases.len();
         let is_below = |known: &&Known| format!("{}/", known.path).starts_with("secrets/db/a/");
         assert_eq!(found, self.known.values().filter(is_below).count());
         // Record, due, path, mount and user; and the session, until it is ending.

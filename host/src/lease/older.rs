@@ -33,7 +33,7 @@ impl Leases {
                 store.settle(&mut writes, &id, &stored);
             }
         }
-        match self.barrier.commit(writes).await {
+        match self.0.barrier.commit(writes).await {
             // Somebody is at it: next time.
             Ok(()) | Err(barrier::Error::Conflict) => Ok(()),
             Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::deed::Deed;
+use super::granted_action::GrantedAction;
 use crate::{
     clock::Timestamp,
     ids::{LeaseId, MountId, SessionId, UserId},
@@ -21,8 +21,8 @@ pub(super) struct Record {
     /// Of the request that it came of.
     pub(super) request: String,
     /// What its holder was permitted when it was lent. None: nobody wrote it down then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) deed: Option<Deed>,
+    #[serde(default, rename = "deed", skip_serializing_if = "Option::is_none")]
+    pub(super) granted: Option<GrantedAction>,
     pub(super) made_at: Timestamp,
     pub(super) renewed_at: Option<Timestamp>,
     pub(super) expires_at: Timestamp,
@@ -137,5 +137,22 @@ impl Lease {
             reason: record.reason.clone(),
             again_at: (record.failures > 0).then_some(record.due),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As stores have it: the names of members are not to change.
+    #[test]
+    fn a_record_is_stored_as_it_has_ever_been() {
+        let stored = format!(
+            r#"{{"mount":"{0}","path":"secrets/db/a","user":"{0}","session":null,"request":"r","deed":{{"actions":["create"],"verb":"creds"}},"made_at":1,"renewed_at":null,"expires_at":2,"max_expires_at":3,"renewable":true,"span":1,"internal":"Bw","due":2,"claimed":false,"ending":false,"failures":0,"reason":null}}"#,
+            "0".repeat(24)
+        );
+        let record: Record = serde_json::from_str(&stored).unwrap();
+        assert!(record.granted.is_some());
+        assert_eq!(serde_json::to_string(&record).unwrap(), stored);
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    By, Error, Leases,
+    Error, Leases, Requester,
     error::{FIXED, OVER},
     record::{Internal, Lease, Record},
 };
@@ -20,12 +20,13 @@ impl Leases {
         &self,
         id: &LeaseId,
         increment: Option<Duration>,
-        (by, request): (By<'_>, &RequestId),
+        by: Requester<'_>,
+        request: &RequestId,
     ) -> Result<Lease, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.renewable(id, by).await?;
             let record = &stored.value;
-            let left = record.max_expires_at.since(self.clock.now());
+            let left = record.max_expires_at.since(self.0.clock.now());
             let wanted = increment.unwrap_or(Duration::from_secs(record.span)).min(left);
             let input = RenewLease { internal: record.internal.0.clone(), increment_seconds: wanted.as_secs().max(1) };
             let facts = Facts {
@@ -33,9 +34,9 @@ impl Leases {
                 principal: Some(by.caller.user.to_string()),
                 ..Facts::default()
             };
-            let mut attempts = self.mounts.attend(&record.mount, facts, record.place()).await?;
+            let mut attempts = self.0.mounts.attend(&record.mount, facts, record.place()).await?;
             let outcome = attempts.run(input).await?;
-            let (now, spec, mut writes) = (self.clock.now(), outcome.value, outcome.writes);
+            let (now, spec, mut writes) = (self.0.clock.now(), outcome.value, outcome.writes);
             let max_expires_at = now.after(spec.max_ttl).min(record.max_expires_at);
             let expires_at = now.after(spec.ttl).min(max_expires_at);
             let next = Record {
@@ -55,16 +56,16 @@ impl Leases {
         Err(Error::Busy)
     }
 
-    async fn renewable(&self, id: &LeaseId, by: By<'_>) -> Result<Stored<Record>, Error> {
+    async fn renewable(&self, id: &LeaseId, by: Requester<'_>) -> Result<Stored<Record>, Error> {
         let stored = self.found(id, by, Action::Update).await?;
-        let (record, now) = (&stored.value, self.clock.now());
+        let (record, now) = (&stored.value, self.0.clock.now());
         let Some(session) = &record.session else { return Err(Error::Unfit(FIXED)) };
         self.may_borrow(by.caller, record)?;
         if record.ending || record.claimed || record.failures > 0 || record.expires_at <= now {
             return Err(Error::Unfit(OVER));
         }
         // The sweeper may not have seen it yet.
-        if self.sessions.has_ended(session).await? {
+        if self.0.sessions.has_ended(session).await? {
             return Err(Error::Unfit(OVER));
         }
         if !record.renewable {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{By, Error, Lease, Leases, error::NOT_FAILING, record::Record};
+use super::{Error, Lease, Leases, Requester, error::NOT_FAILING, record::Record};
 use crate::{
     barrier::{self, Stored, Writes},
     ids::{self, Action, LeaseId, RequestId},
@@ -12,10 +12,10 @@ use crate::{
 
 impl Leases {
     /// Somebody wants it gone. If its plugin cannot take it back now, it is tried again until it can.
-    pub async fn revoke(&self, id: &LeaseId, by: By<'_>, request: &RequestId) -> Result<(), Error> {
+    pub async fn revoke(&self, id: &LeaseId, by: Requester<'_>, request: &RequestId) -> Result<(), Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.found(id, by, Action::Delete).await?;
-            let (record, now) = (&stored.value, self.clock.now());
+            let (record, now) = (&stored.value, self.0.clock.now());
             // An intent's call may still be under way.
             if record.is_claimed(now) || (record.is_intent() && record.failures == 0 && record.due > now) {
                 return Err(Error::Busy);
@@ -28,10 +28,10 @@ impl Leases {
     }
 
     /// Strikes off what its plugin cannot take back, for whoever has seen to it another way: nobody tries any longer.
-    pub async fn forget(&self, id: &LeaseId, by: By<'_>) -> Result<Lease, Error> {
+    pub async fn forget(&self, id: &LeaseId, by: Requester<'_>) -> Result<Lease, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.found(id, by, Action::Manage).await?;
-            let (record, now) = (&stored.value, self.clock.now());
+            let (record, now) = (&stored.value, self.0.clock.now());
             if record.is_claimed(now) {
                 return Err(Error::Busy);
             }
@@ -40,7 +40,7 @@ impl Leases {
             }
             let mut writes = Writes::default();
             self.store().remove(&mut writes, id, &stored);
-            match self.barrier.commit(writes).await {
+            match self.0.barrier.commit(writes).await {
                 Ok(()) => return Ok(Lease::of(id, record, now)),
                 Err(barrier::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
@@ -51,7 +51,7 @@ impl Leases {
 
     /// How long it may take at most.
     pub(super) async fn claim_span(&self, record: &Record) -> Duration {
-        let attempts = self.mounts.attend(&record.mount, Facts::default(), record.place()).await;
+        let attempts = self.0.mounts.attend(&record.mount, Facts::default(), record.place()).await;
         attempts.map_or(Duration::ZERO, |attempts| attempts.wall()) + limits::LEASE_CLAIM_MARGIN
     }
 
@@ -62,11 +62,11 @@ impl Leases {
         stored: &Stored<Record>,
         span: Duration,
     ) -> Result<Option<Stored<Record>>, barrier::Error> {
-        let due = self.clock.now().after(span);
+        let due = self.0.clock.now().after(span);
         let claimed = Record { claimed: true, ending: true, due, ..stored.value.clone() };
         let mut writes = Writes::default();
         let claimed = self.store().replace(&mut writes, id, stored, claimed);
-        match self.barrier.commit(writes).await {
+        match self.0.barrier.commit(writes).await {
             Ok(()) => Ok(Some(claimed)),
             Err(barrier::Error::Conflict) => Ok(None),
             Err(error) => Err(error),
@@ -90,7 +90,7 @@ impl Leases {
     async fn ask(&self, id: &LeaseId, claimed: &Stored<Record>, request: &RequestId) -> Result<(), mount::Error> {
         let record = &claimed.value;
         let facts = Facts { request_id: request.to_string(), ..Facts::default() };
-        let mut attempts = self.mounts.attend(&record.mount, facts, record.place()).await?;
+        let mut attempts = self.0.mounts.attend(&record.mount, facts, record.place()).await?;
         let input = RevokeLease { internal: record.internal.0.clone() };
         loop {
             let outcome = attempts.run(input.clone()).await?;
@@ -111,14 +111,14 @@ impl Leases {
     pub(super) async fn postpone(&self, id: &LeaseId, claimed: &Stored<Record>, reason: &str) {
         let record = &claimed.value;
         let failures = record.failures.saturating_add(1);
-        let again_at = self.clock.now().after(backoff(failures));
+        let again_at = self.0.clock.now().after(backoff(failures));
         let path = &record.path;
         tracing::warn!(lease = %id, path, failures, reason, %again_at, "a lease is not revoked yet");
         let next =
             Record { claimed: false, failures, reason: Some(reason.to_owned()), due: again_at, ..record.clone() };
         let mut writes = Writes::default();
         self.store().replace(&mut writes, id, claimed, next);
-        match self.barrier.commit(writes).await {
+        match self.0.barrier.commit(writes).await {
             Ok(()) | Err(barrier::Error::Conflict) => {}
             Err(error) => tracing::warn!(lease = %id, %error, "nor is it noted that it failed"),
         }

@@ -28,6 +28,24 @@ pub(super) struct Store {
     turns: View,
 }
 
+/// Who holds what a mount has lent. No user: what nobody has asked for is the mount's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder<'a> {
+    pub(super) mount: &'a MountId,
+    pub(super) user: Option<&'a UserId>,
+}
+
+impl Holder<'_> {
+    fn name(&self) -> &str {
+        self.user.map_or(self.mount.as_str(), UserId::as_str)
+    }
+
+    /// Below it is what they hold of this mount.
+    pub(super) fn folder(&self) -> String {
+        format!("{}/{}/", self.mount, self.name())
+    }
+}
+
 impl Store {
     pub(super) fn new(barrier: &Barrier) -> Self {
         Self {
@@ -122,14 +140,14 @@ impl Store {
         Ok(index.keys(prefix, None).await?.iter().filter_map(|key| id_in(key)).collect())
     }
 
-    /// Are there so many below it already?
-    pub(super) async fn are(&self, index: &View, prefix: &str, most: usize) -> Result<bool, Error> {
+    /// Are there so many below it already? Looks at no more than it must.
+    pub(super) async fn has_at_least(&self, index: &View, prefix: &str, wanted: usize) -> Result<bool, Error> {
         let (mut count, mut after) = (0, None::<String>);
         loop {
-            let page = index.list(prefix, None, after.as_deref(), limits::LIST_MOST.min(most - count)).await?;
+            let page = index.list(prefix, None, after.as_deref(), limits::LIST_MOST.min(wanted - count)).await?;
             count += page.keys.len();
-            if count >= most || !page.more {
-                return Ok(count >= most);
+            if count >= wanted || !page.more {
+                return Ok(count >= wanted);
             }
             after = page.keys.last().cloned();
         }
@@ -175,12 +193,13 @@ impl Store {
 
     /// Where the indexes have it.
     fn places(&self, id: &LeaseId, record: &Record) -> Vec<(&View, String)> {
-        let Record { mount, path, .. } = record;
+        let Record { mount, path, user, .. } = record;
+        let holder = Holder { mount, user: user.as_ref() };
         let mut places = vec![
             (&self.due, format!("{mount}/{:016}/{id}", record.due.millis().max(0))),
             (&self.paths, format!("{path}/{id}")),
-            (&self.mounts, format!("{}{id}", of_holder(mount, record.user.as_ref()))),
-            (&self.users, format!("{}/{id}", holder(mount, record.user.as_ref()))),
+            (&self.mounts, format!("{}{id}", holder.folder())),
+            (&self.users, format!("{}/{id}", holder.name())),
         ];
         // What is to go anyway need not be asked about again.
         if let Some(session) = record.session.as_ref().filter(|_| !record.ending) {
@@ -188,16 +207,6 @@ impl Store {
         }
         places
     }
-}
-
-/// What nobody has asked for is the mount's own.
-fn holder<'a>(mount: &'a MountId, user: Option<&'a UserId>) -> &'a str {
-    user.map_or(mount.as_str(), UserId::as_str)
-}
-
-/// Below it is what somebody holds of a mount.
-pub(super) fn of_holder(mount: &MountId, user: Option<&UserId>) -> String {
-    format!("{mount}/{}/", holder(mount, user))
 }
 
 /// Every index ends in it.

@@ -44,10 +44,10 @@ impl Leases {
     }
 
     async fn lending(&self) -> Result<HashSet<MountId>, Error> {
-        if self.barrier.is_sealed() {
+        if self.0.barrier.is_sealed() {
             return Ok(HashSet::new());
         }
-        self.mounts.refresh().await?;
+        self.0.mounts.refresh().await?;
         Ok(self.lenders().await?)
     }
 
@@ -61,14 +61,14 @@ impl Leases {
 
     /// What is due of one mount, until it is done or it is time to look again.
     async fn sweep_mount(&self, mount: &MountId) {
-        let mut ids = match self.store().due(mount, self.clock.now()).await {
+        let mut ids = match self.store().due(mount, self.0.clock.now()).await {
             Ok(ids) => ids,
             Err(error) => return tracing::warn!(%mount, %error, "what is due of a mount is not revoked"),
         };
         // Nodes that look at the same moment do not all begin with the same one.
         ids.sort_by_cached_key(|_| u32::from_be_bytes(ids::random()));
-        let until = self.clock.monotonic() + limits::LEASE_SWEEP_WAIT;
-        let in_time = stream::iter(ids).take_while(|_| ready(self.clock.monotonic() < until));
+        let until = self.0.clock.monotonic() + limits::LEASE_SWEEP_WAIT;
+        let in_time = stream::iter(ids).take_while(|_| ready(self.0.clock.monotonic() < until));
         in_time
             .for_each_concurrent(limits::LEASES_AT_ONCE, |id| async move {
                 if let Err(error) = self.sweep_one(&id).await {
@@ -80,14 +80,14 @@ impl Leases {
 
     pub(super) async fn sweep_one(&self, id: &LeaseId) -> Result<(), Error> {
         let Some(stored) = self.store().get(id).await? else { return Ok(()) };
-        if stored.value.due > self.clock.now() {
+        if stored.value.due > self.0.clock.now() {
             return Ok(());
         }
         let span = self.claim_span(&stored.value).await;
         let Some(claimed) = self.claim(id, &stored, span).await? else { return Ok(()) };
         let request = RequestId::new();
         // No sink, no work.
-        if let Err(error) = self.audit.record(trail(id, &claimed, &request)).await {
+        if let Err(error) = self.0.audit.record(trail(id, &claimed, &request)).await {
             self.postpone(id, &claimed, "the audit trail takes nothing").await;
             tracing::error!(%error, "the trail does not take that a lease is revoked");
             return Ok(());
@@ -96,7 +96,7 @@ impl Leases {
         let mut record = trail(id, &claimed, &request);
         record.decision = Some(if done.is_ok() { "revoked" } else { "failing" }.to_owned());
         record.cause = done.as_ref().err().map(cause);
-        if let Err(error) = self.audit.record(record).await {
+        if let Err(error) = self.0.audit.record(record).await {
             tracing::error!(%error, "the trail does not take what became of a lease");
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Borrower, Deed, Leases, Parts, Rooms, journal};
+use super::{Borrower, GrantedAction, Leases, Parts, Reservations, journal};
 use crate::{
     audit::{Audit, Sink},
     barrier::{Barrier, Writes},
@@ -23,7 +23,7 @@ use crate::{
 pub(super) const NODES: usize = 2;
 
 pub(super) struct Bench {
-    /// Each with its own rooms.
+    /// Each with its own reservations.
     pub(super) nodes: Vec<Leases>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) policies: Policies,
@@ -63,15 +63,15 @@ impl Bench {
         let security = Security::new(documents.clone(), fence.clone());
         let catalog = Catalog::open(Vec::new(), &barrier).unwrap();
         let runtime = Runtime::new(clock.clone(), Options { calls: 4, calls_each: 2, queue: 2, passwords: 1 }).unwrap();
-        let rooms: [Rooms; NODES] = Default::default();
-        let journal = journal(&barrier, &clock, &rooms[0]);
+        let reservations: [Reservations; NODES] = Default::default();
+        let journal = journal(&barrier, &clock, &reservations[0]);
         let runtime = runtime.noting(journal.clone());
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let store = Arc::new(Embedded::new(barrier.clone()));
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
         let policies = Policies::new(clock.clone(), || 0);
-        let node = |rooms| {
+        let node = |reservations| {
             Leases::new(Parts {
                 audit: audit.clone(),
                 barrier: barrier.clone(),
@@ -79,12 +79,12 @@ impl Bench {
                 directory: Directory::new(barrier.clone(), clock.clone()),
                 mounts: mounts.clone(),
                 policies: policies.clone(),
-                rooms,
+                reservations,
                 sessions: sessions.clone(),
             })
         };
         Self {
-            nodes: rooms.map(node).into(),
+            nodes: reservations.map(node).into(),
             journal,
             policies,
             sessions,
@@ -103,7 +103,7 @@ impl Bench {
     async fn refresh(&self) {
         self.fence.ask().await.unwrap();
         self.security.refresh().await.unwrap();
-        self.nodes[0].mounts.refresh().await.unwrap();
+        self.nodes[0].0.mounts.refresh().await.unwrap();
     }
 
     async fn store(&self, mut writes: Writes) {
@@ -126,7 +126,7 @@ impl Bench {
         self.catalog.propose(&mut writes, None, (&component, wasm), (UserId::new(), self.clock.now()));
         self.store(writes).await;
         let value = serde_json::json!({"plugin": "lender", "version": "1.0.0"});
-        let (mounts, name) = (&self.nodes[0].mounts, MountName::parse("db").unwrap());
+        let (mounts, name) = (&self.nodes[0].0.mounts, MountName::parse("db").unwrap());
         let change = mounts.prepare(Kind::Secrets, name.clone(), &value, false).await.unwrap();
         let mut writes = Writes::default();
         let number = self.set(&mut writes, "secrets/db", value).await;
@@ -147,7 +147,7 @@ impl Bench {
             session: SessionId::new(),
             ends_at: self.clock.now().after(Duration::from_secs(seconds)),
             request: RequestId::new(),
-            deed: Deed::of(&policy::Create),
+            granted: GrantedAction::of(&policy::Create),
         }
     }
 
@@ -198,7 +198,7 @@ impl Bench {
         seconds: u64,
     ) -> super::Lease {
         let (mut writes, path) = (Writes::default(), SecretPath::parse(path).unwrap());
-        let lease = self.nodes[0].issue(&mut writes, (mount, &path), borrower, spec(seconds, 2 * seconds));
+        let lease = self.nodes[0].issue(&mut writes, mount, &path, borrower, spec(seconds, 2 * seconds));
         self.barrier.commit(writes).await.unwrap();
         lease
     }

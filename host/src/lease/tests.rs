@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    By, Error, Filter, Of, State,
+    Error, Filter, Requester, Selection, State,
     error::OVER,
     revoke::backoff,
     testing::{Bench, NODES, admin, spec},
@@ -61,14 +61,14 @@ async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
     let state = async || bench.nodes[0].get(&lease.id).await.unwrap().unwrap().state;
     assert_eq!(state().await, State::Revoking);
     let admin = admin();
-    let asker = (By::other(&admin), &borrower.request);
-    assert!(matches!(bench.nodes[1].renew(&lease.id, None, asker).await, Err(Error::Unfit(OVER))));
+    let (by, request) = (Requester::other(&admin), &borrower.request);
+    assert!(matches!(bench.nodes[1].renew(&lease.id, None, by, request).await, Err(Error::Unfit(OVER))));
     // One node at a time looks.
     let other = bench.lend(&borrower, 600).await;
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Active);
     // And who has not seen it yet does not prolong it either.
-    assert!(matches!(bench.nodes[1].renew(&other.id, None, asker).await, Err(Error::Unfit(OVER))));
+    assert!(matches!(bench.nodes[1].renew(&other.id, None, by, request).await, Err(Error::Unfit(OVER))));
     bench.hand.advance(limits::LEASE_SESSIONS_EVERY);
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Revoking);
@@ -82,14 +82,17 @@ async fn what_was_announced_is_dropped_with_the_call_or_undone_and_never_both() 
     bench.barrier.commit(dropped).await.unwrap();
     assert_eq!(bench.keys("lease").await, Vec::<String>::new());
     let late = bench.journal.note(bench.intent(Some(&user), &mount)).await.unwrap();
-    let of = Of::User(user);
-    let all = bench.nodes[0].list(&of, &Filter::default(), By::other(&admin), (None, 10)).await.unwrap().leases;
+    let of = Selection::User(user);
+    let all = bench.nodes[0].list(&of, &Filter::default(), Requester::other(&admin), None, 10).await.unwrap().leases;
     let [noted] = &all[..] else { panic!("one: {all:?}") };
     assert_eq!((noted.state, noted.session.is_none()), (State::Unresolved, true));
     // Its call may be under way.
     bench.nodes[0].sweep_one(&noted.id).await.unwrap();
-    assert!(matches!(bench.nodes[0].revoke(&noted.id, By::other(&admin), &RequestId::new()).await, Err(Error::Busy)));
-    bench.nodes[0].revoke_all(&of, By::other(&admin)).await.unwrap();
+    assert!(matches!(
+        bench.nodes[0].revoke(&noted.id, Requester::other(&admin), &RequestId::new()).await,
+        Err(Error::Busy)
+    ));
+    bench.nodes[0].revoke_all(&of, Requester::other(&admin)).await.unwrap();
     assert_eq!(bench.nodes[0].get(&noted.id).await.unwrap().unwrap().state, State::Unresolved);
     bench.hand.advance(limits::LEASE_INTENT_GRACE);
     bench.nodes[1].sweep_one(&noted.id).await.unwrap();
@@ -132,7 +135,7 @@ async fn a_call_that_has_announced_a_deed_is_not_run_again_and_is_undone_by_its_
     let bench = Bench::new().await;
     let mount = bench.mount(&deed()).await;
     let leases = &bench.nodes[0];
-    let call = || leases.mounts.call(&mount, Facts::default(), "a").unwrap();
+    let call = || leases.0.mounts.call(&mount, Facts::default(), "a").unwrap();
     // Well.
     let mut attempts = call();
     let outcome = attempts.run(request("create", "a", "")).await.unwrap();
@@ -160,7 +163,7 @@ async fn a_call_that_has_announced_a_deed_is_not_run_again_and_is_undone_by_its_
 async fn by_get_nothing_is_announced() {
     let bench = Bench::new().await;
     let mount = bench.mount(&deed()).await;
-    let attempts = bench.nodes[0].mounts.call(&mount, Facts::default(), "a").unwrap();
+    let attempts = bench.nodes[0].0.mounts.call(&mount, Facts::default(), "a").unwrap();
     let Handle(asked) = request("read", "a", "");
     let done = attempts.read_only(true).run(Handle(asked)).await;
     assert!(matches!(done, Err(mount::Error::Fault(Fault::Invalid(_)))));
@@ -176,7 +179,7 @@ async fn what_is_due_is_revoked_once_whichever_node_looks() {
         let mut writes = Writes::default();
         let path = SecretPath::parse("db/a").unwrap();
         let spec = LeaseSpec { internal: internal.to_vec().into(), ..spec(seconds, 500) };
-        let lease = bench.nodes[0].issue(&mut writes, (&mount.id, &path), &borrower, spec);
+        let lease = bench.nodes[0].issue(&mut writes, &mount.id, &path, &borrower, spec);
         bench.barrier.commit(writes).await.unwrap();
         lease
     };
@@ -189,7 +192,7 @@ async fn what_is_due_is_revoked_once_whichever_node_looks() {
     let (one, two) = tokio::join!(bench.nodes[0].sweep_due(), bench.nodes[1].sweep_due());
     one.and(two).unwrap();
     let left = bench.nodes[0]
-        .list(&Of::Below(None), &Filter::default(), By::other(&admin()), (None, 10))
+        .list(&Selection::Below(None), &Filter::default(), Requester::other(&admin()), None, 10)
         .await
         .unwrap()
         .leases;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Borrower, By, Deed, Error, Filter, Of, State,
+    Borrower, Error, Filter, GrantedAction, Requester, Selection, State,
     testing::{Bench, admin, caller},
 };
 use crate::{
@@ -33,12 +33,13 @@ async fn what_is_forbidden_below_a_folder_is_neither_shown_nor_ended_whatever_le
     auth.origin.path = "auth/github".to_owned();
     bench.journal.note(auth).await.unwrap();
     let role = |role| caller(&UserId::new(), role);
-    let of_all = [Of::Below(None), Of::User(borrower.user.clone()), Of::Session(borrower.session.clone())];
-    let list = async |of: &Of, caller: &Caller| {
+    let of_all =
+        [Selection::Below(None), Selection::User(borrower.user.clone()), Selection::Session(borrower.session.clone())];
+    let list = async |of: &Selection, caller: &Caller| {
         let (mut ids, mut after) = (Vec::new(), None);
         loop {
             // Page by page, each decided anew.
-            let page = bench.nodes[0].list(of, &Filter::default(), By::other(caller), (after, 1)).await.unwrap();
+            let page = bench.nodes[0].list(of, &Filter::default(), Requester::other(caller), after, 1).await.unwrap();
             ids.extend(page.leases.into_iter().filter(|lease| lease.user.is_some()).map(|lease| lease.id));
             after = page.next;
             if after.is_none() {
@@ -59,7 +60,7 @@ async fn what_is_forbidden_below_a_folder_is_neither_shown_nor_ended_whatever_le
     // What auth methods have left is not below secrets.
     let all = async |caller: &Caller| {
         bench.nodes[0]
-            .list(&Of::Below(None), &Filter::default(), By::other(caller), (None, 99))
+            .list(&Selection::Below(None), &Filter::default(), Requester::other(caller), None, 99)
             .await
             .unwrap()
             .leases
@@ -76,22 +77,30 @@ async fn what_is_forbidden_below_a_folder_is_neither_shown_nor_ended_whatever_le
     // One by its id.
     let (admin, request) = (admin(), RequestId::new());
     for id in &closed {
-        assert!(matches!(bench.nodes[0].show(id, By::other(&admin)).await, Err(Error::NotFound)));
-        assert!(matches!(bench.nodes[0].renew(id, None, (By::other(&admin), &request)).await, Err(Error::NotFound)));
-        assert!(matches!(bench.nodes[0].revoke(id, By::other(&admin), &request).await, Err(Error::NotFound)));
+        assert!(matches!(bench.nodes[0].show(id, Requester::other(&admin)).await, Err(Error::NotFound)));
+        assert!(matches!(
+            bench.nodes[0].renew(id, None, Requester::other(&admin), &request).await,
+            Err(Error::NotFound)
+        ));
+        assert!(matches!(bench.nodes[0].revoke(id, Requester::other(&admin), &request).await, Err(Error::NotFound)));
     }
     // And many at once: it is told what was done.
-    for of in [Of::Below(Some(Folder::parse("db/prod").unwrap())), Of::Below(Some(Folder::parse("db/prod/b").unwrap()))]
-    {
-        assert_eq!(bench.nodes[0].revoke_all(&of, By::other(&admin)).await.unwrap(), 0);
+    for of in [
+        Selection::Below(Some(Folder::parse("db/prod").unwrap())),
+        Selection::Below(Some(Folder::parse("db/prod/b").unwrap())),
+    ] {
+        assert_eq!(bench.nodes[0].revoke_all(&of, Requester::other(&admin)).await.unwrap(), 0);
     }
-    assert_eq!(bench.nodes[0].revoke_all(&of_all[1], By::other(&admin)).await.unwrap(), open.len());
+    assert_eq!(bench.nodes[0].revoke_all(&of_all[1], Requester::other(&admin)).await.unwrap(), open.len());
     for id in &closed {
         assert_eq!(bench.nodes[0].get(id).await.unwrap().unwrap().state, State::Active);
     }
     // Their holder is asked nothing.
     let holder = caller(&borrower.user, "nobody");
-    assert_eq!(bench.nodes[0].revoke_all(&of_all[1], By::holder(&holder)).await.unwrap(), open.len() + closed.len());
+    assert_eq!(
+        bench.nodes[0].revoke_all(&of_all[1], Requester::holder(&holder)).await.unwrap(),
+        open.len() + closed.len()
+    );
 }
 
 #[tokio::test]
@@ -100,25 +109,25 @@ async fn nobody_prolongs_what_they_could_not_borrow_now() {
     let mount = bench.mount(&super::lives::lender()).await;
     let user = UserId::new();
     let borrower = bench.borrower_in_session(&user, Duration::from_secs(10_000)).await;
-    let lend = async |deed| {
-        let borrower = Borrower { deed, ..borrower.clone() };
+    let lend = async |granted| {
+        let borrower = Borrower { granted, ..borrower.clone() };
         bench.lend_of((&mount.id, "db/a"), &borrower, 600).await.id
     };
     let verb = |name: &str| policy::Verb { action: Action::Use, name: name.to_owned() };
     let (created, used, other) = (
-        lend(Deed::of(&policy::Create)).await,
-        lend(Deed::of(&verb("creds"))).await,
-        lend(Deed::of(&verb("sign"))).await,
+        lend(GrantedAction::of(&policy::Create)).await,
+        lend(GrantedAction::of(&verb("creds"))).await,
+        lend(GrantedAction::of(&verb("sign"))).await,
     );
-    let put = lend(Deed::of(&policy::Put::Either)).await;
+    let put = lend(GrantedAction::of(&policy::Put::Either)).await;
     // Of before it was written down.
-    let old = lend(Deed::of(&policy::Create)).await;
+    let old = lend(GrantedAction::of(&policy::Create)).await;
     let (store, mut writes) = (bench.nodes[0].store(), crate::barrier::Writes::default());
     let stored = store.get(&old).await.unwrap().unwrap();
-    store.replace(&mut writes, &old, &stored, super::record::Record { deed: None, ..stored.value.clone() });
+    store.replace(&mut writes, &old, &stored, super::record::Record { granted: None, ..stored.value.clone() });
     bench.barrier.commit(writes).await.unwrap();
     let holder = caller(&user, "app");
-    let renew = async |id, by| match bench.nodes[1].renew(id, None, (by, &RequestId::new())).await {
+    let renew = async |id, by| match bench.nodes[1].renew(id, None, by, &RequestId::new()).await {
         Ok(_) => true,
         Err(Error::Forbidden(_)) => false,
         Err(error) => panic!("{error}"),
@@ -130,7 +139,7 @@ async fn nobody_prolongs_what_they_could_not_borrow_now() {
         }
         renewable
     };
-    let own = By::holder(&holder);
+    let own = Requester::holder(&holder);
     assert_eq!(renewable(own).await, [false; 5], "nothing is permitted");
     let permit = |what: &str| {
         publish(
@@ -151,12 +160,12 @@ async fn nobody_prolongs_what_they_could_not_borrow_now() {
     // A session that is narrowed prolongs what it may do.
     permit("");
     let narrow = Caller { scope: Some(Scope::parse("use:secrets/db").unwrap()), ..holder.clone() };
-    assert_eq!(renewable(By::holder(&narrow)).await, [false, true, true, false, true]);
+    assert_eq!(renewable(Requester::holder(&narrow)).await, [false, true, true, false, true]);
     // Whoever does it for others answers for it: they may have it themselves, whatever its holder may.
     publish(&bench, r#"permit (principal in Role::"op", action, resource in Resource::"sys/leases");"#);
     let (op, admin) = (caller(&UserId::new(), "op"), admin());
-    assert_eq!(renewable(By::other(&op)).await, [false; 5]);
-    assert_eq!(renewable(By::other(&admin)).await, [true; 5]);
+    assert_eq!(renewable(Requester::other(&op)).await, [false; 5]);
+    assert_eq!(renewable(Requester::other(&admin)).await, [true; 5]);
     // Nobody needs to be permitted anything to give back.
     for id in [&created, &used, &other, &put, &old] {
         bench.nodes[1].revoke(id, own, &RequestId::new()).await.unwrap();

@@ -52,9 +52,8 @@ impl Login {
     pub fn recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
         let max_age = self.security.rules().step_up.max_age.duration();
         let age = self.clock.now().since(authenticated.caller.login_at);
-        // By what stands at the mount, not by its name: another plugin may stand there one day.
         let mount = self.mounts.by_id(&authenticated.session.mount);
-        let proven = mount.is_some_and(|mount| mount.spec.plugin.as_str() == "password") && age <= max_age;
+        let proven = mount.is_some_and(|mount| mount.keeps_passwords()) && age <= max_age;
         if is_root(&authenticated.session) || proven { Ok(()) } else { Err(max_age) }
     }
 

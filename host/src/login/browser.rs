@@ -83,11 +83,40 @@ struct Leads {
     challenge: String,
 }
 
+/// By what a browser is led to a login.
+#[derive(Clone, Copy)]
+enum Lookup<'a> {
+    /// The short one on the page, however somebody has typed it.
+    Code(&'a str),
+    /// That which went to the identity provider.
+    State(&'a str),
+}
+
+impl Lookup<'_> {
+    /// Short enough that somebody might try them all.
+    const fn is_guessable(self) -> bool {
+        match self {
+            Self::Code(_) => true,
+            Self::State(_) => false,
+        }
+    }
+
+    /// Of the row that leads on.
+    fn key(self, login: &Login) -> Result<String, Error> {
+        match self {
+            Self::Code(code) => login.mac_key("code", &canonical(code)),
+            Self::State(state) => login.mac_key("state", state),
+        }
+    }
+}
+
 /// None of them can be taken for another (RFC 8628 section 6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const CODE: usize = 8;
 /// 190 random bits.
 const STATE: usize = 32;
+
+const COOKIE: &str = "cookie";
 
 /// For the trail.
 const TAKEN: &str = "another browser has this login";
@@ -145,7 +174,7 @@ impl Login {
         (key, now, end): (&str, Timestamp, Timestamp),
     ) -> Result<Map<String, Value>, Error> {
         let code = code();
-        let (by_code, by_state) = (self.row_of(b"code", &code)?, self.row_of(b"state", state.reveal())?);
+        let (by_code, by_state) = (Lookup::Code(&code).key(self)?, Lookup::State(state.reveal()).key(self)?);
         let view = self.barrier.view(Prefix::Challenge);
         for row in [&by_code, &by_state] {
             view.put(to, row, &Leads { challenge: key.to_owned() }, Some(end));
@@ -177,7 +206,7 @@ impl Login {
 
     /// What the page says of the login with this code. Changes nothing.
     pub async fn browser_page(&self, mount: &MountName, code: &str, client: &Client) -> Result<Page, Error> {
-        let Found { browser, .. } = self.found(mount, (b"code", &canonical(code)), client).await?;
+        let Found { browser, .. } = self.found(mount, Lookup::Code(code), client).await?;
         let leads_to = browser.url.split('/').take(3).collect::<Vec<_>>().join("/");
         let Browser { code, program, address, asked_at, .. } = browser;
         Ok(Page { code, program, address, asked_at, leads_to })
@@ -191,8 +220,8 @@ impl Login {
         cookies: Cookies<'_>,
         client: &Client,
     ) -> Result<(), Error> {
-        let found = self.found(mount, (b"code", &canonical(code)), client).await?;
-        match found.browser.cookie.is_none() || self.is_its(cookies, &found) {
+        let found = self.found(mount, Lookup::Code(code), client).await?;
+        match found.browser.cookie.is_none() || self.clicked_in(cookies, &found) {
             true => Ok(()),
             false => Err(denied(TAKEN)),
         }
@@ -206,8 +235,8 @@ impl Login {
         cookies: Cookies<'_>,
         client: &Client,
     ) -> Result<(), Error> {
-        let found = self.found(mount, (b"state", state), client).await?;
-        match self.is_its(cookies, &found) {
+        let found = self.found(mount, Lookup::State(state), client).await?;
+        match self.clicked_in(cookies, &found) {
             true => Ok(()),
             false => Err(denied(STRANGER)),
         }
@@ -222,16 +251,16 @@ impl Login {
         client: &Client,
     ) -> Result<Clicked, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
-            let mut found = self.found(mount, (b"code", &canonical(code)), client).await?;
+            let mut found = self.found(mount, Lookup::Code(code), client).await?;
             let name = found.cookie();
             if found.browser.cookie.is_some() {
                 // The same browser may go there again; another one has come too late.
-                let kept = cookies(&name).filter(|cookie| self.is_of(cookie, &found.browser));
+                let kept = cookies(&name).filter(|cookie| self.cookie_matches(cookie, &found.browser));
                 let value = Secret::new(kept.ok_or_else(|| denied(TAKEN))?);
                 return Ok(Clicked { url: found.browser.url, cookie: Cookie { name, value } });
             }
             let (value, url) = (random_base62(STATE), found.browser.url.clone());
-            found.browser.cookie = Some(self.row_of(b"cookie", &value)?);
+            found.browser.cookie = Some(self.mac_key(COOKIE, &value)?);
             if self.keep(found).await? {
                 return Ok(Clicked { url, cookie: Cookie { name, value: Secret::new(value) } });
             }
@@ -250,9 +279,9 @@ impl Login {
     ) -> Result<String, Error> {
         let answer = Zeroizing::new(Value::Object(answer).to_string());
         for _ in 0..limits::CHANGE_ATTEMPTS {
-            let mut found = self.found(mount, (b"state", state), client).await?;
+            let mut found = self.found(mount, Lookup::State(state), client).await?;
             let name = found.cookie();
-            if !self.is_its(cookies, &found) {
+            if !self.clicked_in(cookies, &found) {
                 return Err(denied(STRANGER));
             }
             if found.browser.is_back() {
@@ -270,17 +299,16 @@ impl Login {
 
     /// The login that a code or a state leads to. Guesses of codes count, against the address block; a state is long
     /// enough, and whoever lets others ask for made-up ones would keep them from logging in.
-    async fn found(&self, mount: &MountName, (kind, text): (&[u8], &str), client: &Client) -> Result<Found, Error> {
+    async fn found(&self, mount: &MountName, by: Lookup<'_>, client: &Client) -> Result<Found, Error> {
         self.fresh().await?;
         let mount = self.mounts.get(Kind::Auth, mount).ok_or(Refusal::Expired)?;
-        let guess = match kind {
-            b"state" => None,
-            _ => {
-                Some(self.throttle.begin(Try { realm: mount.id.as_str(), name: None, address: client.address }).await?)
-            }
+        let of = Try { realm: mount.id.as_str(), name: None, address: client.address };
+        let guess = match by.is_guessable() {
+            true => Some(self.throttle.begin(of).await?),
+            false => None,
         };
         let view = self.barrier.view(Prefix::Challenge);
-        let leads = view.get::<Leads>(&self.row_of(kind, text)?).await?.ok_or(Refusal::Expired)?.value;
+        let leads = view.get::<Leads>(&by.key(self)?).await?.ok_or(Refusal::Expired)?.value;
         let mut stored = view.get::<Row<Waiting>>(&leads.challenge).await?.ok_or(Refusal::Expired)?;
         // What another mount began does not end here: its provider's answer would be taken for this one's.
         if stored.value.waiting.mount != mount.id {
@@ -312,21 +340,22 @@ impl Login {
         }
     }
 
-    fn is_its(&self, cookies: Cookies<'_>, found: &Found) -> bool {
-        cookies(&found.cookie()).is_some_and(|cookie| self.is_of(&cookie, &found.browser))
+    /// Is it the browser in which somebody has clicked?
+    fn clicked_in(&self, cookies: Cookies<'_>, found: &Found) -> bool {
+        cookies(&found.cookie()).is_some_and(|cookie| self.cookie_matches(&cookie, &found.browser))
     }
 
-    fn is_of(&self, cookie: &str, browser: &Browser) -> bool {
-        let mac = self.row_of(b"cookie", cookie).ok();
+    fn cookie_matches(&self, cookie: &str, browser: &Browser) -> bool {
+        let mac = self.mac_key(COOKIE, cookie).ok();
         mac.zip(browser.cookie.as_ref()).is_some_and(|(one, other)| {
             aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
         })
     }
 
     /// Where something stands that is itself written nowhere.
-    fn row_of(&self, kind: &[u8], text: &str) -> Result<String, Error> {
-        let mac = self.barrier.mac(Purpose::Token)?.sign(&[b"browser", kind, text.as_bytes()]);
-        Ok(format!("{}/{}", String::from_utf8_lossy(kind), hex::encode(mac)))
+    fn mac_key(&self, kind: &str, text: &str) -> Result<String, Error> {
+        let mac = self.barrier.mac(Purpose::Token)?.sign(&[b"browser", kind.as_bytes(), text.as_bytes()]);
+        Ok(format!("{kind}/{}", hex::encode(mac)))
     }
 }
 

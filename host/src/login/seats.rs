@@ -40,7 +40,7 @@ impl Login {
         let of =
             |place: String, number, refuses| Seats { row: format!("seat/{}/{place}", waiting.mount), number, refuses };
         let all = [
-            of(format!("block/{block}"), limits::CHALLENGES_PER_BLOCK, true),
+            of(format!("{BLOCK}/{block}"), limits::CHALLENGES_PER_BLOCK, true),
             of(format!("around/{around}"), limits::CHALLENGES_PER_NEIGHBOURHOOD, false),
             of("all".to_owned(), limits::CHALLENGES_PER_MOUNT, false),
         ];
@@ -94,9 +94,16 @@ fn give_way(view: &View, to: &mut Writes, key: &str, row: &Stored<Row<Waiting>>)
     view.delete(to, key);
     let waiting = &row.value.waiting;
     waiting.browser.iter().flat_map(|browser| browser.rows()).for_each(|row| view.delete(to, row));
-    let free: Vec<String> = waiting.seats.iter().filter(|seat| !seat.contains("/block/")).cloned().collect();
+    let free: Vec<String> = waiting.seats.iter().filter(|seat| !is_in_block(seat)).cloned().collect();
     free.iter().for_each(|seat| view.delete(to, seat));
     free
+}
+
+/// The third part of a seat that is taken in an address block: `seat/<mount>/block/<block>/<n>`.
+const BLOCK: &str = "block";
+
+fn is_in_block(seat: &str) -> bool {
+    seat.split('/').nth(2) == Some(BLOCK)
 }
 
 /// Prime, so it meets every seat once.
@@ -131,7 +138,7 @@ mod tests {
         async fn begin(&self, key: &str, (block, around): (&str, &str), at: i64) -> Result<(), Error> {
             let seats = |place: String, number, refuses| Seats { row: format!("seat/m/{place}"), number, refuses };
             let all = [
-                seats(format!("block/{block}"), 2, true),
+                seats(format!("{BLOCK}/{block}"), 2, true),
                 seats(format!("around/{around}"), 4, false),
                 seats("all".to_owned(), 6, false),
             ];

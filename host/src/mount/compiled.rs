@@ -51,7 +51,7 @@ pub(super) struct Compiled {
 impl Compiled {
     fn get(&self, digest: &Digest) -> Option<Result<Plugin, Error>> {
         if let Some(plugin) = lock(&self.plugins).get(digest) {
-            return Some(Ok(plugin.apart()));
+            return Some(Ok(plugin.for_another_mount()));
         }
         lock(&self.failed).get(digest).map(|why| Err(Error::Broken(why.to_string())))
     }
@@ -102,7 +102,7 @@ impl Inner {
             true => self.runtime.later(wasm, Exports::named(|name| found.component.exports.contains(name))),
             false => self.runtime.compile(wasm).await.map_err(|error| self.failed(digest, &error))?,
         };
-        Ok(lock(&self.compiled.plugins).entry(digest.clone()).or_insert(plugin).apart())
+        Ok(lock(&self.compiled.plugins).entry(digest.clone()).or_insert(plugin).for_another_mount())
     }
 
     fn failed(&self, digest: &Digest, error: &runtime::Error) -> Error {
@@ -138,7 +138,7 @@ impl Mounts {
         }
         let ended = ended.borrow().clone();
         match ended {
-            Some(ended) => ended.map(|plugin| plugin.apart()).map_err(|why| Error::Broken(why.to_string())),
+            Some(ended) => ended.map(|plugin| plugin.for_another_mount()).map_err(|why| Error::Broken(why.to_string())),
             None => Err(Error::Broken("its compilation ended early".to_owned())),
         }
     }

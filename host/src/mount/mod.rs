@@ -54,6 +54,9 @@ use crate::{
     storage::Version,
 };
 
+/// The plugin that keeps the passwords of the host's own users, and the mount where it stands from the first day on.
+pub const PASSWORD: &str = "password";
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -184,6 +187,11 @@ impl Mount {
             State::Compiling(digest) => Err(Error::Compiling(digest.clone())),
             State::Broken(why) => Err(Error::Broken(why.clone())),
         }
+    }
+
+    /// By what stands there, not by its name: another plugin may stand at `password` one day.
+    pub fn keeps_passwords(&self) -> bool {
+        self.spec.plugin.as_str() == PASSWORD
     }
 
     /// Of the headers of a request, those that the plugin asks for and is granted.

@@ -1,10 +1,10 @@
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
 use crate::{
+    address::AddressBlock,
     clock::Timestamp,
     limits,
     runtime::{Facts, Fault},
@@ -55,7 +55,7 @@ impl Watch {
         let (of, who) = match (&facts.principal, &facts.login_user, facts.client_address) {
             (Some(user), _, _) => (users, user.clone()),
             (None, Some(user), _) => (named, user.clone()),
-            (None, None, Some(address)) => (named, block(address)),
+            (None, None, Some(address)) => (named, AddressBlock::of(address).to_string()),
             (None, None, None) => return,
         };
         if of.len() < limits::ROLLBACK_PRINCIPALS {
@@ -79,14 +79,6 @@ impl Watch {
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One customer's addresses are one.
-fn block(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("{:?}", &address.segments()[..4]),
     }
 }
 
@@ -158,6 +150,18 @@ mod tests {
             broken.faulted(&refused("internal"), &user(name));
         }
         assert!(fine.verdict(NOW).is_none() && broken.verdict(NOW).is_some());
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_itself_however_it_is_written() {
+        let (one, several) = (watch(), watch());
+        let from = |address: String| Facts { client_address: Some(address.parse().unwrap()), ..Facts::default() };
+        for last in 1..=9 {
+            one.faulted(&trap(), &from("192.0.2.1".to_owned()));
+            one.faulted(&trap(), &from("::ffff:192.0.2.1".to_owned()));
+            several.faulted(&trap(), &from(format!("::ffff:192.0.2.{last}")));
+        }
+        assert!(one.verdict(NOW).is_none() && several.verdict(NOW).is_some());
     }
 
     #[test]

@@ -6,13 +6,13 @@ use crate::{
     config::Seal,
     fence::Counter,
     ids::MountName,
-    mount::Kind,
+    mount::{Kind, PASSWORD},
     security,
 };
 
 /// What a new store has mounted: kind, mount, plugin.
 const SHIPPED: [(Kind, &str, &str); 6] = [
-    (Kind::Auth, "password", "password"),
+    (Kind::Auth, PASSWORD, PASSWORD),
     (Kind::Auth, "clients", "clients"),
     (Kind::Auth, "totp", "authenticator"),
     (Kind::Secrets, "kv", "kv"),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{Error, Operate};
 use crate::{
     barrier::{Writes, layout::Prefix},
-    directory::{Kind, NewUser, User},
+    directory::{Kind, NewUser, USER, User},
     ids::{MountId, MountName, ROOT_MOUNT, RoleName, Username},
     limits,
     sensitive::Secret,
@@ -64,7 +64,7 @@ impl Operate {
         if let Some(user) = parts.directory.by_name(&username).await? {
             return Ok(user);
         }
-        let role = RoleName::parse("user").expect("a constant");
+        let role = RoleName::parse(USER).expect("a constant");
         let mut writes = Writes::default();
         let new = NewUser { username, email: None, role: Some(role), kind: Kind::Machine };
         let user = parts.directory.create_shipped(&mut writes, new).await?;

@@ -1,11 +1,11 @@
 use super::{Error, Operate, SysPath};
 use crate::{
-    barrier::{Deed, Gathered},
+    barrier::{Ceremony, Gathered},
     policy::{Manage, Permit},
     sensitive::Secret,
 };
 
-/// Where a deed stands that needs shares.
+/// Where a ceremony stands that needs shares.
 #[derive(Debug)]
 pub struct Brought<T> {
     pub nonce: String,
@@ -15,10 +15,10 @@ pub struct Brought<T> {
     pub made: Option<T>,
 }
 
-/// A share, and what it is brought for: a deed that begins, or one that has begun.
+/// A share, and what it is brought for: a ceremony that begins, or one that has begun.
 #[derive(Debug)]
 pub enum Bring {
-    First(Deed),
+    First(Ceremony),
     More(String),
 }
 
@@ -35,11 +35,11 @@ impl Operate {
         bring: Bring,
         share: &Secret<String>,
     ) -> Result<Brought<Vec<Secret<String>>>, Error> {
-        let gathered = self.bring(bring, |deed| matches!(deed, Deed::Rekey { .. }), share).await?;
-        let Gathered { nonce, progress, threshold, proof, deed } = gathered;
-        let made = match (proof, deed) {
+        let gathered = self.bring(bring, |ceremony| matches!(ceremony, Ceremony::Rekey { .. }), share).await?;
+        let Gathered { nonce, progress, threshold, proof, ceremony } = gathered;
+        let made = match (proof, ceremony) {
             // In a task of its own: whoever hangs up now must not leave a store without shares.
-            (Some(proof), Deed::Rekey { shares, threshold }) => {
+            (Some(proof), Ceremony::Rekey { shares, threshold }) => {
                 let barrier = self.0.barrier.clone();
                 let rekey = tokio::spawn(async move { barrier.rekey(proof, shares, threshold).await });
                 Some(rekey.await.map_err(|_| Error::Ended)??)
@@ -51,7 +51,7 @@ impl Operate {
 
     /// A root token for whoever brings enough shares: the way back in when every admin is gone.
     pub async fn generate_root(&self, bring: Bring, share: &Secret<String>) -> Result<Brought<Secret<String>>, Error> {
-        let gathered = self.bring(bring, |deed| deed == Deed::RootToken, share).await?;
+        let gathered = self.bring(bring, |ceremony| ceremony == Ceremony::RootToken, share).await?;
         let made = match &gathered.proof {
             Some(_) => Some(self.root_token().await?),
             None => None,
@@ -66,9 +66,9 @@ impl Operate {
         Ok(self.0.barrier.recognise(share, to_unseal).await?)
     }
 
-    async fn bring(&self, bring: Bring, is: fn(Deed) -> bool, share: &Secret<String>) -> Result<Gathered, Error> {
+    async fn bring(&self, bring: Bring, is: fn(Ceremony) -> bool, share: &Secret<String>) -> Result<Gathered, Error> {
         Ok(match bring {
-            Bring::First(deed) => self.0.barrier.begin(deed, share).await?,
+            Bring::First(ceremony) => self.0.barrier.begin(ceremony, share).await?,
             Bring::More(nonce) => self.0.barrier.join(is, &nonce, share).await?,
         })
     }

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use crate::{
     clock::Timestamp,
+    directory::ADMIN,
     ids::{MountName, RoleName, Scope, SessionId, UserId},
 };
 
@@ -29,12 +30,12 @@ pub struct Caller {
 impl Caller {
     /// Some other admin, in the place and at the time of this caller.
     pub(super) fn as_admin(&self) -> Self {
-        let admin = RoleName::parse("admin").expect("a constant");
+        let admin = RoleName::parse(ADMIN).expect("a constant");
         let groups = Vec::new();
         Self { user: UserId::new(), roles: vec![admin], groups, scope: None, root: false, ..self.clone() }
     }
 
     pub(super) fn is_admin(&self) -> bool {
-        self.roles.iter().any(|role| role.as_str() == "admin")
+        self.roles.iter().any(|role| role.as_str() == ADMIN)
     }
 }

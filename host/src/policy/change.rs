@@ -102,7 +102,7 @@ impl Policies {
         let after = Arc::new(after);
         for caller in [own].iter().chain(&other) {
             for action in [ids::Action::Create, ids::Action::Update] {
-                let may = |rules: &Rules| self.decide_by(rules, caller, action, path).allowed;
+                let may = |rules: &Rules| self.decide_by(rules, caller, action, path).allows();
                 if may(&before) && !may(&after) {
                     return Err(Error::LockedOut);
                 }

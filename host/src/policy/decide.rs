@@ -1,30 +1,19 @@
 use std::sync::Arc;
 
-use cedar_policy::{AuthorizationError, Authorizer, Decision as Verdict, PolicySet, Response};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet, Response};
 use moka::sync::Cache;
 
-use super::{Caller, Compiled, cedar::Question, judge::Principal, permit::SCOPE, places};
+use super::{Caller, Compiled, Reason, cedar::Question, judge::Principal, places, reason::Names};
 use crate::{clock::Clock, ids, ids::RoleName, ids::UserId, limits};
-
-/// What the policies say, and which of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    pub allowed: bool,
-    /// For the audit trail and `explain`, never for the client.
-    pub reason: Arc<str>,
-}
 
 /// The policies in force, with what was decided under them: other policies bring other caches.
 #[derive(Debug)]
 pub(super) struct Rules {
     compiled: Compiled,
-    decisions: Cache<Asked, Decision>,
+    decisions: Cache<Asked, Reason>,
     /// Policies chosen by the index, put together once: few choices serve all requests.
     slices: Cache<Vec<u32>, Arc<PolicySet>>,
 }
-
-/// The reason of a refusal where no policy says anything.
-pub(super) const SILENCE: &str = "no policy allows";
 
 /// Policies stand below it. Whoever holds shares of the root key can always mend them.
 pub(super) const MENDABLE: &str = "sys/policies";
@@ -40,12 +29,6 @@ struct Asked {
     path: String,
 }
 
-impl Decision {
-    fn refused(reason: impl Into<Arc<str>>) -> Self {
-        Self { allowed: false, reason: reason.into() }
-    }
-}
-
 impl Rules {
     pub fn new(compiled: Compiled) -> Self {
         // A slice weighs what stands in it.
@@ -56,28 +39,28 @@ impl Rules {
 
     /// Scope takes away; policies decide besides. `generation` tells decisions of before a
     /// change of users, roles or settings from those after it.
-    pub fn decide(&self, question: &Question<'_>, generation: u64, clock: &Clock) -> Decision {
+    pub fn decide(&self, question: &Question<'_>, generation: u64, clock: &Clock) -> Reason {
         let Question { caller, action, path, .. } = *question;
         if !places::is_canonical(path) {
-            return Decision::refused("not a path");
+            return Reason::InvalidPath;
         }
         if caller.scope.as_ref().is_some_and(|scope| !scope.covers(action, path)) {
-            return Decision::refused(SCOPE);
+            return Reason::Scope;
         }
         if caller.root && places::is_within(path, MENDABLE) {
-            return Decision { allowed: true, reason: "allowed by the root token".into() };
+            return Reason::Root;
         }
         let asked = Asked::new(question, generation);
-        if let Some(decision) = self.decisions.get(&asked) {
-            return decision;
+        if let Some(reason) = self.decisions.get(&asked) {
+            return reason;
         }
         let considered = self.compiled.index.slice(question);
         let reads_context = considered.iter().any(|at| self.rule(*at).reads_context);
-        let decision = self.evaluate(question, considered, reads_context.then(|| clock.now()));
+        let reason = self.evaluate(question, considered, reads_context.then(|| clock.now()));
         if !reads_context {
-            self.decisions.insert(asked, decision.clone());
+            self.decisions.insert(asked, reason.clone());
         }
-        decision
+        reason
     }
 
     /// Folders at or below `below` from which the caller may do this, none within another.
@@ -95,7 +78,7 @@ impl Rules {
         let mut roots: Vec<String> = Vec::new();
         for path in candidates {
             let is_inside = roots.iter().any(|root| places::is_within(&path, root));
-            if !is_inside && self.decide(&Question { path: &path, ..*question }, generation, clock).allowed {
+            if !is_inside && self.decide(&Question { path: &path, ..*question }, generation, clock).allows() {
                 roots.push(path);
             }
         }
@@ -120,23 +103,18 @@ impl Rules {
         self.decisions.entry_count()
     }
 
-    fn evaluate(
-        &self,
-        question: &Question<'_>,
-        considered: Vec<u32>,
-        now: Option<crate::clock::Timestamp>,
-    ) -> Decision {
+    fn evaluate(&self, question: &Question<'_>, considered: Vec<u32>, now: Option<crate::clock::Timestamp>) -> Reason {
         if considered.is_empty() {
-            return Decision::refused(SILENCE);
+            return Reason::NoPolicy;
         }
         let asked = question.request(now).and_then(|request| Ok((request, question.entities()?)));
         match (asked, self.policies(considered)) {
             (Ok((request, entities)), Ok(policies)) => {
-                decision(&Authorizer::new().is_authorized(&request, &policies, &entities))
+                reason(&Authorizer::new().is_authorized(&request, &policies, &entities))
             }
             (Err(cause), _) | (_, Err(cause)) => {
                 tracing::error!(cause, "a decision cannot be asked for");
-                Decision::refused("the question cannot be put")
+                Reason::Unaskable
             }
         }
     }
@@ -171,24 +149,17 @@ impl Asked {
 }
 
 /// Cedar skips a policy that fails; were it a `forbid`, that would open what it closes.
-pub(super) fn decision(response: &Response) -> Decision {
+pub(super) fn reason(response: &Response) -> Reason {
     let failed =
         response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id());
-    let failed = names(failed.map(ToString::to_string));
+    let failed: Names = failed.map(ToString::to_string).collect();
     if !failed.is_empty() {
-        return Decision::refused(format!("failed: {failed}"));
+        return Reason::Failed(failed);
     }
-    let deciding = names(response.diagnostics().reason().map(ToString::to_string));
+    let deciding: Names = response.diagnostics().reason().map(ToString::to_string).collect();
     match (response.decision(), deciding.is_empty()) {
-        (Verdict::Allow, _) => Decision { allowed: true, reason: format!("allowed by {deciding}").into() },
-        (Verdict::Deny, true) => Decision::refused(SILENCE),
-        (Verdict::Deny, false) => Decision::refused(format!("forbidden by {deciding}")),
+        (Decision::Allow, _) => Reason::Allowed(deciding),
+        (Decision::Deny, true) => Reason::NoPolicy,
+        (Decision::Deny, false) => Reason::Forbidden(deciding),
     }
-}
-
-/// In one order always.
-fn names(of: impl Iterator<Item = String>) -> String {
-    let mut names: Vec<String> = of.collect();
-    names.sort_unstable();
-    names.join(", ")
 }

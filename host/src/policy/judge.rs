@@ -46,11 +46,13 @@ impl Policies {
     /// What would be decided, and by what.
     pub fn judge(&self, caller: &Caller, action: ids::Action, path: &str, verb: &str) -> Judgement {
         let question = Question { caller, action, path, verb };
-        let decision = self.decide(&question);
-        let conditional = self.0.rules.load().is_conditional(&question);
-        let policies = PREFIXES.iter().find_map(|prefix| decision.reason.strip_prefix(prefix)).unwrap_or_default();
-        let policies = policies.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Judgement { allowed: decision.allowed, reason: decision.reason.to_string(), policies, conditional }
+        let generation = (self.0.generation)();
+        // Both of the same rules, whatever is put in force meanwhile.
+        let rules = self.0.rules.load();
+        let reason = rules.decide(&question, generation, &self.0.clock);
+        let conditional = rules.is_conditional(&question);
+        let policies = reason.policies().to_vec();
+        Judgement { allowed: reason.allows(), reason: reason.to_string(), policies, conditional }
     }
 
     /// Everybody whom a policy in force names.
@@ -63,6 +65,3 @@ impl Policies {
         self.principals().contains(&Principal::Role(role.clone()))
     }
 }
-
-/// What stands before the names of policies in a reason.
-const PREFIXES: [&str; 3] = ["allowed by ", "forbidden by ", "failed: "];

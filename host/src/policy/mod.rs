@@ -26,6 +26,7 @@ mod index;
 mod judge;
 mod permit;
 mod places;
+mod reason;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -33,11 +34,11 @@ mod tests;
 pub use caller::Caller;
 pub use change::Change;
 pub use compile::{Compiled, Document, Problem};
-pub use decide::Decision;
 pub use error::Error;
 pub use judge::{Judgement, Principal};
 pub use permit::{Action, Create, Delete, List, Manage, Permit, Put, Read, Refusal, Resource, Update, Use, Verb};
 pub use places::is_canonical;
+pub use reason::Reason;
 pub use stored::{AllPolicies, Policy, PolicyPath};
 
 use cedar::Question;
@@ -90,32 +91,33 @@ impl Policies {
         resource: R,
     ) -> Result<Permit<A, R>, Refusal> {
         let path = resource.path();
-        let mut reason: Option<Arc<str>> = None;
+        let mut reason = Reason::NoAction;
         for each in action.actions() {
-            let decision = self.decide(&Question { caller, action: *each, path: &path, verb: action.verb() });
-            match decision.allowed {
-                true => reason = Some(decision.reason),
-                false => return Err(Refusal { reason: decision.reason }),
+            reason = self.decide(&Question { caller, action: *each, path: &path, verb: action.verb() });
+            if !reason.allows() {
+                break;
             }
         }
-        let reason = reason.ok_or_else(|| Refusal { reason: "nothing is asked for".into() })?;
-        Ok(Permit::new(action, resource, caller.clone(), reason))
+        match reason.allows() {
+            true => Ok(Permit::new(action, resource, caller.clone(), reason)),
+            false => Err(Refusal { reason }),
+        }
     }
 
     /// Would it be permitted? For what is only shown, as the names in a listing.
     pub fn allows(&self, caller: &Caller, action: ids::Action, path: &str) -> bool {
-        self.explain(caller, action, path).allowed
+        self.explain(caller, action, path).allows()
     }
 
-    /// Does a policy say no to it, or fail over it? Not where none says anything, nor by the session's scope: for
-    /// what is permitted by another name already.
+    /// Does a policy say no to it, or can that not be told (one fails, it is no path, none can be asked)? Not where
+    /// none says anything, nor by the session's scope: for what is permitted by another name already.
     pub fn forbids(&self, caller: &Caller, action: ids::Action, path: &str) -> bool {
-        let decision = self.explain(&Caller { scope: None, ..caller.clone() }, action, path);
-        !decision.allowed && *decision.reason != *decide::SILENCE
+        let reason = self.explain(&Caller { scope: None, ..caller.clone() }, action, path);
+        !reason.allows() && reason != Reason::NoPolicy
     }
 
     /// Would it be permitted, and why?
-    pub fn explain(&self, caller: &Caller, action: ids::Action, path: &str) -> Decision {
+    pub fn explain(&self, caller: &Caller, action: ids::Action, path: &str) -> Reason {
         self.decide(&Question { caller, action, path, verb: "" })
     }
 
@@ -126,7 +128,7 @@ impl Policies {
         self.0.rules.load().roots(&question, (self.0.generation)(), &self.0.clock)
     }
 
-    fn decide(&self, question: &Question<'_>) -> Decision {
+    fn decide(&self, question: &Question<'_>) -> Reason {
         // Before the rules: a change that comes between leaves a decision that is not used again.
         let generation = (self.0.generation)();
         self.0.rules.load().decide(question, generation, &self.0.clock)
@@ -135,7 +137,7 @@ impl Policies {
 
 impl Policies {
     /// By rules that are perhaps not in force yet: what is decided is kept in those rules alone.
-    fn decide_by(&self, rules: &Rules, caller: &Caller, action: ids::Action, path: &str) -> Decision {
+    fn decide_by(&self, rules: &Rules, caller: &Caller, action: ids::Action, path: &str) -> Reason {
         let question = Question { caller, action, path, verb: "" };
         rules.decide(&question, (self.0.generation)(), &self.0.clock)
     }

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use super::Caller;
+use super::{Caller, Reason};
 use crate::ids::{self, Folder, SecretPath, SessionId};
 
 /// What somebody wants to do: all of its actions must be allowed.
@@ -26,12 +24,12 @@ pub struct Permit<A: Action, R: Resource> {
     action: A,
     resource: R,
     caller: Caller,
-    reason: Arc<str>,
+    reason: Reason,
 }
 
 impl<A: Action, R: Resource> Permit<A, R> {
     /// For `Policies::permit` alone.
-    pub(super) fn new(action: A, resource: R, caller: Caller, reason: Arc<str>) -> Self {
+    pub(super) fn new(action: A, resource: R, caller: Caller, reason: Reason) -> Self {
         Self { action, resource, caller, reason }
     }
 
@@ -48,7 +46,7 @@ impl<A: Action, R: Resource> Permit<A, R> {
     }
 
     /// Which policies allow it, for the audit trail.
-    pub fn reason(&self) -> &str {
+    pub fn reason(&self) -> &Reason {
         &self.reason
     }
 
@@ -61,18 +59,15 @@ impl<A: Action, R: Resource> Permit<A, R> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    pub reason: Arc<str>,
+    pub reason: Reason,
 }
 
 impl Refusal {
     /// The session's own scope does not cover it: no policy was asked.
     pub fn by_scope(&self) -> bool {
-        *self.reason == *SCOPE
+        self.reason == Reason::Scope
     }
 }
-
-/// The reason of a refusal by scope.
-pub(super) const SCOPE: &str = "scope";
 
 macro_rules! actions {
     ($($name:ident)*) => {$(

@@ -62,7 +62,7 @@ impl Breaker {
 }
 
 impl Pass<'_> {
-    pub(super) fn made(self) {
+    pub(super) fn succeeded(self) {
         let breaker = self.breaker;
         if breaker.failures.load(Relaxed) > 0 {
             breaker.failures.store(0, Relaxed);

@@ -63,7 +63,7 @@ impl Places {
     }
 
     /// Of another mount.
-    pub(super) fn apart(&self) -> Self {
+    pub(super) fn for_another_mount(&self) -> Self {
         Self { pool: self.pool.clone(), own: Arc::default() }
     }
 
@@ -165,10 +165,10 @@ mod tests {
     #[test]
     fn however_many_a_mount_wants_half_of_the_rest_is_left() {
         let places = Places::new(64, Share::Half);
-        let mounts: Vec<Places> = (0..6).map(|_| places.apart()).collect();
+        let mounts: Vec<Places> = (0..6).map(|_| places.for_another_mount()).collect();
         let held: Vec<Vec<Place>> = mounts.iter().map(fill).collect();
         assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [32, 16, 8, 4, 2, 1]);
-        let other = places.apart();
+        let other = places.for_another_mount();
         assert!(now(&other).is_some(), "there is one for a mount that has none");
         drop(held);
         assert_eq!(places.free(), 64);
@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_given_up_goes_to_the_mount_that_has_the_fewest_and_in_turn() {
         let places = Places::new(2, Share::All);
-        let (crowd, one, other) = (places.apart(), places.apart(), places.apart());
+        let (crowd, one, other) = (places.for_another_mount(), places.for_another_mount(), places.for_another_mount());
         let mut held = fill(&crowd);
         assert_eq!(held.len(), 2, "all of them, while nobody else wants one");
         let mut waiting = Vec::new();

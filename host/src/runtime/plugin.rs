@@ -2,13 +2,16 @@ use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use tokio::sync::{OnceCell, Semaphore};
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::{
+    Store,
+    component::{Component, Instance, InstancePre},
+};
 
 use super::{
     Call, Error, Fault, Input, Outcome, Stats,
-    breaker::Breaker,
+    breaker::{Breaker, Pass},
     component::{check_imports, find_exports},
-    fault::shortened,
+    fault::{shortened, stopped},
     gate::Gate,
     invoke::Indices,
     meter::Meter,
@@ -35,25 +38,40 @@ pub struct Exports {
 #[derive(Clone)]
 pub struct Plugin {
     pub(super) code: Arc<Code>,
-    pub(super) seat: Arc<Seat>,
+    pub(super) state: Arc<MountState>,
 }
 
 pub(super) struct Code {
     exports: Exports,
     pub(super) runtime: Arc<Inner>,
-    made: OnceCell<Made>,
-    /// What is compiled by the first call.
-    wasm: Option<Arc<[u8]>>,
+    source: Source,
+}
+
+enum Source {
+    Compiled(Instantiable),
+    /// Compiled by the first call.
+    Wasm {
+        wasm: Arc<[u8]>,
+        compiled: OnceCell<Instantiable>,
+    },
 }
 
 /// What a call takes its instance from.
-pub(super) struct Made {
-    pub(super) pre: InstancePre<Sandbox>,
+pub(super) struct Instantiable {
+    pre: InstancePre<Sandbox>,
     pub(super) indices: Indices,
 }
 
+/// A call that was let in: what it is made from, and how it is watched.
+pub(super) struct Admission<'a> {
+    pub(super) instantiable: &'a Instantiable,
+    pub(super) pass: Pass<'a>,
+    pub(super) timing: Timing<'a>,
+    pub(super) meter: Arc<Meter>,
+}
+
 /// What one mount has of its plugin: its bounds, and what is known of its calls.
-pub(super) struct Seat {
+pub(super) struct MountState {
     gate: Gate,
     /// Of mounts that anybody can call.
     shares: Option<Shares>,
@@ -87,13 +105,13 @@ impl From<Fault> for Failure {
     }
 }
 
-impl Seat {
-    fn new(inner: &Inner, exports: Exports, (tally, version): (Arc<Tally>, Arc<str>)) -> Self {
+impl MountState {
+    fn new(inner: &Inner, exports: Exports, tally: Arc<Tally>, version: Arc<str>) -> Self {
         let options = &inner.options;
         let shared = Shared {
             clock: inner.clock.clone(),
-            passwords: inner.passwords.apart(),
-            makers: inner.makers.apart(),
+            passwords: inner.passwords.for_another_mount(),
+            makers: inner.makers.for_another_mount(),
             egress: inner.egress.clone(),
             journal: inner.journal.clone(),
             sending: Semaphore::new(limits::EGRESS_AT_ONCE / 4),
@@ -103,15 +121,15 @@ impl Seat {
         Self {
             gate: Gate::new(options.calls_each, options.queue),
             shares: exports.auth.then(|| Shares::new(options.calls_each, options.queue)),
-            places: inner.calls.apart(),
+            places: inner.calls.for_another_mount(),
             breaker: Breaker::new(inner.clock.clone()),
-            turns: inner.turns.apart(),
+            turns: inner.turns.for_another_mount(),
             shared: Arc::new(shared),
         }
     }
 }
 
-impl Made {
+impl Instantiable {
     fn of(inner: &Inner, wasm: &[u8]) -> Result<(Self, Exports), Error> {
         let component = component(inner, wasm)?;
         check_imports(&inner.engine, &component)?;
@@ -119,6 +137,20 @@ impl Made {
         let pre = inner.linker.instantiate_pre(&component).map_err(invalid)?;
         let indices = Indices::find(&pre, exports).map_err(invalid)?;
         Ok((Self { pre, indices }, exports))
+    }
+
+    /// Tells the breaker whether there could be an instance.
+    pub(super) async fn instantiate(&self, store: &mut Store<Sandbox>, pass: Pass<'_>) -> Result<Instance, Fault> {
+        match self.pre.instantiate_async(&mut *store).await {
+            Ok(instance) => {
+                pass.succeeded();
+                Ok(instance)
+            }
+            Err(error) => {
+                pass.failed();
+                Err(stopped(store, error))
+            }
+        }
     }
 }
 
@@ -137,33 +169,38 @@ impl Exports {
 
 impl Plugin {
     pub(super) fn new(runtime: &Runtime, wasm: &[u8]) -> Result<Self, Error> {
-        let (made, exports) = Made::of(&runtime.0, wasm)?;
-        Ok(Self::with(runtime.0.clone(), exports, (OnceCell::new_with(Some(made)), None)))
+        let (instantiable, exports) = Instantiable::of(&runtime.0, wasm)?;
+        Ok(Self::with(runtime.0.clone(), exports, Source::Compiled(instantiable)))
     }
 
     /// One that is compiled when it is first called.
     pub(super) fn later(runtime: &Runtime, wasm: Arc<[u8]>, exports: Exports) -> Self {
-        Self::with(runtime.0.clone(), exports, (OnceCell::new(), Some(wasm)))
+        Self::with(runtime.0.clone(), exports, Source::Wasm { wasm, compiled: OnceCell::new() })
     }
 
-    fn with(runtime: Arc<Inner>, exports: Exports, (made, wasm): (OnceCell<Made>, Option<Arc<[u8]>>)) -> Self {
-        let seat = Arc::new(Seat::new(&runtime, exports, Default::default()));
-        Self { code: Arc::new(Code { exports, runtime, made, wasm }), seat }
+    fn with(runtime: Arc<Inner>, exports: Exports, source: Source) -> Self {
+        let state = Arc::new(MountState::new(&runtime, exports, Arc::default(), Arc::default()));
+        Self { code: Arc::new(Code { exports, runtime, source }), state }
     }
 
-    async fn made(&self) -> Result<&Made, Fault> {
+    async fn instantiable(&self) -> Result<&Instantiable, Fault> {
         let code = &self.code;
+        let (wasm, compiled) = match &code.source {
+            Source::Compiled(instantiable) => return Ok(instantiable),
+            Source::Wasm { wasm, compiled } => (wasm, compiled),
+        };
         let compile = async || {
-            let (inner, wasm) = (code.runtime.clone(), code.wasm.clone().unwrap_or_default());
-            let compiled = code.runtime.compiling.run(move || Made::of(&inner, &wasm)).await;
+            let (inner, wasm) = (code.runtime.clone(), wasm.clone());
+            let compiled = code.runtime.compiling.run(move || Instantiable::of(&inner, &wasm)).await;
             let compiled = compiled.map_err(|_| Fault::Trap("its compilation ended early".to_owned()))?;
-            let (made, exports) = compiled.map_err(|error| Fault::Trap(format!("it does not compile: {error}")))?;
+            let (instantiable, exports) =
+                compiled.map_err(|error| Fault::Trap(format!("it does not compile: {error}")))?;
             match exports == code.exports {
-                true => Ok(made),
+                true => Ok(instantiable),
                 false => Err(Fault::Trap("it exports something else than was known of it".to_owned())),
             }
         };
-        code.made.get_or_try_init(compile).await
+        compiled.get_or_try_init(compile).await
     }
 
     pub fn exports(&self) -> Exports {
@@ -176,28 +213,28 @@ impl Plugin {
     }
 
     /// The same code with bounds, a breaker and counters of its own: for another mount.
-    pub fn apart(&self) -> Self {
+    pub fn for_another_mount(&self) -> Self {
         self.counted(Arc::default(), "")
     }
 
     /// The same, with counters that somebody keeps; `version` stands beside what it logs.
     pub fn counted(&self, tally: Arc<Tally>, version: &str) -> Self {
-        let seat = Seat::new(&self.code.runtime, self.code.exports, (tally, version.into()));
-        Self { code: self.code.clone(), seat: Arc::new(seat) }
+        let state = MountState::new(&self.code.runtime, self.code.exports, tally, version.into());
+        Self { code: self.code.clone(), state: Arc::new(state) }
     }
 
     pub fn stats(&self) -> Stats {
-        Stats { resting: self.seat.breaker.is_open(), ..self.seat.shared.tally.read() }
+        Stats { resting: self.state.breaker.is_open(), ..self.state.shared.tally.read() }
     }
 
     /// What it logged and how it failed, as far as it is kept.
     pub fn tally(&self) -> &Tally {
-        &self.seat.shared.tally
+        &self.state.shared.tally
     }
 
     #[cfg(test)]
     pub(super) fn blocks_known(&self) -> usize {
-        self.seat.shares.as_ref().map_or(0, Shares::known)
+        self.state.shares.as_ref().map_or(0, Shares::known)
     }
 
     /// Runs one call in a fresh sandbox.
@@ -207,7 +244,7 @@ impl Plugin {
 
     /// The same, and tells of a failure whether what it rests on has changed meanwhile.
     pub async fn attempt<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
-        let Shared { tally, version, clock, .. } = &*self.seat.shared;
+        let Shared { tally, version, clock, .. } = &*self.state.shared;
         let open = Open::begin(tally);
         let ended = self.begin(input, call).await;
         open.ended();
@@ -222,22 +259,21 @@ impl Plugin {
     }
 
     async fn begin<I: Input>(&self, input: I, call: &Call) -> Result<Outcome<I::Answer>, Failure> {
-        let seat = &self.seat;
-        let tally = &seat.shared.tally;
+        let state = &self.state;
         // Not on the call's own time: it is done once.
-        let made = self.made().await?;
+        let instantiable = self.instantiable().await?;
         let work = async {
             let meter = Arc::new(Meter::default());
-            let mut timing = Timing::begin(tally, meter.clone());
-            let pass = seat.breaker.admit()?;
-            let _share = match &seat.shares {
+            let mut timing = Timing::begin(&state.shared.tally, meter.clone());
+            let pass = state.breaker.admit()?;
+            let _share = match &state.shares {
                 Some(shares) => Some(shares.enter(call.facts.client_address).await?),
                 None => None,
             };
-            let _turn = seat.gate.enter().await?;
-            let _room = seat.places.enter().await?;
+            let _turn = state.gate.enter().await?;
+            let _room = state.places.enter().await?;
             timing.has_turn();
-            self.run(input, call, (made, pass, &mut timing, meter)).await
+            self.run(input, call, Admission { instantiable, pass, timing, meter }).await
         };
         let begun = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(call.bounds.wall, begun).await {

@@ -5,26 +5,30 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::{
-    Call, Failure, Fault, Input, Outcome, Plugin, breaker::Pass, fault::stopped, imports::Shelf, invoke::Guest,
-    meter::Meter, plugin::Made, sandbox::Sandbox, stats::Timing, turns::Turn, types::Bytes,
+    Call, Failure, Fault, Input, Outcome, Plugin, imports::Shelf, invoke::Guest, meter::Meter, plugin::Admission,
+    sandbox::Sandbox, turns::Turn, types::Bytes,
 };
 use crate::{barrier::Writes, limits};
-
-/// What a call is made from, and how it is watched.
-type Watch<'a, 'b> = (&'a Made, Pass<'a>, &'b mut Timing<'a>, Arc<Meter>);
 
 impl Plugin {
     pub(super) async fn run<I: Input>(
         &self,
         input: I,
         call: &Call,
-        (made, pass, timing, meter): Watch<'_, '_>,
+        admission: Admission<'_>,
     ) -> Result<Outcome<I::Answer>, Failure> {
-        let turn = self.seat.turns.turn();
-        let mut store = self.store(call, input.secrets(), (&meter, &turn));
+        // The timing is told last, when the work has been measured.
+        let Admission { instantiable, pass, mut timing, meter } = admission;
+        let turn = self.state.turns.turn();
+        let mut store = self.store(call, input.secrets(), &meter, &turn);
         store.data_mut().may_intend = I::INTENDS && self.exports().leases;
         let _ticking = self.code.runtime.ticker.run();
-        let work = self.invoke(input, call, &mut store, (made, pass, timing));
+        let work = async {
+            let instance = instantiable.instantiate(&mut store, pass).await?;
+            timing.has_instance();
+            let indices = &instantiable.indices;
+            input.invoke(Guest { indices, instance, store: &mut store, most: call.bounds.answer }).await
+        };
         let answer = meter.measure(turn.given_up_by(work)).await;
         let mut sandbox = store.into_data();
         let may_rerun = !sandbox.acted;
@@ -49,27 +53,8 @@ impl Plugin {
         }
     }
 
-    async fn invoke<I: Input>(
-        &self,
-        input: I,
-        call: &Call,
-        store: &mut Store<Sandbox>,
-        (made, pass, timing): (&Made, Pass<'_>, &mut Timing<'_>),
-    ) -> Result<I::Answer, Fault> {
-        let instance = match made.pre.instantiate_async(&mut *store).await {
-            Ok(instance) => instance,
-            Err(error) => {
-                pass.failed();
-                return Err(stopped(store, error));
-            }
-        };
-        pass.made();
-        timing.has_instance();
-        input.invoke(Guest { indices: &made.indices, instance, store, most: call.bounds.answer }).await
-    }
-
-    fn store(&self, call: &Call, secrets: Vec<Bytes>, (meter, turn): (&Arc<Meter>, &Turn)) -> Store<Sandbox> {
-        let sandbox = Sandbox::new(call, secrets, self.seat.shared.clone(), meter.clone());
+    fn store(&self, call: &Call, secrets: Vec<Bytes>, meter: &Arc<Meter>, turn: &Turn) -> Store<Sandbox> {
+        let sandbox = Sandbox::new(call, secrets, self.state.shared.clone(), meter.clone());
         let mut store = Store::new(&self.code.runtime.engine, sandbox);
         store.limiter(|sandbox| &mut sandbox.usage);
         store.set_hostcall_fuel(limits::PLUGIN_HOSTCALL_BYTES);

@@ -4,10 +4,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ipnet::IpNet;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Fault, gate::Gate};
+use crate::address::AddressBlock;
 
 /// What one address block may have of a mount that anybody can call: a quarter of its calls at
 /// once, and a quarter of its queue, in a queue of the block's own. So whoever floods a login
@@ -15,7 +15,7 @@ use super::{Fault, gate::Gate};
 pub(super) struct Shares {
     at_once: usize,
     queue: usize,
-    blocks: Mutex<HashMap<IpNet, Block>>,
+    blocks: Mutex<HashMap<AddressBlock, Block>>,
 }
 
 struct Block {
@@ -26,7 +26,7 @@ struct Block {
 
 /// A call's part in its block.
 pub(super) struct Share<'a> {
-    of: Option<(&'a Shares, IpNet)>,
+    of: Option<(&'a Shares, AddressBlock)>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -41,7 +41,7 @@ impl Shares {
     /// A call without an address is the server's own.
     pub(super) async fn enter(&self, address: Option<IpAddr>) -> Result<Share<'_>, Fault> {
         let Some(address) = address else { return Ok(Share { of: None, _turn: None }) };
-        let block = block(address);
+        let block = AddressBlock::of(address);
         let gate = self.join(block);
         // Before it waits: if it is given up meanwhile, the block is still left.
         let mut share = Share { of: Some((self, block)), _turn: None };
@@ -49,7 +49,7 @@ impl Shares {
         Ok(share)
     }
 
-    fn join(&self, block: IpNet) -> Gate {
+    fn join(&self, block: AddressBlock) -> Gate {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Block { gate: Gate::new(self.at_once, self.queue), users: 0 };
         let block = blocks.entry(block).or_insert_with(fresh);
@@ -73,25 +73,5 @@ impl Drop for Share<'_> {
                 blocks.remove(&block);
             }
         }
-    }
-}
-
-/// Who can have one address of IPv6 can have 2^64.
-fn block(address: IpAddr) -> IpNet {
-    let address = address.to_canonical();
-    let prefix = if address.is_ipv4() { 32 } else { 64 };
-    IpNet::new(address, prefix).map_or_else(|_| IpNet::from(address), |net| net.trunc())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_is_one_address_of_ipv4_and_a_64_of_ipv6() {
-        let of = |text: &str| block(text.parse().unwrap()).to_string();
-        assert_eq!(of("192.0.2.7"), "192.0.2.7/32");
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7/32");
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
     }
 }

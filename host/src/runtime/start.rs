@@ -23,7 +23,7 @@ use crate::{clock::Clock, limits};
 pub struct Options {
     /// In all.
     pub calls: usize,
-    /// Of one plugin, or of one mount (see `Plugin::apart`).
+    /// Of one plugin, or of one mount (see `Plugin::for_another_mount`).
     pub calls_each: usize,
     /// That wait for one of them.
     pub queue: usize,

@@ -47,7 +47,7 @@ impl Turns {
     }
 
     /// Of another mount.
-    pub(super) fn apart(&self) -> Self {
+    pub(super) fn for_another_mount(&self) -> Self {
         Self { own: seats(), all: self.all.clone() }
     }
 

@@ -12,8 +12,8 @@ impl Workers {
     }
 
     /// Of another mount.
-    pub(super) fn apart(&self) -> Self {
-        Self(self.0.apart())
+    pub(super) fn for_another_mount(&self) -> Self {
+        Self(self.0.for_another_mount())
     }
 
     /// Waits for its turn, and then for the work.

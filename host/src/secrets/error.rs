@@ -1,5 +1,4 @@
-use super::Method;
-use crate::{barrier, lease, mount, runtime::types::GuestError};
+use crate::{barrier, catalog::Method, lease, mount, runtime::types::GuestError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -7,7 +7,7 @@ use super::{Error, Secrets};
 use crate::{
     clock::Timestamp,
     ids::{RequestId, SecretPath, SessionId, UserId, Username},
-    lease::{Borrower, Deed, Lease},
+    lease::{Borrower, GrantedAction, Lease},
     mount::{self, Attempts, Mount},
     policy::{Action, Permit},
     runtime::{
@@ -64,8 +64,8 @@ impl Secrets {
         let path = permit.resource();
         let lends = mount.live()?.plugin.exports().leases && !operation.read_only;
         // Before it makes anything that would have to be unmade; kept until it is stored.
-        let _room = match lends {
-            true => Some(self.leases.room(&mount.id, &asker.user, &asker.request).await?),
+        let _reserved = match lends {
+            true => Some(self.leases.reserve(&mount.id, &asker.user, &asker.request).await?),
             false => None,
         };
         let mut attempts = self.attempts(mount, path.path(), &operation, asker)?;
@@ -85,7 +85,7 @@ impl Secrets {
                 Some(spec) => {
                     // Whoever takes it back later must still be there.
                     self.mounts.rest_on(&mut writes, mount).await?;
-                    Some(self.leases.issue(&mut writes, (&mount.id, path), &borrower, spec))
+                    Some(self.leases.issue(&mut writes, &mount.id, path, &borrower, spec))
                 }
                 None => None,
             };
@@ -136,7 +136,7 @@ impl Secrets {
 impl Asker {
     fn borrower(&self, action: &impl Action) -> Borrower {
         let Self { user, session, ends_at, request, .. } = self.clone();
-        Borrower { user, session, ends_at, request, deed: Deed::of(action) }
+        Borrower { user, session, ends_at, request, granted: GrantedAction::of(action) }
     }
 }
 

@@ -13,7 +13,6 @@ mod verb;
 pub use error::Error;
 pub use handle::{Asker, Operation};
 pub use list::{Listing, Page};
-pub use verb::Method;
 
 use std::sync::Arc;
 

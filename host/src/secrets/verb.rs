@@ -3,41 +3,22 @@ use serde_json::{Map, Value};
 use super::{Asker, Error, Operation, Secrets};
 use crate::{
     barrier,
-    catalog::{self, CallSpec, Manifest},
+    catalog::{CallSpec, Method, fixed_action},
     ids::{Action, SecretPath},
     mount::{Kind, Mount},
     policy::{Permit, Verb},
     runtime::types::GuestError,
 };
 
-/// By which method a verb was called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    Get,
-    Post,
-}
-
-/// Verbs that mean the same in every engine: their action is the host's to say.
-const FIXED: [(&str, Method, Action); 7] = [
-    ("history", Method::Get, Action::Read),
-    ("metadata", Method::Get, Action::Read),
-    ("metadata", Method::Post, Action::Update),
-    ("restore", Method::Post, Action::Update),
-    ("undelete", Method::Post, Action::Update),
-    ("destroy", Method::Post, Action::Delete),
-    ("purge", Method::Post, Action::Manage),
-];
-
 impl Secrets {
     /// Which action a verb on this path takes. A verb nobody knows takes `use`: who may not use
     /// anything there learns nothing, and who may learns afterwards that there is none.
     pub fn action_of(&self, path: &SecretPath, name: &str, method: Method) -> Verb {
-        let fixed = FIXED.iter().find(|(verb, by, _)| *verb == name && *by == method).map(|(_, _, action)| *action);
         let declared = || {
             let mount = self.mounts.get(Kind::Secrets, path.mount())?;
-            call(mount.live().ok()?.manifest(), name, method).map(|call| call.action)
+            mount.live().ok()?.manifest().call(name, method, false).map(|call| call.action)
         };
-        let action = fixed.or_else(declared).unwrap_or(Action::Use);
+        let action = fixed_action(name, method).or_else(declared).unwrap_or(Action::Use);
         Verb { action, name: name.to_owned() }
     }
 
@@ -52,8 +33,7 @@ impl Secrets {
         // Asked below: by the manifest of this moment the body was good, so that version gets it.
         let mount = self.mount(permit.resource().mount())?;
         let call = known(&mount, &operation.name, method)?;
-        let fixed = FIXED.iter().any(|(verb, by, _)| *verb == operation.name && *by == method);
-        if !fixed && call.action != permit.action().action {
+        if fixed_action(&operation.name, method).is_none() && call.action != permit.action().action {
             // Another version has come between the decision and the call: what it takes was not decided.
             return Err(barrier::Error::Conflict.into());
         }
@@ -65,14 +45,12 @@ impl Secrets {
 /// The verb of the mount's engine.
 fn known<'a>(mount: &'a Mount, name: &str, method: Method) -> Result<&'a CallSpec, Error> {
     let manifest = mount.live()?.manifest();
-    if let Some(call) = call(manifest, name, method) {
-        return Ok(call);
-    }
-    let other = if method == Method::Get { Method::Post } else { Method::Get };
-    match call(manifest, name, other) {
-        Some(_) => Err(Error::Method(other)),
-        None => Err(Error::UnknownVerb),
-    }
+    // Of a secret: those of the mount itself are called elsewhere.
+    let call = |method| manifest.call(name, method, false);
+    call(method).ok_or_else(|| match call(method.other()) {
+        Some(_) => Error::Method(method.other()),
+        None => Error::UnknownVerb,
+    })
 }
 
 /// What does not fit the manifest never reaches the guest.
@@ -109,13 +87,4 @@ fn is_large(body: &Map<String, Value>) -> bool {
     let mut left = 256;
     body.values().for_each(|value| spend(value, &mut left));
     left == 0
-}
-
-/// What the manifest says of a verb of a secret.
-fn call<'a>(manifest: &'a Manifest, name: &str, method: Method) -> Option<&'a CallSpec> {
-    let method = match method {
-        Method::Get => catalog::Method::Get,
-        Method::Post => catalog::Method::Post,
-    };
-    manifest.call(name, method, false)
 }

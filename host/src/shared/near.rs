@@ -1,20 +1,14 @@
 //! What counts as this machine. A name may lead elsewhere, and so may a sentinel or a cluster that
 //! names its servers: so it is the address that is connected to which is looked at.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use redis::{ErrorKind, RedisError, RedisFuture, io::AsyncDNSResolver};
 
+use crate::address::is_loopback;
+
 /// Resolves names to loopback only.
 pub(super) struct Near;
-
-pub(super) fn is_near(host: &str) -> bool {
-    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(is_loopback)
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
-}
 
 impl AsyncDNSResolver for Near {
     fn resolve<'a, 'b: 'a>(

@@ -9,8 +9,8 @@ use redis::{
     io::tcp::TcpSettings,
 };
 
-use super::{Error, Options, near, near::Near, sentinel::Sentinels};
-use crate::limits;
+use super::{Error, Options, near::Near, sentinel::Sentinels};
+use crate::{address::is_loopback_host, limits};
 
 pub(super) struct Target {
     pub(super) kind: Kind,
@@ -165,14 +165,16 @@ fn read(url: &str, options: &Options) -> Result<(ConnectionInfo, Access), Error>
     // The crate's message would quote the URL, and with it the password.
     let info: ConnectionInfo = url.into_connection_info().map_err(|_| unusable(KINDS))?;
     let is_encrypted = match info.addr() {
-        ConnectionAddr::Tcp(host, _) if !near::is_near(host) && !options.allow_plaintext => return Err(unusable(FAR)),
+        ConnectionAddr::Tcp(host, _) if !is_loopback_host(host) && !options.allow_plaintext => {
+            return Err(unusable(FAR));
+        }
         ConnectionAddr::TcpTls { insecure: true, .. } => {
             return Err(unusable("its certificate must be checked: no #insecure"));
         }
         ConnectionAddr::TcpTls { .. } => true,
         _ => false,
     };
-    let is_far_and_plain = matches!(info.addr(), ConnectionAddr::Tcp(host, _) if !near::is_near(host));
+    let is_far_and_plain = matches!(info.addr(), ConnectionAddr::Tcp(host, _) if !is_loopback_host(host));
     let redis = settings(info.redis_settings().clone());
     let roots = options.root_certificates.clone().filter(|_| is_encrypted);
     let info = info.set_redis_settings(redis.clone());

@@ -24,7 +24,7 @@ mod store;
 mod tests;
 mod turns;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 pub use error::Error;
 pub use guess::Guess;
@@ -68,6 +68,13 @@ pub struct Try<'a> {
     pub address: Option<IpAddr>,
 }
 
+/// What became of a guess that was to be counted.
+enum Slot {
+    Counted(Counted),
+    /// There is none for so long.
+    Full(Duration),
+}
+
 impl Throttle {
     /// `link`: where the counts are shared between nodes.
     pub fn new(link: Option<Link>, barrier: Barrier, security: Security, clock: Clock) -> Self {
@@ -85,8 +92,8 @@ impl Throttle {
         let bound = |most| Bound { most, window: logins.window.duration() };
         let place = self.place(Kind::Block, &[b"throttle block", block.as_bytes()])?;
         let block_counted = match self.take(place, bound(logins.failures_per_address)).await? {
-            Ok(counted) => counted,
-            Err(wait) => return Err(Error::TooMany(wait)),
+            Slot::Counted(counted) => counted,
+            Slot::Full(wait) => return Err(Error::TooMany(wait)),
         };
         let named = match of.name {
             None => None,
@@ -97,24 +104,27 @@ impl Throttle {
                     let print = self.mac(&[b"throttle pair", realm, name.as_bytes(), block.as_bytes()])?;
                     place.print = Some(number(&print));
                 }
-                Some(self.take(place, bound(logins.failures)).await?.map_or(Named::Slowed, Named::Counted))
+                Some(match self.take(place, bound(logins.failures)).await? {
+                    Slot::Counted(counted) => Named::Counted(counted),
+                    Slot::Full(_) => Named::Slowed,
+                })
             }
         };
         Ok(Guess::new(self.clone(), block_counted, named))
     }
 
     /// Guesses that are under way may turn out to be right: only when there are none left is a
-    /// place really full. `Err` tells for how long.
-    async fn take(&self, place: Place, bound: Bound) -> Result<Result<Counted, std::time::Duration>, Error> {
+    /// place really full.
+    async fn take(&self, place: Place, bound: Bound) -> Result<Slot, Error> {
         let turn = self.0.turns.of(&place);
         loop {
             let waited = {
                 let asking = turn.ask().await;
                 match self.0.store.take(&place, bound, self.0.clock.now()).await? {
                     Taken::Counted(receipt) => {
-                        return Ok(Ok(Counted { place, receipt, pending: turn.begun() }));
+                        return Ok(Slot::Counted(Counted { place, receipt, pending: turn.begun() }));
                     }
-                    Taken::Full(wait) if asking.is_alone() => return Ok(Err(wait)),
+                    Taken::Full(wait) if asking.is_alone() => return Ok(Slot::Full(wait)),
                     Taken::Full(_) => asking.wait(),
                 }
             };

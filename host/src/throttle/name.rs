@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use crate::limits;
+use crate::{address::AddressBlock, limits};
 
 /// A name as the count has it. Coarser than any directory: what some plugin or database may take
 /// for the same name (by case, width, blanks, accents, invisible characters) is the same here. Two
@@ -25,13 +25,9 @@ fn is_invisible(c: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// An IPv4 address, or the /64 of an IPv6 address: who holds one of its addresses holds them all.
+/// A block of addresses as counts and challenges have it: by its first one, without a length.
 pub fn block(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
-        None => "none".to_owned(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
-    }
+    address.map_or_else(|| "none".to_owned(), |address| AddressBlock::of(address).first().to_string())
 }
 
 /// What one party may well have many blocks of: an IPv4 /24, an IPv6 /48.
@@ -95,6 +91,12 @@ mod tests {
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_ne!(block(None), of("::"));
+        // What is stored goes by the very text.
+        let texts = ["::ffff:192.0.2.1", "2001:db8:0:1:ffff::2", "::1"].map(of);
+        assert_eq!(
+            (block(None).as_str(), texts.each_ref().map(String::as_str)),
+            ("none", ["192.0.2.1", "2001:db8:0:1::", "::"])
+        );
         let around = |text: &str| neighbourhood(Some(text.parse().unwrap()));
         assert_eq!(around("192.0.2.1"), around("::ffff:192.0.2.200"));
         assert_ne!(around("192.0.2.1"), around("192.0.3.1"));

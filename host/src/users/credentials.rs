@@ -82,12 +82,12 @@ impl Users {
             let user = self.hold(&mut writes, name).await?;
             self.may_manage_user(permit.caller(), &user)?;
             fits(&mount, &user)?;
-            if keeps_passwords(&mount) {
+            if mount.keeps_passwords() {
                 self.check_new_password(&user, new)?;
             }
             let (told, may_rerun) = self.add(&mut writes, (&mount, &user), new, request).await?;
             // What is replaced may be why it is replaced.
-            if keeps_passwords(&mount) || new.id.is_some() {
+            if mount.keeps_passwords() || new.id.is_some() {
                 self.end_all_of(&mut writes, &user);
             }
             match self.commit(writes, &[Counter::Epochs]).await? {
@@ -140,7 +140,7 @@ impl Users {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
             self.may_manage_user(permit.caller(), &user)?;
-            if keeps_passwords(&mount) && user.holds_the_keys() {
+            if mount.keeps_passwords() && user.holds_the_keys() {
                 return Err(Refusal::InUse("is how an admin logs in").into());
             }
             self.take(&mut writes, (&mount, &user), id, request).await?;
@@ -271,13 +271,8 @@ fn fits(mount: &Mount, user: &User) -> Result<(), Error> {
     }
 }
 
-/// By what stands there, not by its name.
-fn keeps_passwords(mount: &Mount) -> bool {
-    mount.spec.plugin.as_str() == "password"
-}
-
 fn no_own_password(mount: &Mount) -> Result<(), Error> {
-    match keeps_passwords(mount) {
+    match mount.keeps_passwords() {
         true => Err(Error::invalid("", "invalid_value", "one's own password is changed by its own call")),
         false => Ok(()),
     }

@@ -36,7 +36,7 @@ use crate::{
     document::Documents,
     fence::{Counter, Fence},
     ids::{Action, MountName, RequestId, RoleName, Username},
-    mount::{self, Attempts, Kind, Mount, Mounts},
+    mount::{self, Attempts, Kind, Mount, Mounts, PASSWORD},
     policy::{Caller, List, Permit, Policies, Read, Resource},
     runtime::{Facts, Fault, types::Bytes},
     security::Security,
@@ -176,7 +176,7 @@ impl Users {
 
     /// The mount that keeps passwords.
     fn passwords(&self) -> Result<Arc<Mount>, Error> {
-        let name = MountName::parse("password").expect("a constant");
+        let name = MountName::parse(PASSWORD).expect("a constant");
         self.mounts.get(Kind::Auth, &name).ok_or(Error::Mount(mount::Error::Disabled))
     }
 

@@ -32,7 +32,7 @@ pub use code::InitCode;
 pub use init::{Init, Initialised};
 pub use key::{dev_key, parse_key, read_key};
 pub(super) use quorum::Attempt;
-pub use quorum::{Deed, Gathered, Proof};
+pub use quorum::{Ceremony, Gathered, Proof};
 pub(super) use root::Root;
 pub(super) use unseal::Progress;
 

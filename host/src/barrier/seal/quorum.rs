@@ -5,7 +5,7 @@ use crate::{ids::random, limits};
 
 /// What people bring their shares together for while the store is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Deed {
+pub enum Ceremony {
     /// Another root key, in so many shares.
     Rekey {
         shares: u8,
@@ -14,33 +14,36 @@ pub enum Deed {
     RootToken,
 }
 
-/// One deed that has begun on this node. Whoever knows its nonce and has a share of this store goes on with it;
+/// One ceremony that has begun on this node. Whoever knows its nonce and has a share of this store goes on with it;
 /// nobody can end it but time.
 pub(in crate::barrier) struct Attempt {
     nonce: String,
-    deed: Deed,
+    ceremony: Ceremony,
     progress: Progress,
     until: Duration,
 }
 
 impl std::fmt::Debug for Attempt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attempt").field("deed", &self.deed).field("progress", &self.progress).finish_non_exhaustive()
+        f.debug_struct("Attempt")
+            .field("ceremony", &self.ceremony)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }
 
-/// Where a deed stands after one more share.
+/// Where a ceremony stands after one more share.
 #[derive(Debug)]
 pub struct Gathered {
     pub nonce: String,
-    pub deed: Deed,
+    pub ceremony: Ceremony,
     pub progress: u8,
     pub threshold: u8,
     /// Once there are enough.
     pub proof: Option<Proof>,
 }
 
-/// Enough shares were brought. Used up by the deed that they were brought for.
+/// Enough shares were brought. Used up by the ceremony that they were brought for.
 pub struct Proof {
     pub(super) root: Root,
     pub(super) of: Version,
@@ -67,30 +70,31 @@ impl Barrier {
         seal.knows_root(&root).then_some(()).ok_or(Error::Key("is not of this store"))
     }
 
-    /// The first share of a deed.
-    pub async fn begin(&self, deed: Deed, share: &Secret<String>) -> Result<Gathered, Error> {
+    /// The first share of a ceremony.
+    pub async fn begin(&self, ceremony: Ceremony, share: &Secret<String>) -> Result<Gathered, Error> {
         let core = self.core_open().await?;
         let (seal, entry) = core.initialised()?;
         if seal.kind != SealKind::Shamir {
-            if deed != Deed::RootToken {
+            if ceremony != Ceremony::RootToken {
                 return Err(Error::Seal("is not unsealed by shares"));
             }
             // The key itself is the one share there is.
             let root = Root::derive(&parse_key(share)?, &seal.store_id);
             let proof = seal.knows_root(&root).then_some(Proof { root, of: entry.version });
             let proof = proof.ok_or(Error::Key("is not of this store"))?;
-            return Ok(Gathered { nonce: String::new(), deed, progress: 0, threshold: 0, proof: Some(proof) });
+            return Ok(Gathered { nonce: String::new(), ceremony, progress: 0, threshold: 0, proof: Some(proof) });
         }
-        if let Deed::Rekey { shares, threshold } = deed {
+        if let Ceremony::Rekey { shares, threshold } = ceremony {
             super::shamir::check(threshold, shares)?;
         }
-        let until = self.0.clock.monotonic() + limits::DEED_LIFE;
-        let mut attempt = Attempt { nonce: hex::encode(random::<16>()), deed, progress: Progress::default(), until };
+        let until = self.0.clock.monotonic() + limits::CEREMONY_LIFE;
+        let mut attempt =
+            Attempt { nonce: hex::encode(random::<16>()), ceremony, progress: Progress::default(), until };
         let gathered = attempt.bring(&core, share)?;
         let mut attempts = self.0.attempts.lock().await;
         attempts.retain(|attempt| attempt.until > self.0.clock.monotonic());
         if gathered.proof.is_none() {
-            if attempts.len() >= limits::DEEDS {
+            if attempts.len() >= limits::CEREMONIES {
                 return Err(Error::Seal("has too many attempts under way: wait until some have ended"));
             }
             attempts.push(attempt);
@@ -98,13 +102,13 @@ impl Barrier {
         Ok(gathered)
     }
 
-    /// One more share of a deed that has begun here.
-    pub async fn join(&self, is: fn(Deed) -> bool, nonce: &str, share: &Secret<String>) -> Result<Gathered, Error> {
+    /// One more share of a ceremony that has begun here.
+    pub async fn join(&self, is: fn(Ceremony) -> bool, nonce: &str, share: &Secret<String>) -> Result<Gathered, Error> {
         const NONE: Error = Error::Seal("has no such attempt: it ended, or began on another node");
         let core = self.core_open().await?;
         let mut attempts = self.0.attempts.lock().await;
         attempts.retain(|attempt| attempt.until > self.0.clock.monotonic());
-        let found = attempts.iter().position(|attempt| attempt.nonce == nonce && is(attempt.deed));
+        let found = attempts.iter().position(|attempt| attempt.nonce == nonce && is(attempt.ceremony));
         let place = found.ok_or(NONE)?;
         let gathered = attempts[place].bring(&core, share)?;
         if gathered.proof.is_some() {
@@ -128,6 +132,6 @@ impl Attempt {
         let root = self.progress.add(seal, entry.version, Share::parse(share)?)?;
         let progress = if root.is_some() { seal.threshold } else { self.progress.count() };
         let proof = root.map(|root| Proof { root, of: entry.version });
-        Ok(Gathered { nonce: self.nonce.clone(), deed: self.deed, progress, threshold: seal.threshold, proof })
+        Ok(Gathered { nonce: self.nonce.clone(), ceremony: self.ceremony, progress, threshold: seal.threshold, proof })
     }
 }

@@ -97,7 +97,7 @@ impl Bench {
         barrier.init(dev).await.map_err(|error| failed(error.to_string()))?;
         let options = Options { calls: 2, calls_each: 2, queue: 2, passwords: 1 };
         let runtime = Runtime::new(clock.clone(), options).map_err(|error| failed(error.to_string()))?;
-        let runtime = runtime.noting(crate::lease::journal(&barrier, &clock, &crate::lease::Rooms::default()));
+        let runtime = runtime.noting(crate::lease::journal(&barrier, &clock, &crate::lease::Reservations::default()));
         let plugin = runtime.compile(wasm).await.map_err(|error| Failure::Usage(error.to_string()))?;
         let mount = MountId::new();
         let call = Call {

@@ -17,14 +17,14 @@ struct Node {
 
 /// Nodes on one store under one keyring, which know nothing of each other.
 fn nodes(count: usize) -> (Vec<Node>, Arc<Unsteady>, Hand) {
-    nodes_in(Company::None, count)
+    nodes_in(Peers::Impossible, count)
 }
 
-fn nodes_in(company: Company, count: usize) -> (Vec<Node>, Arc<Unsteady>, Hand) {
+fn nodes_in(peers: Peers, count: usize) -> (Vec<Node>, Arc<Unsteady>, Hand) {
     let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
     let storage = Arc::new(Unsteady::default());
     let barrier = Barrier::for_test(storage.clone(), clock.clone());
-    let node = || Node { fence: Fence::among(company, barrier.clone(), clock.clone()), barrier: barrier.clone() };
+    let node = || Node { fence: Fence::among(peers, barrier.clone(), clock.clone()), barrier: barrier.clone() };
     ((0..count).map(|_| node()).collect(), storage, hand)
 }
 

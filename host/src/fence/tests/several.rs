@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Each of them on the roll, and fresh.
-async fn company(count: usize) -> (Vec<Node>, Arc<Unsteady>, Hand) {
-    let (nodes, storage, hand) = nodes_in(Company::Welcome, count);
+async fn peers(count: usize) -> (Vec<Node>, Arc<Unsteady>, Hand) {
+    let (nodes, storage, hand) = nodes_in(Peers::Allowed, count);
     // The second time each knows of all.
     for _ in 0..2 {
         for node in &nodes {
@@ -40,7 +40,7 @@ fn who_is_struck_off_has_not_been_fresh_for_long() {
 
 #[tokio::test]
 async fn a_change_is_settled_when_every_node_has_seen_it() {
-    let (nodes, ..) = company(3).await;
+    let (nodes, ..) = peers(3).await;
     let before = nodes[2].fence.generation(Counter::Users);
     nodes[0].change(&[Counter::Users]).await;
     let settled = settle(&nodes[0], Counter::Users);
@@ -54,7 +54,7 @@ async fn a_change_is_settled_when_every_node_has_seen_it() {
 
 #[tokio::test]
 async fn nodes_tell_what_they_have_brought_up_and_take_it_back_when_it_changes() {
-    let (nodes, _, hand) = company(3).await;
+    let (nodes, _, hand) = peers(3).await;
     let beat = async || {
         for _ in 0..2 {
             hand.advance(limits::NODE_BEAT);
@@ -85,14 +85,14 @@ async fn nodes_tell_what_they_have_brought_up_and_take_it_back_when_it_changes()
 
 #[tokio::test]
 async fn alone_on_the_roll_there_is_nobody_to_wait_for() {
-    let (nodes, ..) = company(1).await;
+    let (nodes, ..) = peers(1).await;
     nodes[0].change(&[Counter::Users]).await;
     nodes[0].fence.settle(&[Counter::Users]).await;
 }
 
 #[tokio::test]
 async fn a_node_that_says_nothing_has_stopped_when_the_change_is_settled() {
-    let (nodes, _, hand) = company(2).await;
+    let (nodes, _, hand) = peers(2).await;
     // Time as it passes while it is waited for.
     nodes[0].change(&[Counter::Users]).await;
     let settled = settle(&nodes[0], Counter::Users);
@@ -105,7 +105,7 @@ async fn a_node_that_says_nothing_has_stopped_when_the_change_is_settled() {
 
 #[tokio::test]
 async fn an_ask_that_began_before_the_commit_confirms_nothing_of_it() {
-    let (nodes, storage, hand) = company(2).await;
+    let (nodes, storage, hand) = peers(2).await;
     let held = storage.hold().await;
     let early = tokio::spawn({
         let fence = nodes[1].fence.clone();
@@ -127,7 +127,7 @@ async fn an_ask_that_began_before_the_commit_confirms_nothing_of_it() {
 
 #[tokio::test]
 async fn while_others_change_things_all_the_time_two_looks_are_enough() {
-    let (nodes, ..) = company(2).await;
+    let (nodes, ..) = peers(2).await;
     nodes[0].change(&[Counter::Users]).await;
     let settled = settle(&nodes[0], Counter::Users);
     waits(&settled).await;
@@ -142,7 +142,7 @@ async fn while_others_change_things_all_the_time_two_looks_are_enough() {
 
 #[tokio::test]
 async fn a_node_that_has_left_is_not_waited_for_and_uses_nothing() {
-    let (nodes, ..) = company(2).await;
+    let (nodes, ..) = peers(2).await;
     let before = nodes[1].generations();
     nodes[1].fence.leave().await;
     assert!(!nodes[1].fence.is_fresh());
@@ -156,7 +156,7 @@ async fn a_node_that_has_left_is_not_waited_for_and_uses_nothing() {
 
 #[tokio::test]
 async fn a_node_that_has_died_is_struck_off_and_one_that_comes_back_has_forgotten() {
-    let (nodes, _, hand) = company(2).await;
+    let (nodes, _, hand) = peers(2).await;
     let before = nodes[1].generations();
     for _ in 0..30 {
         hand.advance(limits::FENCE_ASK);
@@ -178,7 +178,7 @@ async fn a_node_that_has_died_is_struck_off_and_one_that_comes_back_has_forgotte
 
 #[tokio::test]
 async fn the_time_of_day_strikes_nobody_off() {
-    let (nodes, _, hand) = company(2).await;
+    let (nodes, _, hand) = peers(2).await;
     for day in [0, i64::MAX / 2, 5] {
         hand.set(Timestamp::from_millis(day));
         nodes[0].fence.ask().await.unwrap();
@@ -193,7 +193,7 @@ async fn the_time_of_day_strikes_nobody_off() {
 
 #[tokio::test]
 async fn a_node_that_can_read_and_not_write_stops_before_it_is_struck_off() {
-    let (nodes, storage, hand) = company(1).await;
+    let (nodes, storage, hand) = peers(1).await;
     storage.fail_writes(true);
     hand.advance(limits::NODE_HELD - Duration::from_millis(1));
     nodes[0].fence.ask().await.unwrap();
@@ -208,7 +208,7 @@ async fn a_node_that_can_read_and_not_write_stops_before_it_is_struck_off() {
 
 #[tokio::test]
 async fn an_order_to_seal_is_part_of_what_an_ask_learns() {
-    let (nodes, storage, _) = company(1).await;
+    let (nodes, storage, _) = peers(1).await;
     // Another node's hand.
     let order = Entry { value: b"{}".to_vec(), version: Version::random(), expires_at: None };
     storage.memory().tamper(layout::SEALED, Some(order));
@@ -218,7 +218,7 @@ async fn an_order_to_seal_is_part_of_what_an_ask_learns() {
 
 #[tokio::test]
 async fn a_node_that_must_be_alone_is_refused_beside_another_and_takes_its_place_when_it_dies() {
-    let (nodes, _, hand) = nodes_in(Company::Refused, 2);
+    let (nodes, _, hand) = nodes_in(Peers::Forbidden, 2);
     nodes[0].fence.join().await.unwrap();
     // The other is there, and beats.
     let refused = tokio::spawn({
@@ -280,7 +280,7 @@ proptest! {
     #[test]
     fn no_node_uses_what_was_before_a_settled_change(acts in acts()) {
         block_on(async {
-            let (nodes, storage, hand) = nodes_in(Company::Welcome, 3);
+            let (nodes, storage, hand) = nodes_in(Peers::Allowed, 3);
             let (mut truth, mut settled, mut memory) = (0, 0, [Memory::None; 3]);
             for act in acts {
                 match act {

@@ -204,7 +204,7 @@ impl Asked {
     /// The login is found: from here on something may change.
     async fn tried(&self, operation: &'static str) -> ApiResult<()> {
         let resource = Some(format!("auth/{}", self.mount));
-        let about = About { resource, decision: Some("tried".to_owned()), ..About::default() };
+        let about = About::tried(resource);
         permitted::trail(&self.parts)?.decided(operation, Default::default(), about).await
     }
 }

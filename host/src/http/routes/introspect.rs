@@ -161,7 +161,7 @@ async fn by_program(
     // Whoever it is not is one refusal among many.
     let machine = app.login.proven(&program, &request.client).await?;
     let who = Who { user: Some(machine.id.clone()), ..Who::default() };
-    let about = About { resource: input.session(), decision: Some("allowed: own".to_owned()), ..About::default() };
+    let about = About::own(input.session());
     trail.decided(Introspect::OPERATION, who, about).await?;
     Ok(app.login.introspect_for(input.token.reveal(), &machine, &request.client).await?)
 }

@@ -15,12 +15,12 @@ use crate::{
         body::Takes,
         error::{ApiError, Kind},
         path,
-        permitted::{Caller, Input, OwnInput, Raw},
+        permitted::{Caller, Input, Own, OwnInput, Permitted, Raw},
         query::{self, Page},
-        whose::Theirs,
+        whose::{Theirs, Whose},
     },
     ids::{Folder, LeaseId, SessionId, Username},
-    lease::{Scope, State},
+    lease::{Requester, Scope, State},
     limits, policy,
     span::Span,
 };
@@ -139,6 +139,26 @@ async fn is_callers(id: &LeaseId, caller: &Caller, app: &App) -> Result<bool, Ap
     Ok(found.is_some_and(|lease| is_whole(caller) || lease.session.as_ref() == Some(&authenticated.session.id)))
 }
 
+/// One lease, whosever it is, and what is to become of it.
+pub struct OfOne<T> {
+    pub id: LeaseId,
+    pub input: T,
+    pub caller: Caller,
+    own: bool,
+}
+
+impl<T> OfOne<T> {
+    pub fn requester(&self) -> Requester<'_> {
+        requester(&self.caller, self.own)
+    }
+}
+
+/// About their own, or by permission.
+pub fn requester(caller: &Caller, own: bool) -> Requester<'_> {
+    let caller = &caller.authenticated.caller;
+    if own { Requester::holder(caller) } else { Requester::other(caller) }
+}
+
 /// The same for one's own lease and, by permission, for somebody else's.
 macro_rules! of_one {
     ($(#[$doc:meta])* $own:ident, $other:ident, $operation:literal, $action:ident, $after:literal, $takes:expr, $value:ty, $read:expr) => {
@@ -165,6 +185,17 @@ macro_rules! of_one {
 
             async fn is_own(raw: &Raw, caller: &Caller, app: &App) -> Result<bool, ApiError> {
                 is_callers(&in_path(raw, $after)?, caller, app).await
+            }
+        }
+
+        impl Whose<$own> {
+            pub fn split(self) -> OfOne<$value> {
+                match self {
+                    Self::Own(Own($own(id, input), caller)) => OfOne { id, input, caller, own: true },
+                    Self::Other(Permitted(permit, $other(input), caller)) => {
+                        OfOne { id: permit.into_resource(), input, caller, own: false }
+                    }
+                }
             }
         }
 

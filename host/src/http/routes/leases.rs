@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::lease_inputs::{
-    Forget, List, ListOther, ListQuery, Renew, RenewBody, Revoke, RevokeMany, RevokeOwn, Show, is_whole,
+    Forget, List, ListOther, ListQuery, Renew, RenewBody, Revoke, RevokeMany, RevokeOwn, Show, is_whole, requester,
 };
 use crate::{
     app::App,
@@ -13,8 +13,8 @@ use crate::{
         permitted::{Caller, Own, Permitted},
         whose::Whose,
     },
-    ids::LeaseId,
-    lease::{By, Filter, Lease, Of, Page, Place, Scope, State as Condition},
+    ids::SessionId,
+    lease::{Filter, Lease, Page, Place, Requester, Scope, Selection, State as Condition},
     span::Span,
 };
 
@@ -91,40 +91,37 @@ pub async fn list(State(app): State<App>, whose: Whose<List>) -> ApiResult<Json<
         Whose::Own(Own(input, caller)) => {
             let (user, session) = (caller.authenticated.user.id.clone(), &caller.authenticated.session.id);
             let session = (!is_whole(&caller)).then(|| session.clone());
-            listed(&app, (&caller, by(&caller, true)), (Of::User(user), session), input).await
+            listed(&app, &caller, requester(&caller, true), Selection::User(user), session, input).await
         }
         Whose::Other(Permitted(permit, ListOther(input), caller)) => {
             let of = of(&app, permit.into_resource()).await?.ok_or_else(|| ApiError::new(Kind::NotFound))?;
-            listed(&app, (&caller, by(&caller, false)), (of, None), input).await
+            listed(&app, &caller, requester(&caller, false), of, None, input).await
         }
     }
 }
 
-fn by(caller: &Caller, own: bool) -> By<'_> {
-    let caller = &caller.authenticated.caller;
-    if own { By::holder(caller) } else { By::other(caller) }
-}
-
 /// Whose they are. None: nobody's.
-async fn of(app: &App, scope: Scope) -> ApiResult<Option<Of>> {
+async fn of(app: &App, scope: Scope) -> ApiResult<Option<Selection>> {
     Ok(match scope {
-        Scope::User(name) => app.leases.user(&name).await?.map(Of::User),
-        Scope::Session(id) => Some(Of::Session(id)),
-        Scope::Below(folder) => Some(Of::Below(folder)),
+        Scope::User(name) => app.leases.user(&name).await?.map(Selection::User),
+        Scope::Session(id) => Some(Selection::Session(id)),
+        Scope::Below(folder) => Some(Selection::Below(folder)),
     })
 }
 
 async fn listed(
     app: &App,
-    (caller, by): (&Caller, By<'_>),
-    (of, session): (Of, Option<crate::ids::SessionId>),
+    caller: &Caller,
+    by: Requester<'_>,
+    of: Selection,
+    session: Option<SessionId>,
     input: List,
 ) -> ApiResult<Json<ListedLeases>> {
     let below = input.below(caller)?;
     let listing = format!("leases\n{of:?}\n{below:?}\n{:?}\n{session:?}", input.state);
     let after: Option<Place> = cursor::after(app, caller, &listing, &input.page)?;
     let filter = Filter { state: input.state, below, session };
-    let Page { leases, next } = app.leases.list(&of, &filter, by, (after, input.page.limit)).await?;
+    let Page { leases, next } = app.leases.list(&of, &filter, by, after, input.page.limit).await?;
     let next_cursor = next.map(|next| cursor::seal(app, caller, &listing, &next)).transpose()?;
     Ok(Json(ListedLeases { leases: leases.into_iter().map(Into::into).collect(), next_cursor }))
 }
@@ -139,11 +136,8 @@ async fn listed(
     responses((status = 200, description = "How it is.", body = LeaseView))
 )]
 pub async fn show(State(app): State<App>, whose: Whose<Show>) -> ApiResult<Json<LeaseView>> {
-    let found = match whose {
-        Whose::Own(Own(Show(id, ()), caller)) => app.leases.show(&id, by(&caller, true)).await?,
-        Whose::Other(Permitted(permit, ..)) => app.leases.show(permit.resource(), By::other(permit.caller())).await?,
-    };
-    Ok(Json(found.into()))
+    let asked = whose.split();
+    Ok(Json(app.leases.show(&asked.id, asked.requester()).await?.into()))
 }
 
 /// Prolongs a lease, as far as its engine and its session let it.
@@ -157,12 +151,9 @@ pub async fn show(State(app): State<App>, whose: Whose<Show>) -> ApiResult<Json<
     responses((status = 200, description = "What holds from now on.", body = LeaseView))
 )]
 pub async fn renew(State(app): State<App>, whose: Whose<Renew>) -> ApiResult<Json<LeaseView>> {
-    let (id, increment, caller, own): (LeaseId, _, _, _) = match whose {
-        Whose::Own(Own(Renew(id, increment), caller)) => (id, increment, caller, true),
-        Whose::Other(Permitted(permit, input, caller)) => (permit.into_resource(), input.0, caller, false),
-    };
-    let asker = (by(&caller, own), &caller.client.request);
-    Ok(Json(app.leases.renew(&id, increment.map(Span::duration), asker).await?.into()))
+    let asked = whose.split();
+    let (increment, request) = (asked.input.map(Span::duration), &asked.caller.client.request);
+    Ok(Json(app.leases.renew(&asked.id, increment, asked.requester(), request).await?.into()))
 }
 
 /// What has been revoked at once, and what will be very soon.
@@ -183,11 +174,8 @@ pub struct Revoked {
     responses((status = 200, description = "It is gone.", body = Revoked))
 )]
 pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<Json<Revoked>> {
-    let (id, caller, own) = match whose {
-        Whose::Own(Own(Revoke(id, ()), caller)) => (id, caller, true),
-        Whose::Other(Permitted(permit, _, caller)) => (permit.into_resource(), caller, false),
-    };
-    app.leases.revoke(&id, by(&caller, own), &caller.client.request).await?;
+    let asked = whose.split();
+    app.leases.revoke(&asked.id, asked.requester(), &asked.caller.client.request).await?;
     Ok(Json(Revoked { revoked: 1, revoking: 0 }))
 }
 
@@ -201,7 +189,7 @@ pub async fn revoke(State(app): State<App>, whose: Whose<Revoke>) -> ApiResult<J
     responses((status = 200, description = "How it was.", body = LeaseView))
 )]
 pub async fn forget(State(app): State<App>, Permitted(permit, ..): Permitted<Forget>) -> ApiResult<Json<LeaseView>> {
-    Ok(Json(app.leases.forget(permit.resource(), By::other(permit.caller())).await?.into()))
+    Ok(Json(app.leases.forget(permit.resource(), Requester::other(permit.caller())).await?.into()))
 }
 
 /// Has many revoked: below a folder, of a session, or of a user. It is done soon after the answer.
@@ -215,12 +203,14 @@ pub async fn forget(State(app): State<App>, Permitted(permit, ..): Permitted<For
 )]
 pub async fn revoke_many(State(app): State<App>, whose: Whose<RevokeOwn>) -> ApiResult<Json<Revoked>> {
     let (of, caller, own) = match whose {
-        Whose::Own(Own(RevokeOwn(Some(session)), caller)) => (Of::Session(session), caller, true),
-        Whose::Own(Own(RevokeOwn(None), caller)) => (Of::User(caller.authenticated.user.id.clone()), caller, true),
+        Whose::Own(Own(RevokeOwn(Some(session)), caller)) => (Selection::Session(session), caller, true),
+        Whose::Own(Own(RevokeOwn(None), caller)) => {
+            (Selection::User(caller.authenticated.user.id.clone()), caller, true)
+        }
         Whose::Other(Permitted(permit, _, caller)) => {
             let of = of(&app, permit.into_resource()).await?;
             (of.ok_or_else(|| ApiError::at(Kind::Unknown, ["body", "username"]))?, caller, false)
         }
     };
-    Ok(Json(Revoked { revoked: 0, revoking: app.leases.revoke_all(&of, by(&caller, own)).await? }))
+    Ok(Json(Revoked { revoked: 0, revoking: app.leases.revoke_all(&of, requester(&caller, own)).await? }))
 }

@@ -300,6 +300,5 @@ pub(super) async fn anonymous<T: serde::de::DeserializeOwned>(
 
 /// What proves the call is known: from here on something may change.
 pub(super) async fn tried(trail: &Trail, operation: &'static str) -> ApiResult<()> {
-    let about = About { decision: Some("tried".to_owned()), ..About::default() };
-    trail.decided(operation, Default::default(), about).await
+    trail.decided(operation, Default::default(), About::tried(None)).await
 }

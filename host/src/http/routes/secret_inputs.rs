@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::secrets::ListQuery;
 use crate::{
     app::App,
+    catalog::Method,
     http::{
         body::Takes,
         error::{ApiError, Kind},
@@ -14,7 +15,7 @@ use crate::{
     },
     ids::{Folder, MountName, SecretPath},
     policy,
-    secrets::{Method, Operation, Page},
+    secrets::{Operation, Page},
 };
 
 pub struct Create {

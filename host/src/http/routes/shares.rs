@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::seal::{anonymous, tried};
 use crate::{
     app::App,
-    barrier::Deed,
+    barrier::Ceremony,
     http::{
         body::Takes,
         error::{ApiError, ApiResult, Kind},
@@ -130,8 +130,8 @@ pub async fn rekey(
     Permitted(permit, input, _): Permitted<Rekey>,
 ) -> ApiResult<Json<RekeyView>> {
     let Rekey { share, nonce, shares, threshold } = input;
-    let deed = Deed::Rekey { shares: shares.unwrap_or(5), threshold: threshold.unwrap_or(3) };
-    let bring = nonce.map_or(Bring::First(deed), Bring::More);
+    let ceremony = Ceremony::Rekey { shares: shares.unwrap_or(5), threshold: threshold.unwrap_or(3) };
+    let bring = nonce.map_or(Bring::First(ceremony), Bring::More);
     let Brought { nonce, progress, threshold, made } = operate.rekey(&permit, bring, &share).await?;
     let shares = made.map(|shares| shares.iter().map(|share| share.reveal().clone()).collect());
     Ok(Json(RekeyView { nonce, progress, threshold, shares }))
@@ -174,7 +174,7 @@ pub async fn generate_root(State(operate): State<Operate>, request: Request) -> 
     let (GenerateRootBody { share, nonce }, trail) = anonymous(request, "sys.generate_root").await?;
     operate.recognise(&share, false).await?;
     tried(&trail, "sys.generate_root").await?;
-    let bring = nonce.map_or(Bring::First(Deed::RootToken), Bring::More);
+    let bring = nonce.map_or(Bring::First(Ceremony::RootToken), Bring::More);
     let Brought { nonce, progress, threshold, made } = operate.generate_root(bring, &share).await?;
     let root_token = made.map(|token| token.reveal().clone());
     Ok(Json(GenerateRootView { nonce, progress, threshold, root_token }))

@@ -94,12 +94,7 @@ async fn begin(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     let admitted = app.login.admit(&mut attempt).await?;
     let name = admitted.name().and_then(|name| trail.audit().hash(&name));
     let values = name.map(|name| ("username".to_owned(), name)).into_iter().collect();
-    let about = About {
-        resource: Some(format!("auth/{}", attempt.mount)),
-        decision: Some("tried".to_owned()),
-        values,
-        ..About::default()
-    };
+    let about = About { values, ..About::tried(Some(format!("auth/{}", attempt.mount))) };
     trail.decided("token.create", Default::default(), about).await?;
     let begun = app.login.begin(attempt, admitted).await?;
     session_of(begun, &trail)
@@ -142,8 +137,7 @@ pub async fn resume(State(app): State<App>, request: TokenRequest) -> ApiResult<
     trail.known("token.resume", Default::default());
     // A challenge that there is not is nothing to be recorded before: anybody can make them up.
     app.login.waits(&id, &request.client).await?;
-    let about = About { decision: Some("tried".to_owned()), ..About::default() };
-    trail.decided("token.resume", Default::default(), about).await?;
+    trail.decided("token.resume", Default::default(), About::tried(None)).await?;
     let begun = app.login.resume(&id, answer, &request.client).await?;
     Ok(Json(session_of(begun, &trail)?.into()))
 }
@@ -157,8 +151,7 @@ async fn child(app: &App, request: &TokenRequest, login: Login) -> ApiResult<Tok
     }
     let caller = permitted::authenticated(&request.parts, app).await?;
     let trail = permitted::trail(&request.parts)?;
-    let about = About { decision: Some("allowed: own".to_owned()), ..About::default() };
-    trail.decided("token.create", permitted::who(&caller.authenticated), about).await?;
+    trail.decided("token.create", permitted::who(&caller.authenticated), About::own(None)).await?;
     let tokens = app.login.child(&caller.authenticated, login.wish, request.client.clone()).await?;
     trail.about(format!("sessions/{}", tokens.session.id));
     Ok(tokens)
@@ -197,8 +190,7 @@ async fn renewed(app: &App, request: &TokenRequest, asked: Asked) -> ApiResult<T
     // Nor does one that nobody was given: anybody can make them up.
     let known = app.login.session_of(&AnyToken::Refresh(token.clone())).await?;
     let session = known.ok_or_else(|| ApiError::new(Kind::InvalidGrant))?;
-    let about =
-        About { resource: Some(format!("sessions/{session}")), decision: Some("tried".to_owned()), ..About::default() };
+    let about = About::tried(Some(format!("sessions/{session}")));
     trail.decided("token.renew", Default::default(), about).await?;
     match app.login.renew(&token, asked.scope, asked.program.as_ref(), &request.client).await {
         Ok(tokens) => {
@@ -245,8 +237,7 @@ pub async fn revoke(State(app): State<App>, request: TokenRequest) -> ApiResult<
     if let Ok(token) = AnyToken::parse(revoke_token.reveal())
         && let Some(session) = app.login.session_of(&token).await?
     {
-        let resource = Some(format!("sessions/{session}"));
-        let about = About { resource, decision: Some("tried".to_owned()), ..About::default() };
+        let about = About::tried(Some(format!("sessions/{session}")));
         trail.decided("token.revoke", Default::default(), about).await?;
         app.login.end_by_token(revoke_token.reveal()).await?;
     }

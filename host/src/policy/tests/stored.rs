@@ -221,6 +221,9 @@ fn a_judgement_names_what_decides_it() {
     assert_eq!(judged("secrets/kv/x/y"), (false, vec!["p/2".to_owned()], true));
     assert_eq!(judged("secrets/other"), (false, vec![], false));
     assert_eq!(judged("secrets//kv"), (false, vec![], false));
+    let root = Caller { root: true, ..caller(&["admin"]) };
+    let found = policies.judge(&root, A::Update, "sys/policies/p", "");
+    assert!(found.allowed && found.policies.is_empty(), "the root token is no policy: {:?}", found.policies);
     let named = policies.principals();
     let role = |name: &str| crate::policy::Principal::Role(RoleName::parse(name).unwrap());
     for named_so in

@@ -74,14 +74,15 @@ pub struct Options {
 #[async_trait]
 pub trait Trail: Send + Sync {
     /// Returns when it is kept. Otherwise nothing is sent, and no answer told.
-    async fn record(&self, deed: &Deed<'_>) -> Result<(), Unrecorded>;
+    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded>;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Unrecorded;
 
+/// One that a guest sends, as it is written down.
 #[derive(Clone, Debug)]
-pub struct Deed<'a> {
+pub struct OutgoingRequest<'a> {
     pub mount: &'a str,
     /// The request that led to it, if one did.
     pub request: &'a str,
@@ -161,7 +162,7 @@ impl Egress {
     pub(super) async fn send(&self, order: &Order<'_>) -> Result<Answer, Refusal> {
         let target = Target::parse(&order.wanted.url);
         let to = target.as_ref().map_or_else(|_| String::new(), |target| written(order, target));
-        let mut deed = Deed {
+        let mut outgoing = OutgoingRequest {
             mount: order.mount,
             request: order.request,
             method: known_method(&order.wanted.method).unwrap_or("other"),
@@ -170,14 +171,14 @@ impl Egress {
             stage: Stage::Begun,
         };
         let ended = match target {
-            Ok(target) => self.permitted(order, &target, &mut deed).await,
+            Ok(target) => self.permitted(order, &target, &mut outgoing).await,
             Err(refusal) => Err(refusal),
         };
-        deed.stage = match &ended {
+        outgoing.stage = match &ended {
             Ok(answer) => Stage::Answered(answer.status),
             Err(refusal) => Stage::Failed(refusal.message),
         };
-        self.record(&deed).await?;
+        self.record(&outgoing).await?;
         ended
     }
 
@@ -185,16 +186,16 @@ impl Egress {
         &self,
         order: &'a Order<'_>,
         target: &Target,
-        deed: &mut Deed<'a>,
+        outgoing: &mut OutgoingRequest<'a>,
     ) -> Result<Answer, Refusal> {
         let networks = networks(order.grants, target).ok_or(refusal("denied", "the grant does not name this host"))?;
         let request = exchange::request(&order.wanted, target, order.credentials)?;
-        deed.credential = order.wanted.credential.as_deref();
+        outgoing.credential = order.wanted.credential.as_deref();
         let wait = order.wanted.timeout.unwrap_or(limits::EGRESS_WAIT).min(limits::EGRESS_WAIT).min(order.left);
         let work = async {
             let _room = self.0.at_once.acquire().await.map_err(|_| SLOW)?;
             let stream = self.connect(target, &networks).await?;
-            self.record(deed).await?;
+            self.record(outgoing).await?;
             if !matches!(order.wanted.method.as_str(), "GET" | "HEAD") {
                 order.acted.store(true, Relaxed);
             }
@@ -207,8 +208,8 @@ impl Egress {
         }
     }
 
-    async fn record(&self, deed: &Deed<'_>) -> Result<(), Refusal> {
-        let kept = self.0.trail.record(deed).await;
+    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Refusal> {
+        let kept = self.0.trail.record(outgoing).await;
         kept.map_err(|Unrecorded| refusal("unavailable", "the request cannot be recorded"))
     }
 

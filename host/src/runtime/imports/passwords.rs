@@ -22,8 +22,8 @@ impl Passwords {
     }
 
     /// Of another mount.
-    pub(in crate::runtime) fn apart(&self) -> Self {
-        Self(self.0.apart())
+    pub(in crate::runtime) fn for_another_mount(&self) -> Self {
+        Self(self.0.for_another_mount())
     }
 
     /// A PHC string.

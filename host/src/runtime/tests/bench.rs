@@ -58,7 +58,7 @@ async fn row(name: &str, wasm: Arc<[u8]>) -> String {
     let plugin = bench.runtime.compile(wasm).await.unwrap();
     let compiled = clock.monotonic() - begun;
     let empty = median(&clock, async || drop(plugin.call(Check, &bench.call).await.unwrap())).await;
-    let plugin = plugin.apart();
+    let plugin = plugin.for_another_mount();
     let read =
         median(&clock, async || drop(plugin.call(request("read", "world", ""), &bench.call).await.unwrap())).await;
     let Stats { time, memory, calls, .. } = plugin.stats();
@@ -113,7 +113,7 @@ async fn measure(name: &str, wasm: &[u8]) {
     for _ in 0..1000 {
         plugin.call(Check, &bench.call).await.unwrap();
     }
-    let (plugin, busy) = (plugin.apart(), processor_time());
+    let (plugin, busy) = (plugin.for_another_mount(), processor_time());
     let mut each = Vec::new();
     for _ in 0..CALLS {
         let begun = clock.monotonic();

@@ -28,7 +28,7 @@ async fn a_plugin_of_which_no_instance_can_be_made_rests_and_is_tried_again() {
     assert_eq!(resting(bench.run(&plugin, "a").await), SECOND);
     assert!(plugin.stats().resting);
     // Another mount of the same plugin has a breaker of its own.
-    assert!(matches!(bench.run(&plugin.apart(), "a").await, Err(Fault::Limit("memory"))));
+    assert!(matches!(bench.run(&plugin.for_another_mount(), "a").await, Err(Fault::Limit("memory"))));
 
     bench.hand.advance(SECOND);
     assert!(matches!(bench.run(&plugin, "a").await, Err(Fault::Limit("memory"))), "one is let through");
@@ -70,9 +70,9 @@ fn one_call_at_a_time_tries_and_one_that_is_given_up_leaves_it_to_the_next() {
     // What was on its way before does not prolong it, and a success among it ends it.
     early.failed();
     bench.hand.advance(SECOND * 2);
-    breaker.admit().unwrap().made();
+    breaker.admit().unwrap().succeeded();
     let (one, other) = (breaker.admit().unwrap(), breaker.admit().unwrap());
-    one.made();
-    other.made();
+    one.succeeded();
+    other.succeeded();
     assert!(!breaker.is_open());
 }

@@ -35,7 +35,7 @@ async fn one_plugins_crowd_does_not_keep_another_out() {
     // Given up by their callers: their places are free at once.
     drop(crowd);
     assert_eq!(bench.runtime.calls_running(), 0);
-    slow = slow.apart();
+    slow = slow.for_another_mount();
     let mut bench = bench;
     bench.call.bounds.wall = Duration::from_millis(100);
     assert!(matches!(bench.run(&slow, "a").await, Err(Fault::Deadline)));
@@ -45,7 +45,7 @@ async fn one_plugins_crowd_does_not_keep_another_out() {
 async fn several_plugins_crowds_do_not_keep_another_out_however_long_they_sleep() {
     let bench = Bench::with(Options { calls: 8, calls_each: 4, queue: 10, passwords: 1 });
     let slow = bench.compile(sleeper(600_000)).await;
-    let mounts = [slow.apart(), slow.apart(), slow];
+    let mounts = [slow.for_another_mount(), slow.for_another_mount(), slow];
     let good = bench.compile(engine("", "", "(call $ok)")).await;
     let mut crowds = Box::pin(join_all(mounts.iter().cycle().take(30).map(|mount| bench.run(mount, "a"))));
     let others = async {
@@ -161,7 +161,7 @@ async fn mounts_take_turns_however_many_calls_each_of_them_has() {
     bench.call.bounds.wall = Duration::from_secs(60);
     let spin = "(loop $again (br $again)) (unreachable)";
     let crowd = bench.compile(engine("", "", spin)).await;
-    let alone = crowd.apart();
+    let alone = crowd.for_another_mount();
     let mut crowd = Box::pin(join_all((0..24).map(|_| bench.run(&crowd, "a"))));
     let ended = tokio::select! {
         biased;

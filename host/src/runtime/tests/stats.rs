@@ -31,7 +31,7 @@ async fn a_mount_tells_how_its_calls_went_and_where_a_trap_stood() {
     assert_eq!((trap.request.as_str(), trap.export, trap.at), ("r1", "engine.handle", bench.clock.now()));
     assert_eq!(trap.frames[..2], ["boom", "outer"], "{trap:?}");
     assert!(trap.why.contains("unreachable") && limit.why.contains("cpu"));
-    assert_eq!(plugin.apart().stats(), Default::default());
+    assert_eq!(plugin.for_another_mount().stats(), Default::default());
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! What `coffer doctor` asks of the database.
 
-use std::net::IpAddr;
-
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::time::timeout;
 
 use super::connect;
 use crate::{
+    address::is_loopback_host,
     clock::{Clock, Timestamp},
     finding::Finding,
     limits,
@@ -40,7 +39,7 @@ pub(in crate::storage) async fn examine(url: &str, clock: &Clock) -> Vec<Finding
         Ok(options) => options,
         Err(error) => return vec![Finding::fail(REACH, error.to_string(), "mend storage.url")],
     };
-    let is_near = options.get_socket().is_some() || near(options.get_host());
+    let is_near = options.get_socket().is_some() || is_loopback_host(options.get_host());
     let late = |_| Error::Away("no answer in time".to_owned());
     let connecting = timeout(limits::STORAGE_WAIT, options.connect()).await.map_err(late);
     let connected = connecting.and_then(|made| made.map_err(|error| failure::of_connecting(&error)));
@@ -124,8 +123,4 @@ fn judged(facts: &Facts, is_near: bool, now: Timestamp) -> Vec<Finding> {
             false => Finding::ok("storage.clock", "less than 2 s from ours"),
         },
     ]
-}
-
-fn near(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }

@@ -7,7 +7,7 @@ use crate::{
     ids::random,
 };
 
-mod deeds;
+mod ceremonies;
 mod keys;
 mod sharing;
 mod terms;

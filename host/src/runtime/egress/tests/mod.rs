@@ -54,13 +54,13 @@ struct Book {
 
 #[async_trait]
 impl Trail for Book {
-    async fn record(&self, deed: &Deed<'_>) -> Result<(), Unrecorded> {
+    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded> {
         let mut lines = self.lines.lock().unwrap();
         if lines.len() >= self.most {
             return Err(Unrecorded);
         }
-        let credential = deed.credential.map_or(String::new(), |name| format!(" with {name}"));
-        lines.push(format!("{} {} {}{credential}: {:?}", deed.mount, deed.method, deed.to, deed.stage));
+        let credential = outgoing.credential.map_or(String::new(), |name| format!(" with {name}"));
+        lines.push(format!("{} {} {}{credential}: {:?}", outgoing.mount, outgoing.method, outgoing.to, outgoing.stage));
         Ok(())
     }
 }

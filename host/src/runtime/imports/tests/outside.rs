@@ -4,7 +4,7 @@ use super::{
     super::{
         super::{
             Fault, Grant, HostGrant, Intent, Journal, Origin, Unnoted,
-            egress::{Deed, Egress, Options, Trail, Unrecorded},
+            egress::{Egress, Options, OutgoingRequest, Trail, Unrecorded},
             testing::Bench,
         },
         wit::{
@@ -31,7 +31,7 @@ struct Unread;
 
 #[async_trait::async_trait]
 impl Trail for Unread {
-    async fn record(&self, _deed: &Deed<'_>) -> Result<(), Unrecorded> {
+    async fn record(&self, _outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded> {
         Ok(())
     }
 }

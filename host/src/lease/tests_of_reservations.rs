@@ -16,7 +16,7 @@ const MOST: usize = limits::LEASES_PER_USER;
 async fn a_user_holds_so_many_leases_of_a_mount_and_no_more() {
     let bench = Bench::new().await;
     let (borrower, mount) = (bench.borrower(1000), MountId::new());
-    let room = async |mount: &MountId, user: &UserId| bench.nodes[0].room(mount, user, &RequestId::new()).await;
+    let room = async |mount: &MountId, user: &UserId| bench.nodes[0].reserve(mount, user, &RequestId::new()).await;
     for _ in 0..MOST {
         let _room = room(&mount, &borrower.user).await.unwrap();
         bench.lend_of((&mount, "db/a"), &borrower, 600).await;
@@ -35,13 +35,13 @@ async fn a_user_holds_so_many_leases_of_a_mount_and_no_more() {
     }
     assert!(matches!(bench.journal.note(bench.intent(None, &mount)).await, Err(Unnoted::TooMany)));
     bench.journal.note(bench.intent(None, &MountId::new())).await.unwrap();
-    assert!(bench.nodes[0].rooms.is_empty(), "nothing is under way");
+    assert!(bench.nodes[0].0.reservations.is_empty(), "nothing is under way");
 }
 
 /// As a call does it: a place, perhaps an announcement, and a lease in the batch that drops it.
 async fn borrow(bench: &Bench, mount: &MountId, user: &UserId, announces: usize) -> bool {
     let borrower = super::Borrower { user: user.clone(), ..bench.borrower(1000) };
-    let Ok(_room) = bench.nodes[0].room(mount, user, &borrower.request).await else { return false };
+    let Ok(_room) = bench.nodes[0].reserve(mount, user, &borrower.request).await else { return false };
     let mut writes = Writes::default();
     for _ in 0..announces {
         tokio::task::yield_now().await;
@@ -55,7 +55,7 @@ async fn borrow(bench: &Bench, mount: &MountId, user: &UserId, announces: usize)
     }
     tokio::task::yield_now().await;
     let path = SecretPath::parse("db/a").unwrap();
-    bench.nodes[0].issue(&mut writes, (mount, &path), &borrower, super::testing::spec(60, 600));
+    bench.nodes[0].issue(&mut writes, mount, &path, &borrower, super::testing::spec(60, 600));
     bench.barrier.commit(writes).await.unwrap();
     true
 }
@@ -72,7 +72,7 @@ async fn calls_that_race_hold_no_more_than_calls_one_after_another() {
         let lent = calls.join_all().await.into_iter().filter(|lent| *lent).count();
         let held = bench.keys("lease/").await.len();
         assert!(lent <= held && held <= MOST && held > 0, "{lent} of {held}");
-        assert!(bench.nodes[0].rooms.is_empty());
+        assert!(bench.nodes[0].0.reservations.is_empty());
         // One after another fills it to the brim.
         while borrow(&bench, &mount, &user, announces.min(1)).await {}
         assert_eq!(bench.keys("lease/").await.len(), MOST);
@@ -86,14 +86,14 @@ async fn a_call_that_is_given_up_leaves_its_place() {
     let taken: Vec<_> = {
         let mut taken = Vec::new();
         for _ in 0..MOST {
-            taken.push(bench.nodes[0].room(&mount, &user, &request).await.unwrap());
+            taken.push(bench.nodes[0].reserve(&mount, &user, &request).await.unwrap());
         }
         taken
     };
-    assert!(matches!(bench.nodes[0].room(&mount, &user, &request).await, Err(Error::TooMany(_))));
+    assert!(matches!(bench.nodes[0].reserve(&mount, &user, &request).await, Err(Error::TooMany(_))));
     // A refusal takes no place.
-    assert!(matches!(bench.nodes[0].room(&mount, &user, &request).await, Err(Error::TooMany(_))));
+    assert!(matches!(bench.nodes[0].reserve(&mount, &user, &request).await, Err(Error::TooMany(_))));
     drop(taken);
-    assert!(bench.nodes[0].rooms.is_empty());
-    bench.nodes[0].room(&mount, &user, &request).await.unwrap();
+    assert!(bench.nodes[0].0.reservations.is_empty());
+    bench.nodes[0].reserve(&mount, &user, &request).await.unwrap();
 }

@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Error, Leases, store::Store, store::of_holder};
+use super::{
+    Error, Leases,
+    store::{Holder, Store},
+};
 use crate::{
     barrier,
     ids::{MountId, RequestId, UserId},
@@ -16,7 +19,7 @@ use crate::{
 
 /// Places that calls under way have taken and not filled yet, by mount and holder.
 #[derive(Clone, Debug, Default)]
-pub struct Rooms(Arc<Mutex<Taken>>);
+pub struct Reservations(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -34,13 +37,13 @@ struct Place {
 
 /// A place. It is free again once this is dropped: when what takes it is stored, or never will be.
 #[derive(Debug)]
-pub struct Room {
-    rooms: Rooms,
+pub struct Reservation {
+    reservations: Reservations,
     of: String,
     number: u64,
 }
 
-impl Rooms {
+impl Reservations {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,33 +52,33 @@ impl Rooms {
     pub(super) async fn take(
         &self,
         store: &Store,
-        (mount, user): (&MountId, Option<&UserId>),
+        holder: Holder<'_>,
         request: &str,
-    ) -> Result<Option<Room>, barrier::Error> {
-        let of = of_holder(mount, user);
+    ) -> Result<Option<Reservation>, barrier::Error> {
+        let of = holder.folder();
         // Before what is stored is counted: whoever is not under way any more has stored it.
-        let (room, taken) = self.enter(&of, request);
+        let (reservation, taken) = self.enter(&of, request);
         let left = (limits::LEASES_PER_USER + 1).saturating_sub(taken);
-        let is_full = left == 0 || store.are(&store.mounts, &of, left).await?;
-        Ok((!is_full).then_some(room))
+        let is_full = left == 0 || store.has_at_least(&store.mounts, &of, left).await?;
+        Ok((!is_full).then_some(reservation))
     }
 
     /// The one that the call itself has taken, for what it announces first: there is never both that and a lease.
-    pub(super) fn of_call(&self, (mount, user): (&MountId, Option<&UserId>), request: &str) -> Option<Room> {
-        let (of, mut taken) = (of_holder(mount, user), self.taken());
+    pub(super) fn of_call(&self, holder: Holder<'_>, request: &str) -> Option<Reservation> {
+        let (of, mut taken) = (holder.folder(), self.taken());
         let own = |place: &&mut Place| !place.is_filled && place.request == request;
         let place = taken.places.get_mut(&of)?.iter_mut().find(own)?;
         place.is_filled = true;
-        Some(Room { rooms: self.clone(), number: place.number, of })
+        Some(Reservation { reservations: self.clone(), number: place.number, of })
     }
 
-    fn enter(&self, of: &str, request: &str) -> (Room, usize) {
+    fn enter(&self, of: &str, request: &str) -> (Reservation, usize) {
         let mut taken = self.taken();
         taken.last += 1;
         let number = taken.last;
         let places = taken.places.entry(of.to_owned()).or_default();
         places.push(Place { number, request: request.to_owned(), is_filled: false });
-        (Room { rooms: self.clone(), of: of.to_owned(), number }, places.len())
+        (Reservation { reservations: self.clone(), of: of.to_owned(), number }, places.len())
     }
 
     #[cfg(test)]
@@ -84,9 +87,9 @@ impl Rooms {
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut taken = self.rooms.taken();
+        let mut taken = self.reservations.taken();
         if let Some(places) = taken.places.get_mut(&self.of) {
             places.retain(|place| place.number != self.number);
             if places.is_empty() {
@@ -99,8 +102,9 @@ impl Drop for Room {
 impl Leases {
     /// A place for one more lease, to be kept until that is stored. To be asked for before the plugin does anything
     /// outside.
-    pub async fn room(&self, mount: &MountId, user: &UserId, request: &RequestId) -> Result<Room, Error> {
-        let room = self.rooms.take(self.store(), (mount, Some(user)), request.as_str()).await?;
-        room.ok_or(Error::TooMany(limits::LEASES_PER_USER))
+    pub async fn reserve(&self, mount: &MountId, user: &UserId, request: &RequestId) -> Result<Reservation, Error> {
+        let holder = Holder { mount, user: Some(user) };
+        let reservation = self.0.reservations.take(self.store(), holder, request.as_str()).await?;
+        reservation.ok_or(Error::TooMany(limits::LEASES_PER_USER))
     }
 }

@@ -1,9 +1,9 @@
 use super::*;
 
-const REKEY: Deed = Deed::Rekey { shares: 3, threshold: 2 };
+const REKEY: Ceremony = Ceremony::Rekey { shares: 3, threshold: 2 };
 
-fn is_rekey(deed: Deed) -> bool {
-    deed == REKEY
+fn is_rekey(ceremony: Ceremony) -> bool {
+    ceremony == REKEY
 }
 
 async fn rekeyed(barrier: &Barrier, shares: &[Secret<String>]) -> Vec<Secret<String>> {
@@ -52,14 +52,14 @@ async fn a_node_with_the_old_root_key_goes_on_until_keys_rotate() {
 #[tokio::test]
 async fn what_is_brought_for_one_deed_serves_no_other() {
     let (_, barrier, shares) = Nodes::shamir(2, 2).await;
-    let root = barrier.begin(Deed::RootToken, &shares[0]).await.unwrap();
+    let root = barrier.begin(Ceremony::RootToken, &shares[0]).await.unwrap();
     let crossed = barrier.join(is_rekey, &root.nonce, &shares[1]).await;
     assert!(matches!(crossed, Err(Error::Seal(_))));
     let guessed = barrier.join(is_rekey, &"0".repeat(32), &shares[1]).await;
     assert!(matches!(guessed, Err(Error::Seal(_))));
-    let done = barrier.join(|deed| deed == Deed::RootToken, &root.nonce, &shares[1]).await.unwrap();
+    let done = barrier.join(|ceremony| ceremony == Ceremony::RootToken, &root.nonce, &shares[1]).await.unwrap();
     assert!(done.proof.is_some());
-    let again = barrier.join(|deed| deed == Deed::RootToken, &root.nonce, &shares[1]).await;
+    let again = barrier.join(|ceremony| ceremony == Ceremony::RootToken, &root.nonce, &shares[1]).await;
     assert!(matches!(again, Err(Error::Seal(_))), "an attempt is used up");
 }
 
@@ -67,9 +67,9 @@ async fn what_is_brought_for_one_deed_serves_no_other() {
 async fn a_wrong_share_neither_begins_an_attempt_nor_ends_one() {
     let (_, barrier, shares) = Nodes::shamir(2, 2).await;
     let (_, _, foreign) = Nodes::shamir(2, 2).await;
-    assert!(matches!(barrier.begin(Deed::RootToken, &foreign[0]).await, Err(Error::Key(_))));
-    let root = barrier.begin(Deed::RootToken, &shares[0]).await.unwrap();
-    let is_root = |deed| deed == Deed::RootToken;
+    assert!(matches!(barrier.begin(Ceremony::RootToken, &foreign[0]).await, Err(Error::Key(_))));
+    let root = barrier.begin(Ceremony::RootToken, &shares[0]).await.unwrap();
+    let is_root = |ceremony| ceremony == Ceremony::RootToken;
     for wrong in [&foreign[1], &shares[0]] {
         assert!(matches!(barrier.join(is_root, &root.nonce, wrong).await, Err(Error::Key(_))));
     }
@@ -82,15 +82,15 @@ async fn attempts_are_few_and_end_with_time() {
     let nodes = Nodes { storage: Arc::default(), clock };
     let barrier = nodes.start();
     let shares = barrier.init(Init::Shamir { shares: 2, threshold: 2 }).await.unwrap().shares;
-    let first = barrier.begin(Deed::RootToken, &shares[0]).await.unwrap();
-    for _ in 1..limits::DEEDS {
-        barrier.begin(Deed::RootToken, &shares[0]).await.unwrap();
+    let first = barrier.begin(Ceremony::RootToken, &shares[0]).await.unwrap();
+    for _ in 1..limits::CEREMONIES {
+        barrier.begin(Ceremony::RootToken, &shares[0]).await.unwrap();
     }
-    assert!(matches!(barrier.begin(Deed::RootToken, &shares[0]).await, Err(Error::Seal(_))));
-    hand.advance(limits::DEED_LIFE);
-    let late = barrier.join(|deed| deed == Deed::RootToken, &first.nonce, &shares[1]).await;
+    assert!(matches!(barrier.begin(Ceremony::RootToken, &shares[0]).await, Err(Error::Seal(_))));
+    hand.advance(limits::CEREMONY_LIFE);
+    let late = barrier.join(|ceremony| ceremony == Ceremony::RootToken, &first.nonce, &shares[1]).await;
     assert!(matches!(late, Err(Error::Seal(_))));
-    barrier.begin(Deed::RootToken, &shares[0]).await.unwrap();
+    barrier.begin(Ceremony::RootToken, &shares[0]).await.unwrap();
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn of_two_rekeys_at_once_one_is_done() {
 async fn where_a_key_unseals_the_key_is_what_is_brought() {
     let (_, barrier, key) = Nodes::key_file().await;
     let text = |key: &[u8; 32]| Secret::new(hex::encode(key));
-    assert!(barrier.begin(Deed::RootToken, &text(key.reveal())).await.unwrap().proof.is_some());
-    assert!(matches!(barrier.begin(Deed::RootToken, &text(&[1; 32])).await, Err(Error::Key(_))));
+    assert!(barrier.begin(Ceremony::RootToken, &text(key.reveal())).await.unwrap().proof.is_some());
+    assert!(matches!(barrier.begin(Ceremony::RootToken, &text(&[1; 32])).await, Err(Error::Key(_))));
     assert!(matches!(barrier.begin(REKEY, &text(key.reveal())).await, Err(Error::Seal(_))));
 }
