@@ -252,7 +252,7 @@ async fn answer(
     let asked =
         Asked { method, path: uri.path().to_owned(), query: pairs(uri.query().unwrap_or_default()), headers, body };
     let (status, body, more) = match (world.trouble.clone(), asked.header("user-agent")) {
-        (Some((status, headers)), _) => (status, json!({ "message": "Service unavailable." }), headers),
+        (Some((status, headers)), _) => (status, troubled(status, &headers), headers),
         (None, "") => refusal(
             403,
             "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
