@@ -1,6 +1,6 @@
 //! Nobody locks everybody out by accident: a change after which no login can give `admin` is to be forced.
 
-use super::{Error, Settings};
+use super::{Change, Error, Settings};
 use crate::{
     directory::ADMIN,
     ids::MountName,
@@ -11,7 +11,7 @@ use crate::{
 
 /// A mount by which one can log in.
 #[derive(Clone, Debug)]
-pub(super) struct Way {
+pub(super) struct LoginMount {
     pub(super) name: MountName,
     pub(super) second: Option<Second>,
     /// It can be somebody's second factor.
@@ -19,43 +19,48 @@ pub(super) struct Way {
 }
 
 /// What logins go by after a change.
-pub(super) struct Logins<'a> {
+pub(super) struct LoginsAfter<'a> {
     pub(super) rules: &'a Rules,
     /// The mount that changes, and what becomes of it. None: it lets nobody in.
-    pub(super) changed: Option<(&'a MountName, Option<Way>)>,
+    pub(super) changed: Option<(&'a MountName, Option<LoginMount>)>,
+}
+
+impl LoginMount {
+    /// What a mount is once it has been changed so. None: it lets nobody in.
+    pub(super) fn after(change: &mount::Change, name: &MountName, spec: &Spec) -> Option<Self> {
+        let (second, proves_users) = (spec.second.clone(), change.proves_users());
+        spec.enabled.then(|| Self { name: name.clone(), second, proves_users })
+    }
 }
 
 impl Settings {
-    /// The same for a change of an auth mount; None: it goes.
-    pub(super) async fn check_way(
+    /// The same for a change of an auth mount. None: it lets nobody in afterwards.
+    pub(super) async fn check_login_mount(
         &self,
-        (name, spec): (&MountName, Option<&Spec>),
-        change: &mount::Change,
-        force: bool,
+        name: &MountName,
+        becomes: Option<LoginMount>,
+        change: &Change,
     ) -> Result<(), Error> {
-        let spec = spec.filter(|spec| spec.enabled);
-        let proves_users = change.proves_users();
-        let way = spec.map(|spec| Way { name: name.clone(), second: spec.second.clone(), proves_users });
-        let (rules, stays) = (self.security.rules(), way.is_some());
-        let after = Logins { rules: &rules, changed: Some((name, way)) };
+        let (rules, stays) = (self.security.rules(), becomes.is_some());
+        let after = LoginsAfter { rules: &rules, changed: Some((name, becomes)) };
         match stays {
-            true => self.check_still_open(&after, force).await,
-            false => self.check_lock_out(&after, force).await,
+            true => self.check_still_open(&after, change).await,
+            false => self.check_lock_out(&after, change).await,
         }
     }
 
     /// After the change some mount must be able to give `admin`.
-    pub(super) async fn check_lock_out(&self, after: &Logins<'_>, force: bool) -> Result<(), Error> {
-        match force || self.lets_an_admin_in(after).await? {
+    pub(super) async fn check_lock_out(&self, after: &LoginsAfter<'_>, change: &Change) -> Result<(), Error> {
+        match change.force || self.lets_an_admin_in(after).await? {
             true => Ok(()),
             false => Err(Error::LockedOut),
         }
     }
 
     /// The same for a change that takes no login away: what was so before it is none of its doing.
-    async fn check_still_open(&self, after: &Logins<'_>, force: bool) -> Result<(), Error> {
-        let closed = self.check_lock_out(after, force).await;
-        let before = Logins { rules: &self.security.rules(), changed: None };
+    async fn check_still_open(&self, after: &LoginsAfter<'_>, change: &Change) -> Result<(), Error> {
+        let closed = self.check_lock_out(after, change).await;
+        let before = LoginsAfter { rules: &self.security.rules(), changed: None };
         match closed.is_ok() || self.lets_an_admin_in(&before).await? {
             true => closed,
             false => Ok(()),
@@ -63,42 +68,42 @@ impl Settings {
     }
 
     /// Sessions are bound to addresses from here on: whoever says so must come from one that is known.
-    pub(super) fn check_binding(&self, rules: &Rules, (seen, force): (bool, bool)) -> Result<(), Error> {
+    pub(super) fn check_binding(&self, rules: &Rules, change: &Change) -> Result<(), Error> {
         let begins = rules.sessions.bind == Bind::Caller && self.security.rules().sessions.bind != Bind::Caller;
-        match begins && !seen && !force {
+        match begins && !change.from_known_address && !change.force {
             true => Err(Error::LockedOut),
             false => Ok(()),
         }
     }
 
-    async fn lets_an_admin_in(&self, after: &Logins<'_>) -> Result<bool, Error> {
+    async fn lets_an_admin_in(&self, after: &LoginsAfter<'_>) -> Result<bool, Error> {
         // A limited session may change nothing of this kind: if all are, nobody can.
         if after.rules.sessions.default_max_uses.is_some() {
             return Ok(false);
         }
-        let ways = self.ways(after);
-        for way in ways.iter().filter(|way| after.rules.may_give(way.name.as_str(), ADMIN)) {
-            if self.lets_through(way, &ways).await? {
+        let logins = self.login_mounts(after);
+        for login in logins.iter().filter(|login| after.rules.may_give(login.name.as_str(), ADMIN)) {
+            if self.lets_through(login, &logins).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn ways(&self, after: &Logins<'_>) -> Vec<Way> {
+    fn login_mounts(&self, after: &LoginsAfter<'_>) -> Vec<LoginMount> {
         let changed = after.changed.as_ref().map(|(name, _)| *name);
         let stay = self.mounts.of_kind(Kind::Auth).into_iter().filter(|mount| Some(&mount.name) != changed);
         let open = stay.filter_map(|mount| {
             let proves_users = mount.live().ok()?.proves_users();
-            Some(Way { name: mount.name.clone(), second: mount.spec.second.clone(), proves_users })
+            Some(LoginMount { name: mount.name.clone(), second: mount.spec.second.clone(), proves_users })
         });
-        open.chain(after.changed.iter().filter_map(|(_, way)| way.clone())).collect()
+        open.chain(after.changed.iter().filter_map(|(_, becomes)| becomes.clone())).collect()
     }
 
     /// A second factor that does not answer lets nobody in; one that is always asked for, only those who have it.
-    async fn lets_through(&self, way: &Way, ways: &[Way]) -> Result<bool, Error> {
-        let Some(Second { mount, when }) = &way.second else { return Ok(true) };
-        let answers = ways.iter().any(|other| other.name == *mount && other.proves_users);
+    async fn lets_through(&self, login: &LoginMount, logins: &[LoginMount]) -> Result<bool, Error> {
+        let Some(Second { mount, when }) = &login.second else { return Ok(true) };
+        let answers = logins.iter().any(|other| other.name == *mount && other.proves_users);
         match when {
             When::Enrolled => Ok(answers),
             When::Always => Ok(answers && self.an_admin_has(mount).await?),
