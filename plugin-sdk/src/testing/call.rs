@@ -44,8 +44,9 @@ impl Call {
         !*self.0.sent.borrow() && self.0.intents.borrow().is_empty()
     }
 
+    /// What a call by GET may not do. It may send what it likes: a question may be a POST, as those of GraphQL are.
     pub(super) fn has_effects(&self) -> bool {
-        !self.0.writes.borrow().is_empty() || !self.may_rerun()
+        !self.0.writes.borrow().is_empty() || !self.0.intents.borrow().is_empty()
     }
 
     pub(super) fn commit(&self) {
