@@ -92,7 +92,8 @@
 //! ```
 //!
 //! A verb beyond the plain six (`add` here) stands in the manifest as `[[calls]]`, with the action that policy is asked
-//! for and the JSON Schemas of what it takes and answers.
+//! for and the JSON Schemas of what it takes and answers. Its other fields, all codes of errors, the names of algorithms and
+//! all bounds stand in the server's own documentation, at `/docs/plugins-reference`.
 //!
 //! # What else there is
 //!

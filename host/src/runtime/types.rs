@@ -115,7 +115,7 @@ pub struct Challenge {
 }
 
 /// The codes with which a plugin says no as it should.
-pub(super) const REFUSALS: [&str; 11] = [
+pub(crate) const REFUSALS: [&str; 11] = [
     "invalid",
     "exists",
     "denied",

@@ -9,6 +9,8 @@ use crate::{
     host::{Host as _, KeyHandle},
 };
 
+/// How public keys of this host begin: as DER does.
+const OURS: &[u8] = b"0test-";
 const NONCE: usize = 12;
 const TAG: usize = 16;
 /// What a real host keeps of one key at most.
@@ -87,7 +89,12 @@ impl Key {
     }
 
     fn public(&self) -> Vec<u8> {
-        stretch(&[b"public", self.material.as_bytes()], 32)
+        [OURS, self.family().as_bytes(), b":", &stretch(&[b"public", self.material.as_bytes()], 32)].concat()
+    }
+
+    /// Of public keys that go by the same schemes.
+    fn family(&self) -> &str {
+        self.algorithm.split_once("rsa").map_or(&self.algorithm, |_| "rsa")
     }
 
     fn stream(&self, nonce: &[u8], text: &[u8]) -> Vec<u8> {
@@ -146,9 +153,19 @@ impl KeyHandle for Key {
 }
 
 pub(super) fn verify_with(public_key: &[u8], message: &[u8], signed: &[u8], scheme: &str) -> Result<bool> {
-    match signers(scheme) {
-        [] => Err(Error::new("unsupported", "no such scheme")),
-        _ => Ok(signature(public_key, message, scheme)? == signed),
+    let family = match signers(scheme) {
+        [] => return Err(Error::new("unsupported", "no such scheme")),
+        [only] => only,
+        _ => "rsa",
+    };
+    // Somebody else's is DER, of which nothing more is known here.
+    let fits = match public_key.strip_prefix(OURS) {
+        Some(ours) => ours.strip_prefix(family.as_bytes()).is_some_and(|rest| rest.starts_with(b":")),
+        None => public_key.first() == Some(&0x30),
+    };
+    match fits {
+        false => Err(Error::new("invalid", "not a public key of this scheme")),
+        true => Ok(signature(public_key, message, scheme)? == signed),
     }
 }
 
