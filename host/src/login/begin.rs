@@ -113,6 +113,7 @@ impl Login {
         let user = self.directory.user(&user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
         self.demand_role(&mount, Some(&user), Told { groups: &vouched.groups, unseen })?;
+        demand_link(&mount, &user, &vouched.subject)?;
         let bounds = tightest(&self.security.rules(), &vouched.limits(), &wish, client)?;
         let now = self.clock.now();
         let scope = wish.scope.map(|scope| scope.of(&user.id));
@@ -257,6 +258,15 @@ pub(super) fn proven(
         internal: Zeroizing::new(BASE64.encode(&*identity.internal)),
     };
     Proven { mount: mount.id.clone(), plugin: live.digest().to_string(), user, vouched, epochs, program, unseen: false }
+}
+
+/// An identity has led to a user when it was proven. Whoever has taken it from them since then has ended what they had
+/// before the epochs were read, and this login with it.
+fn demand_link(mount: &Mount, user: &User, subject: &str) -> Result<(), Error> {
+    match mount.live()?.proves_users() || user.is_linked(&mount.id, subject) {
+        true => Ok(()),
+        false => Err(Error::Denied("the identity leads to this user no more".to_owned())),
+    }
 }
 
 impl Vouched {

@@ -3,7 +3,7 @@
 use super::{Error, Settings};
 use crate::{
     directory::ADMIN,
-    ids::MountName,
+    ids::{MountId, MountName},
     mount::{self, Kind, Second, Spec, When},
     runtime::Facts,
     security::{Bind, Rules},
@@ -13,9 +13,20 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     pub(super) name: MountName,
+    /// None: it is new.
+    pub(super) mount: Option<MountId>,
     pub(super) second: Option<Second>,
-    /// It can be somebody's second factor.
+    /// It knows the host's own users, and can be somebody's second factor.
     pub(super) proves_users: bool,
+    /// Its mapping gives `admin` to a group.
+    pub(super) maps_to_admin: bool,
+}
+
+impl Way {
+    fn of(name: &MountName, mount: Option<MountId>, spec: &Spec, proves_users: bool) -> Self {
+        let maps_to_admin = spec.given().any(|role| role.as_str() == ADMIN);
+        Self { name: name.clone(), mount, second: spec.second.clone(), proves_users, maps_to_admin }
+    }
 }
 
 /// What logins go by after a change.
@@ -34,8 +45,8 @@ impl Settings {
         force: bool,
     ) -> Result<(), Error> {
         let spec = spec.filter(|spec| spec.enabled);
-        let proves_users = change.proves_users();
-        let way = spec.map(|spec| Way { name: name.clone(), second: spec.second.clone(), proves_users });
+        let mount = self.mounts.get(Kind::Auth, name).map(|mount| mount.id.clone());
+        let way = spec.map(|spec| Way::of(name, mount, spec, change.proves_users()));
         let (rules, stays) = (self.security.rules(), way.is_some());
         let after = Logins { rules: &rules, changed: Some((name, way)) };
         match stays {
@@ -78,7 +89,7 @@ impl Settings {
         }
         let ways = self.ways(after);
         for way in ways.iter().filter(|way| after.rules.may_give(way.name.as_str(), ADMIN)) {
-            if self.lets_through(way, &ways).await? {
+            if self.leads_to_admin(way).await? && self.lets_through(way, &ways).await? {
                 return Ok(true);
             }
         }
@@ -90,9 +101,23 @@ impl Settings {
         let stay = self.mounts.of_kind(Kind::Auth).into_iter().filter(|mount| Some(&mount.name) != changed);
         let open = stay.filter_map(|mount| {
             let proves_users = mount.live().ok()?.proves_users();
-            Some(Way { name: mount.name.clone(), second: mount.spec.second.clone(), proves_users })
+            Some(Way::of(&mount.name, Some(mount.id.clone()), &mount.spec, proves_users))
         });
         open.chain(after.changed.iter().filter_map(|(_, way)| way.clone())).collect()
+    }
+
+    /// Whom a mount proves that knows others than our own users is an admin by its mapping, or by a link.
+    async fn leads_to_admin(&self, way: &Way) -> Result<bool, Error> {
+        if way.proves_users || way.maps_to_admin {
+            return Ok(true);
+        }
+        for admin in self.directory.holders().await? {
+            let admin = self.directory.user(&admin).await?;
+            if admin.is_some_and(|admin| admin.links.iter().any(|link| Some(&link.mount) == way.mount.as_ref())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A second factor that does not answer lets nobody in; one that is always asked for, only those who have it.
