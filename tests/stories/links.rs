@@ -121,7 +121,7 @@ async fn who_came_by_themselves_is_listed_and_let_go_as_well() {
 
 #[tokio::test]
 async fn nobody_links_an_identity_to_themselves_nor_to_whom_they_do_not_rule() {
-    let (server, github, admin) = for_those_who_are_linked(TestServer::builder()).await;
+    let (server, _github, admin) = for_those_who_are_linked(TestServer::builder()).await;
     let (ada, _) = (server.login("ada").await, server.login("bob").await);
     let id = linked(&admin, "ada", "7").await;
     for (who, names) in [(&ada, ["me", "ada"]), (&admin, ["me", &admin.username])] {
