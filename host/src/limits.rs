@@ -93,6 +93,9 @@ pub const PLUGIN_HANDLES: usize = 1000;
 pub const PLUGIN_TICK: Duration = Duration::from_millis(2);
 /// Whoever has worked for longer in one call works in turns.
 pub const PLUGIN_SHORT: Duration = Duration::from_millis(4);
+/// A call keeps a thread to itself for longer than this without a pause: so many calls of its mount after it are expected to.
+pub const PLUGIN_STRETCH: Duration = Duration::from_millis(1);
+pub const PLUGIN_STRETCHES: u32 = 16;
 /// Each function of the host, besides the deadline of the whole call.
 pub const PLUGIN_IMPORT_WAIT: Duration = Duration::from_secs(10);
 /// What one call of a host function may carry.
@@ -313,6 +316,9 @@ pub const DENIED_PLUGINS: usize = 1000;
 /// longer comes up later.
 pub const COMPILE_PATIENCE: Duration = Duration::from_millis(250);
 pub const COMPILE_AT_START: Duration = Duration::from_secs(10);
+/// How long a request waits for the plugin of its own mount to be compiled, and how many do.
+pub const COMPILE_WAIT: Duration = Duration::from_secs(10);
+pub const COMPILE_WAITING: usize = 256;
 /// How long after an upgrade a mount goes back by itself if the new version fails, and how many
 /// principals it must have failed for. Only then may what it holds be migrated.
 pub const ROLLBACK_WINDOW: Duration = Duration::from_secs(10 * 60);

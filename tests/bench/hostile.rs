@@ -56,6 +56,17 @@ async fn under<F: Future<Output = ()> + Send>(
     measured
 }
 
+/// Answers `{"a":"xxx…"}`, so long.
+fn much(bytes: u32) -> String {
+    format!(
+        "(drop (memory.grow (i32.const 40)))
+         (memory.fill (i32.const 8192) (i32.const 0x78) (i32.const {bytes}))
+         (i64.store (i32.const 8192) (i64.const 0x7878223a2261227b))
+         (i32.store16 (i32.add (i32.const 8190) (i32.const {bytes})) (i32.const 0x7d22))
+         (call $answer (i32.const 8192) (i32.const {bytes}))"
+    )
+}
+
 /// One that takes long to compile.
 fn compile_bomb() -> Vec<u8> {
     let body = "(local.set 0 (i32.mul (i32.add (local.get 0) (i32.const 77)) (i32.const 3)))".repeat(1_000);
@@ -82,6 +93,8 @@ async fn another_mount_under_each_attack() {
     // No attack: as many calls of a plugin that does as it should, and of one that only waits.
     guests.insert(0, ("as-good", engine("", "", "(call $ok)")));
     guests.insert(1, ("waits", sleeper(20)));
+    // As much as it may, and all of it to be looked at.
+    guests.insert(2, ("answers-much", engine("", "", &much(1_990_000))));
     for (name, wasm) in guests {
         mount(&admin, ("secrets", name), BOUNDS, &wasm, json!({})).await.expect(200);
         let (client, path) = (admin.clone(), format!("/secrets/{name}/x"));

@@ -35,19 +35,19 @@ impl View {
     }
 
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Stored<T>>, Error> {
-        Ok(self.read_many(std::slice::from_ref(&key)).await?.pop().flatten())
-    }
-
-    pub async fn get_bytes(&self, key: &str) -> Result<Option<Stored<Zeroizing<Vec<u8>>>>, Error> {
         Ok(self.get_many(std::slice::from_ref(&key)).await?.pop().flatten())
     }
 
+    pub async fn get_bytes(&self, key: &str) -> Result<Option<Stored<Zeroizing<Vec<u8>>>>, Error> {
+        Ok(self.get_many_bytes(std::slice::from_ref(&key)).await?.pop().flatten())
+    }
+
     /// In the order asked for, from one snapshot.
-    pub async fn read_many<T: DeserializeOwned>(
+    pub async fn get_many<T: DeserializeOwned>(
         &self,
         keys: &[impl AsRef<str>],
     ) -> Result<Vec<Option<Stored<T>>>, Error> {
-        let found = self.get_many(keys).await?;
+        let found = self.get_many_bytes(keys).await?;
         let read = keys.iter().zip(found).map(|(key, stored)| {
             let Some(Stored { value, version, expires_at }) = stored else { return Ok(None) };
             let corrupt = |_| Error::Corrupt(self.full(key.as_ref()));
@@ -57,7 +57,10 @@ impl View {
     }
 
     /// The same of bytes.
-    pub async fn get_many(&self, keys: &[impl AsRef<str>]) -> Result<Vec<Option<Stored<Zeroizing<Vec<u8>>>>>, Error> {
+    pub async fn get_many_bytes(
+        &self,
+        keys: &[impl AsRef<str>],
+    ) -> Result<Vec<Option<Stored<Zeroizing<Vec<u8>>>>>, Error> {
         let mut keyring = self.barrier.keyring()?;
         let keys: Vec<Key> = keys.iter().map(|key| self.full(key.as_ref())).collect();
         let found = self.barrier.0.storage.get(&keys, self.barrier.now()).await?;

@@ -1,7 +1,7 @@
 //! Plugin files: what they are, what they ask for, whose they are, and which bytes a name and
 //! version stand for.
 //!
-//! Owns the digest, the manifest and its check of a configuration, the signature, and the shelf of
+//! Owns the digest, the manifest and its check of a configuration, the signature, and the store of
 //! uploaded plugins. Never runs anything, and never knows who uses what. A plugin that is shipped
 //! is one more line in `build.rs`; one more member of a manifest stands in `manifest.rs`.
 
@@ -12,8 +12,7 @@ use semver::Version;
 
 use crate::{
     barrier::{self, Barrier, Stored, Writes},
-    clock::Timestamp,
-    ids::{self, PluginName, UserId},
+    ids::{self, PluginName},
 };
 
 mod auth;
@@ -27,11 +26,11 @@ mod manifest;
 mod publisher;
 mod request;
 mod schema;
-mod shelf;
 mod signature;
 mod size;
 #[cfg(test)]
 mod tests;
+mod upload_store;
 mod verb;
 
 pub use auth::{Auth, Subjects};
@@ -43,9 +42,11 @@ pub use manifest::{CallSpec, HttpAsk, Kind, Manifest, Requires, Target};
 pub use publisher::Publisher;
 pub use request::RequestSchema;
 pub use schema::Schema;
-pub use shelf::{Staged, Uploaded};
 pub use signature::sign;
+pub use upload_store::{Author, Staged, Upload, Uploaded};
 pub use verb::{Method, fixed_action};
+
+use upload_store::{Entry, Index, UploadStore};
 
 /// A plugin that is here.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ pub struct Found {
 enum Code {
     /// It came with the server: its digest is known to be ours.
     Shipped(Arc<[u8]>),
-    Uploaded(shelf::Entry),
+    Uploaded(Entry),
 }
 
 impl Found {
@@ -112,22 +113,14 @@ pub struct Catalog(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     shipped: Vec<Found>,
-    shelf: Option<shelf::Shelf>,
-    uploaded: ArcSwap<shelf::Index>,
+    store: UploadStore,
+    uploaded: ArcSwap<Index>,
 }
 
 impl Catalog {
-    /// Names and components of the shipped plugins. The name in the manifest must be the same.
-    pub fn new(shipped: Vec<(String, Arc<[u8]>)>) -> Result<Self, Error> {
-        Self::with(shipped, None)
-    }
-
-    /// The same, and what is uploaded to this store.
+    /// Names and components of the shipped plugins, and what is uploaded to this store. The name in a manifest must
+    /// be the same.
     pub fn open(shipped: Vec<(String, Arc<[u8]>)>, barrier: &Barrier) -> Result<Self, Error> {
-        Self::with(shipped, Some(shelf::Shelf::new(barrier)))
-    }
-
-    fn with(shipped: Vec<(String, Arc<[u8]>)>, shelf: Option<shelf::Shelf>) -> Result<Self, Error> {
         let found = shipped.into_iter().map(|(name, wasm)| {
             let component = inspect(&wasm)?;
             match component.manifest.name.as_str() == name {
@@ -136,13 +129,12 @@ impl Catalog {
             }
         });
         let shipped = found.collect::<Result<_, Error>>()?;
-        Ok(Self(Arc::new(Inner { shipped, shelf, uploaded: ArcSwap::default() })))
+        Ok(Self(Arc::new(Inner { shipped, store: UploadStore::new(barrier), uploaded: ArcSwap::default() })))
     }
 
     /// Reads anew what is uploaded.
     pub async fn reload(&self) -> Result<(), barrier::Error> {
-        let Some(shelf) = &self.0.shelf else { return Ok(()) };
-        let index = shelf.read_all(&self.0.uploaded.load()).await?;
+        let index = self.0.store.read_all(&self.0.uploaded.load()).await?;
         self.0.uploaded.store(Arc::new(index));
         Ok(())
     }
@@ -168,78 +160,48 @@ impl Catalog {
     pub fn all(&self) -> Vec<Found> {
         let uploaded = self.0.uploaded.load();
         let there = uploaded.values().filter(|entry| !entry.uploaded.deleted);
-        let found = |entry: &shelf::Entry| {
-            Some(Found { component: entry.component.clone()?, code: Code::Uploaded(entry.clone()) })
-        };
+        let found =
+            |entry: &Entry| Some(Found { component: entry.component.clone()?, code: Code::Uploaded(entry.clone()) });
         self.0.shipped.iter().cloned().chain(there.filter_map(found)).collect()
     }
 
     /// The very bytes that its digest stands for.
     pub async fn bytes(&self, found: &Found) -> Result<Arc<[u8]>, Error> {
-        match (&found.code, &self.0.shelf) {
-            (Code::Shipped(wasm), _) => Ok(wasm.clone()),
-            (Code::Uploaded(entry), Some(shelf)) => shelf.bytes(&found.component, &entry.uploaded).await,
-            (Code::Uploaded(_), None) => Err(Error::UnknownVersion),
+        match &found.code {
+            Code::Shipped(wasm) => Ok(wasm.clone()),
+            Code::Uploaded(entry) => self.0.store.bytes(&found.component, &entry.uploaded).await,
         }
     }
 
     /// What the name and version have stood for, were it only once.
     pub async fn record(&self, name: &PluginName, version: &Version) -> Result<Option<Stored<Uploaded>>, Error> {
-        match &self.0.shelf {
-            Some(shelf) => Ok(shelf.record(name, version).await?),
-            None => Ok(None),
-        }
+        Ok(self.0.store.record(name, version).await?)
     }
 
     /// Proposes to keep a plugin, in place of `old`.
-    pub fn propose(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        (component, wasm): (&Component, &[u8]),
-        by: (UserId, Timestamp),
-    ) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.put(to, old, (component, wasm), by);
-        }
+    pub fn propose(&self, to: &mut Writes, old: Option<&Stored<Uploaded>>, upload: Upload<'_>, by: Author) {
+        self.0.store.put(to, old, upload, by);
     }
 
     /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on.
     pub fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8]) -> Staged {
-        self.0.shelf.as_ref().map(|shelf| shelf.stage(to, component, from, bytes)).unwrap_or_default()
-    }
-
-    /// The same as `propose`, when all parts have been stored.
-    pub fn propose_staged(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        what: (&Component, usize, &Staged),
-        by: (UserId, Timestamp),
-    ) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.put_staged(to, old, what, by);
-        }
+        self.0.store.stage(to, component, from, bytes)
     }
 
     /// Proposes to take away what was staged and has not become a plugin; `now` is what the record
     /// says of the name and version.
-    pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, what: (&Component, &Staged)) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.unstage(to, now, what);
-        }
+    pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, component: &Component, staged: &Staged) {
+        self.0.store.unstage(to, now, component, staged);
     }
 
-    pub fn propose_deletion(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
-        if let Some(shelf) = &self.0.shelf {
-            shelf.delete(to, place, old);
-        }
+    pub fn propose_deletion(&self, to: &mut Writes, name: &PluginName, version: &Version, old: &Stored<Uploaded>) {
+        self.0.store.delete(to, name, version, old);
     }
 
     /// Makes `to`, by which a mount begins to use the plugin, and its deletion see each other.
-    pub fn hold(&self, to: &mut Writes, found: &Found) {
-        if let (Code::Uploaded(entry), Some(shelf)) = (&found.code, &self.0.shelf) {
-            shelf.hold(to, &found.component, entry);
+    pub fn pin(&self, to: &mut Writes, found: &Found) {
+        if let Code::Uploaded(entry) = &found.code {
+            self.0.store.pin(to, &found.component, entry);
         }
     }
 }

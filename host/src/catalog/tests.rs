@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
 use crate::{
+    barrier::Barrier,
+    clock::Clock,
     ids::{Action, PluginName},
     runtime::testing::{engine, world},
+    storage::Memory,
 };
 
 const PLAIN: &str = "[plugin]\nname = \"sample\"\nversion = \"1.2.3\"\nkind = \"secrets\"\napi = \"1.0\"\n";
@@ -301,10 +304,14 @@ fn without_a_schema_there_is_nothing_to_configure() {
     assert_eq!(found.iter().map(|problem| problem.at.as_str()).collect::<Vec<_>>(), ["/a", "/b"]);
 }
 
+fn open(shipped: Vec<(String, Arc<[u8]>)>) -> Result<Catalog, Error> {
+    Catalog::open(shipped, &Barrier::for_test(Arc::new(Memory::default()), Clock::system()))
+}
+
 #[test]
 fn the_catalog_finds_what_was_shipped_by_name_and_version() {
     let wasm: Arc<[u8]> = component(PLAIN).into();
-    let catalog = Catalog::new(vec![("sample".to_owned(), wasm.clone())]).unwrap();
+    let catalog = open(vec![("sample".to_owned(), wasm.clone())]).unwrap();
     let name = PluginName::parse("sample").unwrap();
     let find = |wanted: &str| catalog.find(&name, &Wanted::parse(wanted).unwrap());
     assert!(find("shipped").unwrap().shipped());
@@ -312,12 +319,12 @@ fn the_catalog_finds_what_was_shipped_by_name_and_version() {
     assert!(matches!(find("1.2.4"), Err(Error::UnknownVersion)));
     assert!(matches!(catalog.find(&PluginName::parse("x").unwrap(), &Wanted::Shipped), Err(Error::UnknownPlugin)));
     assert!(Wanted::parse("newest").is_err());
-    assert!(matches!(Catalog::new(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
+    assert!(matches!(open(vec![("other".to_owned(), wasm)]), Err(Error::OtherName(_))));
 }
 
 #[test]
 fn what_is_shipped_can_be_found() {
-    let catalog = Catalog::new(super::shipped()).unwrap();
+    let catalog = open(super::shipped()).unwrap();
     for (name, kind) in [("kv", Kind::Secrets), ("password", Kind::Auth)] {
         let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
         assert_eq!(found.component.manifest.kind, kind);

@@ -423,10 +423,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_certificate_that_is_not_trusted_asks_for_trust() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let made =
-            |name: &str| rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
-        let (shown, other) = (made("127.0.0.1"), made("other"));
+        let [key, other] = std::array::from_fn(|_| rcgen::KeyPair::generate().unwrap());
+        let made = |key| rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(key).unwrap();
+        let (shown, other) = (made(&key), made(&other));
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -75,7 +75,7 @@ impl Directory {
     }
 
     pub async fn by_name(&self, name: &Username) -> Result<Option<User>, Error> {
-        let found = self.names.get_many(&keys::of_name(&self.barrier, name)?).await?;
+        let found = self.names.get_many_bytes(&keys::of_name(&self.barrier, name)?).await?;
         if found.iter().all(Option::is_none) {
             self.look_at_nobody().await?;
         }
@@ -84,7 +84,7 @@ impl Directory {
 
     /// What a name that leads to somebody costs, for one that does not: time tells nobody who is there.
     async fn look_at_nobody(&self) -> Result<(), Error> {
-        let found = self.names.get_many(&keys::NOBODY).await?;
+        let found = self.names.get_many_bytes(&keys::NOBODY).await?;
         if let [Some(lead), Some(user)] = &found[..] {
             std::hint::black_box(decode::<keys::Leads>(&lead.value, keys::NOBODY[0])?);
             std::hint::black_box(decode::<User>(&user.value, keys::NOBODY[1])?);
@@ -94,7 +94,7 @@ impl Directory {
 
     /// Whose identity this is, if anybody's. The link of a deleted user leads nowhere.
     pub async fn by_link(&self, mount: &MountId, subject: &str) -> Result<Option<User>, Error> {
-        let found = self.links.get_many(&keys::of_link(&self.barrier, mount, subject)?).await?;
+        let found = self.links.get_many_bytes(&keys::of_link(&self.barrier, mount, subject)?).await?;
         self.told_by(found).await
     }
 

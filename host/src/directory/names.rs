@@ -54,7 +54,7 @@ impl Directory {
         // One more than is asked for: that there are more must be known.
         for some in names[from..].chunks((limit + 1).clamp(1, limits::LIST_MOST)) {
             let ids: Vec<&str> = some.iter().map(|(_, id)| id.as_str()).collect();
-            for (id, stored) in ids.iter().zip(self.users.get_many(&ids).await?) {
+            for (id, stored) in ids.iter().zip(self.users.get_many_bytes(&ids).await?) {
                 // Gone meanwhile.
                 let Some(stored) = stored else { continue };
                 let user: User = decode(&stored.value, id)?;

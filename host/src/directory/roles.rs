@@ -48,7 +48,7 @@ impl Directory {
     /// All of them, by name. They are few: `limits::ROLES`.
     pub async fn roles(&self) -> Result<Vec<Role>, Error> {
         let page = self.roles.list("", None, None, limits::LIST_MOST).await?;
-        let found = self.roles.get_many(&page.keys).await?;
+        let found = self.roles.get_many_bytes(&page.keys).await?;
         let stored = page.keys.iter().zip(found).filter_map(|(key, stored)| Some(decode(&stored?.value, key)));
         let mut roles = stored.collect::<Result<Vec<Role>, Error>>()?;
         roles.extend([ADMIN, USER].iter().filter_map(|name| Role::built_in(&RoleName::parse(name).ok()?)));

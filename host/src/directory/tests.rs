@@ -359,7 +359,7 @@ async fn a_name_of_nobody_is_looked_up_like_anybodys() {
     // There is an entry to look at, which is no user's and in no list.
     assert_eq!(town.directory.list(None, 10).await.unwrap().0.len(), 1);
     let views = town.barrier.view(crate::barrier::layout::Prefix::UserName);
-    let found = views.get_many(&super::keys::NOBODY).await.unwrap();
+    let found = views.get_many_bytes(&super::keys::NOBODY).await.unwrap();
     assert!(found.iter().all(Option::is_some), "{found:?}");
 }
 

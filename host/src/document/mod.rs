@@ -35,6 +35,20 @@ pub struct Current {
     version: Option<Version>,
 }
 
+/// Who changes a document, and when.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// None: the server itself.
+    pub user: Option<UserId>,
+    pub at: Timestamp,
+}
+
+impl Author {
+    pub const fn server(at: Timestamp) -> Self {
+        Self { user: None, at }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Documents {
     view: View,
@@ -69,7 +83,7 @@ impl Documents {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let page = self.view.list(prefix, None, after.as_deref(), limits::LIST_MOST).await?;
-            for (key, stored) in page.keys.iter().zip(self.view.read_many::<Document>(&page.keys).await?) {
+            for (key, stored) in page.keys.iter().zip(self.view.get_many::<Document>(&page.keys).await?) {
                 let Some(stored) = stored.filter(|stored| !stored.value.deleted) else { continue };
                 found.push((key.clone(), stored.value));
             }
@@ -81,17 +95,10 @@ impl Documents {
     }
 
     /// Proposes a change that rests on `current`. `None` deletes.
-    pub fn write(
-        &self,
-        to: &mut Writes,
-        key: &str,
-        current: &Current,
-        value: Option<Value>,
-        by: (Option<UserId>, Timestamp),
-    ) -> Document {
+    pub fn write(&self, to: &mut Writes, key: &str, current: &Current, value: Option<Value>, by: Author) -> Document {
         let number = current.document.as_ref().map_or(0, |document| document.number) + 1;
         let deleted = value.is_none();
-        let (updated_by, updated_at) = by;
+        let Author { user: updated_by, at: updated_at } = by;
         let document = Document { value: value.unwrap_or(Value::Null), number, updated_at, updated_by, deleted };
         let expect = current.version.map_or(crate::storage::Expect::Absent, crate::storage::Expect::Version);
         self.view.expect(to, key, expect);
@@ -106,7 +113,7 @@ impl Documents {
     /// What the key has been, newest first; deletions among them.
     pub async fn history(&self, key: &str) -> Result<Vec<Document>, Error> {
         let page = self.past.list(&format!("{key}\n"), None, None, limits::LIST_MOST).await?;
-        let found = self.past.read_many::<Document>(&page.keys).await?;
+        let found = self.past.get_many::<Document>(&page.keys).await?;
         Ok(found.into_iter().rev().flatten().map(|stored| stored.value).collect())
     }
 }
@@ -138,7 +145,7 @@ mod tests {
         for value in [Some(json!(1)), None, Some(json!(3))] {
             let current = documents.read("custom/a").await.unwrap();
             let mut writes = Writes::default();
-            documents.write(&mut writes, "custom/a", &current, value, (None, NOW));
+            documents.write(&mut writes, "custom/a", &current, value, Author::server(NOW));
             barrier.commit(writes).await.unwrap();
         }
         let current = documents.read("custom/a").await.unwrap();
@@ -155,7 +162,7 @@ mod tests {
         let current = documents.read("security").await.unwrap();
         let change = |value| {
             let mut writes = Writes::default();
-            documents.write(&mut writes, "security", &current, Some(value), (None, NOW));
+            documents.write(&mut writes, "security", &current, Some(value), Author::server(NOW));
             writes
         };
         let (one, other) = (change(json!(1)), change(json!(2)));

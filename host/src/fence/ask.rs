@@ -147,7 +147,7 @@ impl Fence {
                     _ => self.0.barrier.obey().await,
                 }
             };
-            tokio::try_join!(self.0.view.get_many(&keys), obeyed)
+            tokio::try_join!(self.0.view.get_many_bytes(&keys), obeyed)
         };
         // What took longer is of no use any more.
         let late = |_| Error::Away("no answer in time".to_owned());

@@ -101,11 +101,16 @@ impl<I: Input> Permitted<I> {
         Self::decide_with(raw, caller, app, None).await
     }
 
-    async fn decide_with(mut raw: Raw, caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
+    async fn decide_with(mut raw: Raw, mut caller: Caller, app: &App, file: Option<Body>) -> Result<Self, ApiError> {
         let trail = trail(&raw.parts)?;
-        let (action, resource) = I::target(&raw, &caller, app)?;
+        let (mut action, mut resource) = I::target(&raw, &caller, app)?;
         let path = resource.path();
         trail.about(path.clone());
+        if app.login.waited_for(&path).await? {
+            // The plugin that has come up may take another action for it.
+            caller = authenticated(&raw.parts, app).await?;
+            (action, resource) = I::target(&raw, &caller, app)?;
+        }
         let rules_others = rules_others(&path, action.actions());
         let actions = action.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>().join(" ");
         let asked = About { resource: Some(path), action: Some(actions), ..About::default() };
@@ -125,7 +130,7 @@ impl<I: Input> Permitted<I> {
             return Err(ApiError::new(Kind::LimitedSession));
         }
         if I::STEP_UP || rules_others || app.login.asks_step_up(I::OPERATION) {
-            app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
+            app.login.check_recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         if let Some(file) = file {
             let received = body::receive(&raw.parts, file, I::TAKES).await?;
@@ -179,7 +184,7 @@ impl<I: OwnInput> Own<I> {
             return Err(ApiError::new(Kind::Forbidden));
         }
         if I::STEP_UP || app.login.asks_step_up(I::OPERATION) {
-            app.login.recent(&caller.authenticated).map_err(ApiError::step_up)?;
+            app.login.check_recent(&caller.authenticated).map_err(ApiError::step_up)?;
         }
         let input = I::read(raw)?;
         trail.decided(I::OPERATION, who(&caller.authenticated), About::own(input.resource())).await?;

@@ -52,9 +52,7 @@ impl Leases {
             Some(granted) => ask(granted.clone()),
             None => {
                 let any = MAY_LEND.map(|action| ask(GrantedAction { actions: vec![action], verb: String::new() }));
-                any.into_iter()
-                    .reduce(Result::or)
-                    .unwrap_or_else(|| Err(Refusal { reason: Reason::Other("nothing lends") }))
+                any.into_iter().reduce(Result::or).unwrap_or(Err(Refusal { reason: Reason::Other("nothing lends") }))
             }
         };
         decided.map_err(Error::Forbidden)

@@ -110,7 +110,7 @@ impl Store {
         let mut found = Vec::new();
         for some in ids.chunks(AT_ONCE) {
             let keys: Vec<&str> = some.iter().map(LeaseId::as_str).collect();
-            let records = some.iter().zip(self.leases.read_many(&keys).await?);
+            let records = some.iter().zip(self.leases.get_many(&keys).await?);
             found.extend(records.filter_map(|(id, stored)| Some((id.clone(), stored?.value))));
         }
         Ok(found)

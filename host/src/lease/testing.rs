@@ -9,7 +9,7 @@ use crate::{
     catalog::{self, Catalog},
     clock::{Clock, Hand, Timestamp},
     directory::Directory,
-    document::Documents,
+    document::{Author, Documents},
     fence::{Counter, Fence},
     ids::{MountId, MountName, RequestId, RoleName, SecretPath, SessionId, UserId},
     mount::{Kind, Mount, Mounts},
@@ -114,7 +114,7 @@ impl Bench {
 
     async fn set(&self, to: &mut Writes, key: &str, value: serde_json::Value) -> u64 {
         let current = self.documents.read(key).await.unwrap();
-        self.documents.write(to, key, &current, Some(value), (None, self.clock.now())).number
+        self.documents.write(to, key, &current, Some(value), Author::server(self.clock.now())).number
     }
 
     /// The plugin stands at `secrets/db`.
@@ -123,7 +123,9 @@ impl Bench {
         let rules = serde_json::json!({"plugins": {"require_signature": false}});
         self.set(&mut writes, "security", rules).await;
         let component = catalog::inspect(wasm).unwrap();
-        self.catalog.propose(&mut writes, None, (&component, wasm), (UserId::new(), self.clock.now()));
+        let upload = catalog::Upload { component: &component, bytes: wasm, staged: None };
+        let by = catalog::Author { user: UserId::new(), at: self.clock.now() };
+        self.catalog.propose(&mut writes, None, upload, by);
         self.store(writes).await;
         let value = serde_json::json!({"plugin": "lender", "version": "1.0.0"});
         let (mounts, name) = (&self.nodes[0].0.mounts, MountName::parse("db").unwrap());
@@ -181,7 +183,7 @@ impl Bench {
             address: None,
             device: String::new(),
             login_at: self.clock.now(),
-            unseen: false,
+            by_device_flow: false,
             per_user: None,
         };
         self.sessions.create(new).await.unwrap().session

@@ -27,6 +27,7 @@ impl Login {
     /// looked up yet, so a refusal tells nothing of the name; that a name is slowed is not told.
     pub async fn admit(&self, attempt: &mut Attempt) -> Result<Admitted, Error> {
         self.fresh().await?;
+        self.mounts.come_up(&Kind::Auth.key(&attempt.mount)).await?;
         let mount = self.mounts.get(Kind::Auth, &attempt.mount).ok_or(Refusal::UnknownGrant)?;
         let live = mount.live()?.clone();
         // The program is who logs in.

@@ -1,6 +1,6 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Error, Login, given::Told};
+use super::{Error, Login, given::LoginEvidence};
 use crate::{
     directory::{ADMIN, User},
     ids::{ROOT_MOUNT, RoleName},
@@ -49,7 +49,7 @@ impl Login {
     }
 
     /// Was the login recent enough for what rules others? Otherwise: how recent it must be.
-    pub fn recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
+    pub fn check_recent(&self, authenticated: &Authenticated) -> Result<(), Duration> {
         let max_age = self.security.rules().step_up.max_age.duration();
         let age = self.clock.now().since(authenticated.caller.login_at);
         let mount = self.mounts.by_id(&authenticated.session.mount);
@@ -63,8 +63,8 @@ impl Login {
             return vec![RoleName::parse(ADMIN).expect("a constant")];
         }
         let Some(mount) = self.mounts.by_id(&session.mount) else { return Vec::new() };
-        let told = Told { groups: &session.groups, unseen: session.unseen };
-        self.roles_given(&mount, user.role.as_ref(), told)
+        let evidence = LoginEvidence { groups: &session.groups, by_device_flow: session.by_device_flow };
+        self.roles_given(&mount, user.role.as_ref(), evidence)
     }
 }
 

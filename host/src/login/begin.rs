@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Admitted, Asked, Attempt, Begun, Client, Error, Login, Refusal, Wish, bounds::tightest, challenge::Waiting,
-    given::Told,
+    given::LoginEvidence,
 };
 use crate::{
     barrier::Writes,
@@ -33,9 +33,9 @@ pub(super) struct Proven {
     pub(super) epochs: Epochs,
     /// The program that asked.
     pub(super) program: Option<UserId>,
-    /// Nobody could see who asked.
-    #[serde(default)]
-    pub(super) unseen: bool,
+    /// As of the session.
+    #[serde(default, rename = "unseen")]
+    pub(super) by_device_flow: bool,
 }
 
 /// What of an identity becomes part of the session.
@@ -52,8 +52,30 @@ pub(super) struct Vouched {
     internal: Zeroizing<String>,
 }
 
+/// The auth mount that a step is done by, and what answers there.
+#[derive(Clone, Copy)]
+pub(super) struct AuthMethod<'a> {
+    pub(super) mount: &'a Mount,
+    pub(super) live: &'a Live,
+}
+
+/// What a login rests on that stood before any credential was looked at.
+#[derive(Clone)]
+pub(super) struct Basis {
+    pub(super) epochs: Epochs,
+    /// The program that asks.
+    pub(super) program: Option<UserId>,
+}
+
+/// The session that is asked for, and from where.
+#[derive(Clone)]
+pub(super) struct SessionRequest<'a> {
+    pub(super) wish: Wish,
+    pub(super) client: &'a Client,
+}
+
 /// How a step ended.
-pub(super) enum Turn {
+pub(super) enum StepOutcome {
     Proven(Proven),
     Asked(Asked),
 }
@@ -62,12 +84,12 @@ impl Login {
     /// A login with the credentials of an auth mount.
     pub async fn begin(&self, attempt: Attempt, admitted: Admitted) -> Result<Begun, Error> {
         match self.identify(&attempt, &admitted).await {
-            Ok(Turn::Proven(proven)) => {
+            Ok(StepOutcome::Proven(proven)) => {
                 admitted.guess.right().await;
-                self.go_on(attempt.wish, &attempt.client, proven).await
+                self.go_on(SessionRequest { wish: attempt.wish, client: &attempt.client }, proven).await
             }
             // Nobody has looked whether it was right: it is asked for still.
-            Ok(Turn::Asked(asked)) => {
+            Ok(StepOutcome::Asked(asked)) => {
                 admitted.guess.void().await;
                 Ok(Begun::Challenge(asked))
             }
@@ -85,7 +107,7 @@ impl Login {
     }
 
     /// Who it is, if the credentials are right.
-    async fn identify(&self, attempt: &Attempt, admitted: &Admitted) -> Result<Turn, Error> {
+    async fn identify(&self, attempt: &Attempt, admitted: &Admitted) -> Result<StepOutcome, Error> {
         let Admitted { mount, live, program, .. } = admitted;
         let named = self.named(admitted).await?;
         // Before the credential is looked at: an ending that overlaps makes this session void.
@@ -98,22 +120,24 @@ impl Login {
             client: None,
         };
         let epochs = self.sessions.epochs(&of).await?.without(&EpochOf::User(nobody));
-        let (epochs, program) = match program {
-            Some(proof) => (proof.epochs.clone().and(epochs), Some(proof.user.id.clone())),
-            None => (epochs, None),
+        let basis = match program {
+            Some(proof) => Basis { epochs: proof.epochs.clone().and(epochs), program: Some(proof.user.id.clone()) },
+            None => Basis { epochs, program: None },
         };
-        self.takes_logins(&mount.id).await?;
-        self.prove(admitted, attempt, (named.as_ref(), program, epochs)).await
+        self.check_takes_logins(&mount.id).await?;
+        self.prove(admitted, attempt, named.as_ref(), basis).await
     }
 
     /// The session, as narrow as the tightest of all who have a say would have it.
-    pub(super) async fn open(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Tokens, Error> {
-        let Proven { mount, plugin, user, vouched, epochs, program, unseen } = self.rests_on_user(proven).await?;
-        let mount = self.mounts.by_id(&mount).ok_or(Error::Mount(crate::mount::Error::Disabled))?;
+    pub(super) async fn open(&self, asked: SessionRequest<'_>, proven: Proven) -> Result<Tokens, Error> {
+        let SessionRequest { wish, client } = asked;
+        let Proven { mount, plugin, user, vouched, epochs, program, by_device_flow } =
+            self.rests_on_user(proven).await?;
+        let mount = self.mount_by_id(&mount)?;
         let user = self.directory.user(&user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
-        self.demand_role(&mount, Some(&user), Told { groups: &vouched.groups, unseen })?;
-        demand_link(&mount, &user, &vouched.subject)?;
+        self.demand_role(&mount, Some(&user), LoginEvidence { groups: &vouched.groups, by_device_flow })?;
+        check_link(&mount, &user, &vouched.subject)?;
         let bounds = tightest(&self.security.rules(), &vouched.limits(), &wish, client)?;
         let now = self.clock.now();
         let scope = wish.scope.map(|scope| scope.of(&user.id));
@@ -136,13 +160,13 @@ impl Login {
             address: client.address,
             device: client.device.clone(),
             login_at: now,
-            unseen,
+            by_device_flow,
             per_user: Some(self.per_user()),
         };
         match self.sessions.create(new).await {
             // Overtaken by an ending: the credential is no longer what it was.
             Err(session::Error::Ended) => {
-                self.takes_logins(&mount.id).await?;
+                self.check_takes_logins(&mount.id).await?;
                 Err(Error::Denied("ended while it was being made".to_owned()))
             }
             made => Ok(made?),
@@ -176,11 +200,13 @@ impl Login {
         &self,
         admitted: &Admitted,
         attempt: &Attempt,
-        (named, program, epochs): (Option<&User>, Option<UserId>, Epochs),
-    ) -> Result<Turn, Error> {
+        named: Option<&User>,
+        basis: Basis,
+    ) -> Result<StepOutcome, Error> {
         let Admitted { mount, live, guess, .. } = admitted;
+        let method = AuthMethod { mount, live };
         let place = named.map_or("", |user| user.id.as_str());
-        let callback = self.callback(mount, live);
+        let callback = self.callback(method);
         let facts = Facts { callback: callback.clone(), ..facts(mount, &attempt.client, named) };
         let mut attempts = self.mounts.call(mount, facts, place)?;
         let credentials = Zeroizing::new(serde_json::to_vec(&attempt.credentials.0).expect("JSON serialises"));
@@ -188,27 +214,27 @@ impl Login {
             let login = runtime::Login { credentials: credentials.clone().into() };
             let outcome = attempts.run(login).await.map_err(refused)?;
             let (mut writes, mut is_new) = (Writes::default(), false);
-            let turn = match outcome.value {
+            let ended = match outcome.value {
                 // Whatever the plugin says: it may know subjects of its own by that name.
                 _ if guess.is_slowed() => return Err(slowed()),
                 Step::Identity(identity) => {
                     let user;
-                    (user, is_new) = self.user_of(&mut writes, (mount, live), (&identity, false), named).await?;
-                    Turn::Proven(proven((mount, live), user, &identity, (epochs.clone(), program.clone())))
+                    (user, is_new) = self.user_of(&mut writes, method, &identity, false, named).await?;
+                    StepOutcome::Proven(proven(method, user, &identity, basis.clone()))
                 }
                 Step::Challenge(challenge) => {
                     let mut waiting = Waiting::new(mount, named, attempt, self.clock.now());
-                    (waiting.epochs, waiting.program) = (epochs.clone(), program.clone());
+                    Basis { epochs: waiting.epochs, program: waiting.program } = basis.clone();
                     if let Some(program) = &attempt.program {
                         waiting.device = format!("{} ({})", program.id, waiting.device);
                     }
-                    Turn::Asked(self.ask(&mut writes, None, &mut waiting, (challenge, callback.as_ref())).await?)
+                    StepOutcome::Asked(self.ask(&mut writes, None, &mut waiting, challenge, callback.as_ref()).await?)
                 }
             };
             writes.merge(outcome.writes);
             if attempts.commit(writes, outcome.may_rerun).await? {
                 self.announce(is_new).await;
-                return Ok(turn);
+                return Ok(ended);
             }
         }
     }
@@ -218,8 +244,9 @@ impl Login {
     pub(super) async fn user_of(
         &self,
         to: &mut Writes,
-        (mount, live): (&Mount, &Live),
-        (identity, unseen): (&Identity, bool),
+        AuthMethod { mount, live }: AuthMethod<'_>,
+        identity: &Identity,
+        by_device_flow: bool,
         named: Option<&User>,
     ) -> Result<(UserId, bool), Error> {
         if live.proves_users() {
@@ -229,7 +256,7 @@ impl Login {
         }
         match self.directory.by_link(&mount.id, &identity.subject).await? {
             Some(user) => Ok((user.id, false)),
-            None => Ok((self.provision(to, mount, identity, unseen).await?, true)),
+            None => Ok((self.provision(to, mount, identity, by_device_flow).await?, true)),
         }
     }
 
@@ -241,12 +268,8 @@ impl Login {
     }
 }
 
-pub(super) fn proven(
-    (mount, live): (&Mount, &Live),
-    user: UserId,
-    identity: &Identity,
-    (epochs, program): (Epochs, Option<UserId>),
-) -> Proven {
+pub(super) fn proven(method: AuthMethod<'_>, user: UserId, identity: &Identity, basis: Basis) -> Proven {
+    let (AuthMethod { mount, live }, Basis { epochs, program }) = (method, basis);
     let SessionLimits { ttl, max_uses, addresses, renewable } = identity.limits.clone();
     let vouched = Vouched {
         subject: identity.subject.clone(),
@@ -257,12 +280,20 @@ pub(super) fn proven(
         renewable,
         internal: Zeroizing::new(BASE64.encode(&*identity.internal)),
     };
-    Proven { mount: mount.id.clone(), plugin: live.digest().to_string(), user, vouched, epochs, program, unseen: false }
+    Proven {
+        mount: mount.id.clone(),
+        plugin: live.digest().to_string(),
+        user,
+        vouched,
+        epochs,
+        program,
+        by_device_flow: false,
+    }
 }
 
 /// An identity has led to a user when it was proven. Whoever has taken it from them since then has ended what they had
 /// before the epochs were read, and this login with it.
-fn demand_link(mount: &Mount, user: &User, subject: &str) -> Result<(), Error> {
+fn check_link(mount: &Mount, user: &User, subject: &str) -> Result<(), Error> {
     match mount.live()?.proves_users() || user.is_linked(&mount.id, subject) {
         true => Ok(()),
         false => Err(Error::Denied("the identity leads to this user no more".to_owned())),

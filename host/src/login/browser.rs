@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Client, Error, Login, Refusal,
-    begin::wiped,
+    begin::{AuthMethod, wiped},
     challenge::{Row, Waiting},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     clock::Timestamp,
     ids::{MountName, random, random_base62},
     limits,
-    mount::{Kind, Live, Mount},
+    mount::Kind,
     runtime::Callback,
     sensitive::Secret,
     throttle::Try,
@@ -154,7 +154,7 @@ impl Browser {
 impl Login {
     /// Where a browser comes back to, and a value that finds the login again. None where nobody has said how browsers
     /// reach us, and for who needs none.
-    pub(super) fn callback(&self, mount: &Mount, live: &Live) -> Option<Callback> {
+    pub(super) fn callback(&self, AuthMethod { mount, live }: AuthMethod<'_>) -> Option<Callback> {
         let public = self.public_url.get().filter(|_| !live.proves_users())?;
         let url = format!("{public}/api/v1/auth/{}/callback", mount.name);
         Some(Callback { url, state: Secret::new(random_base62(STATE)) })
@@ -180,7 +180,7 @@ impl Login {
             view.put(to, row, &Leads { challenge: key.to_owned() }, Some(end));
         }
         let shown = format!("{}-{}", &code[..CODE / 2], &code[CODE / 2..]);
-        let mount = self.mounts.by_id(&waiting.mount).ok_or(Error::Mount(crate::mount::Error::Disabled))?;
+        let mount = self.mount_by_id(&waiting.mount)?;
         let public = self.public_url.get().map(String::as_str).unwrap_or_default();
         let page = format!("{public}/api/v1/auth/{}/browser?code={shown}", mount.name);
         waiting.browser = Some(Browser {
@@ -213,7 +213,7 @@ impl Login {
     }
 
     /// Would this browser's click be taken? Changes nothing.
-    pub async fn may_click(
+    pub async fn check_click(
         &self,
         mount: &MountName,
         code: &str,
@@ -228,7 +228,7 @@ impl Login {
     }
 
     /// Is there a login that waits for this browser to come back? Changes nothing.
-    pub async fn may_come_back(
+    pub async fn check_comes_back(
         &self,
         mount: &MountName,
         state: &str,

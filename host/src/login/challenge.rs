@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Attempt, Client, Error, Login, Refusal, Wish,
-    begin::{Proven, Turn, facts, fault, proven, refused, slowed, wiped},
+    begin::{AuthMethod, Basis, Proven, SessionRequest, StepOutcome, facts, fault, proven, refused, slowed, wiped},
     browser::Browser,
 };
 use crate::{
@@ -62,9 +62,9 @@ pub(super) struct Waiting {
     /// What a browser has to do meanwhile.
     #[serde(default)]
     pub(super) browser: Option<Browser>,
-    /// Nobody can see who asked.
-    #[serde(default)]
-    unseen: bool,
+    /// As of the session.
+    #[serde(default, rename = "unseen")]
+    by_device_flow: bool,
     /// The least time between two looks whether it can go on, and when the last one was.
     #[serde(default)]
     interval: Option<Duration>,
@@ -105,10 +105,11 @@ const ID: usize = 16;
 
 impl Waiting {
     pub(super) fn new(mount: &Mount, about: Option<&User>, attempt: &Attempt, now: Timestamp) -> Self {
-        Self::of(mount, about, (attempt.wish.clone(), &attempt.client), now)
+        Self::of(mount, about, SessionRequest { wish: attempt.wish.clone(), client: &attempt.client }, now)
     }
 
-    pub(super) fn of(mount: &Mount, about: Option<&User>, (wish, client): (Wish, &Client), now: Timestamp) -> Self {
+    pub(super) fn of(mount: &Mount, about: Option<&User>, asked: SessionRequest<'_>, now: Timestamp) -> Self {
+        let SessionRequest { wish, client } = asked;
         Self {
             mount: mount.id.clone(),
             about: about.map(|user| user.id.clone()),
@@ -116,7 +117,7 @@ impl Waiting {
             epochs: Epochs::default(),
             program: None,
             browser: None,
-            unseen: false,
+            by_device_flow: false,
             interval: None,
             polled_at: None,
             seats: Vec::new(),
@@ -130,7 +131,7 @@ impl Waiting {
     }
 
     /// From where it began, and not too often.
-    fn goes_on(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
+    fn check_goes_on(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
         if self.block != block(client.address) {
             return Err(Error::Denied("another address than the one that began it".to_owned()));
         }
@@ -149,7 +150,8 @@ impl Login {
         to: &mut Writes,
         id: Option<&str>,
         waiting: &mut Waiting,
-        (challenge, callback): (Challenge, Option<&Callback>),
+        challenge: Challenge,
+        callback: Option<&Callback>,
     ) -> Result<Asked, Error> {
         let mut details = match challenge.details.is_empty() {
             true => Map::new(),
@@ -173,7 +175,7 @@ impl Login {
             details = self.send_browser(to, waiting, browser, (&key, now, end))?;
         }
         (waiting.interval, waiting.polled_at) = (interval, None);
-        waiting.unseen |= challenge.kind == DEVICE;
+        waiting.by_device_flow |= challenge.kind == DEVICE;
         let row = Row { waiting: &*waiting, state: Zeroizing::new(BASE64.encode(&*challenge.state)) };
         view.put(to, &key, &row, Some(end));
         let kind = challenge.kind;
@@ -181,11 +183,11 @@ impl Login {
     }
 
     /// Is there such a challenge, begun from there, and may it be asked for just now? Changes nothing.
-    pub async fn waits(&self, id: &str, client: &Client) -> Result<(), Error> {
+    pub async fn check_waiting(&self, id: &str, client: &Client) -> Result<(), Error> {
         self.fresh().await?;
         let key = self.challenge_key(id)?;
         let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?.ok_or(Refusal::Expired)?;
-        stored.value.waiting.goes_on(client, self.clock.now())
+        stored.value.waiting.check_goes_on(client, self.clock.now())
     }
 
     /// The next step of a login: `answer` is what the client says to what it was asked.
@@ -194,27 +196,28 @@ impl Login {
         let key = self.challenge_key(id)?;
         let stored = self.barrier.view(Prefix::Challenge).get::<Row<Waiting>>(&key).await?;
         let mut stored = stored.ok_or(Refusal::Expired)?;
-        stored.value.waiting.goes_on(client, self.clock.now())?;
+        stored.value.waiting.check_goes_on(client, self.clock.now())?;
         self.poll(&key, &mut stored).await?;
         let waiting = stored.value.waiting;
-        let mount = self.mounts.by_id(&waiting.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
-        self.takes_logins(&mount.id).await?;
+        let mount = self.mount_by_id(&waiting.mount)?;
+        self.check_takes_logins(&mount.id).await?;
         let name = waiting.about.as_ref().map(UserId::as_str);
         let of = Try { realm: mount.id.as_str(), name, address: client.address };
         let guess = self.throttle.begin(of).await?;
         if guess.is_slowed() {
             return Err(slowed());
         }
-        match self.turn(&mount, (id, &key), answer, client).await {
-            Ok((Turn::Proven(proven), wish, is_second)) => {
+        match self.step(&mount, (id, &key), answer, client).await {
+            Ok((StepOutcome::Proven(proven), wish, is_second)) => {
                 guess.right().await;
+                let asked = SessionRequest { wish, client };
                 match is_second {
-                    true => self.open(wish, client, proven).await.map(|tokens| Begun::Session(Box::new(tokens))),
-                    false => self.go_on(wish, client, proven).await,
+                    true => self.open(asked, proven).await.map(|tokens| Begun::Session(Box::new(tokens))),
+                    false => self.go_on(asked, proven).await,
                 }
             }
             // Asked again is as good as wrong: it counts.
-            Ok((Turn::Asked(asked), ..)) => Ok(Begun::Challenge(asked)),
+            Ok((StepOutcome::Asked(asked), ..)) => Ok(Begun::Challenge(asked)),
             Err(error @ Error::Denied(_)) => Err(error),
             Err(error) => {
                 guess.void().await;
@@ -223,15 +226,15 @@ impl Login {
         }
     }
 
-    async fn turn(
+    async fn step(
         &self,
         mount: &Mount,
         (id, key): (&str, &str),
         answer: Map<String, Value>,
         client: &Client,
-    ) -> Result<(Turn, Wish, bool), Error> {
+    ) -> Result<(StepOutcome, Wish, bool), Error> {
         let view = self.barrier.view(Prefix::Challenge);
-        let live = mount.live()?.clone();
+        let method = AuthMethod { mount, live: mount.live()? };
         let answer = Zeroizing::new(serde_json::to_vec(&answer).expect("JSON serialises"));
         loop {
             let stored = view.get::<Row<Waiting>>(key).await?.ok_or(Refusal::Expired)?;
@@ -248,7 +251,7 @@ impl Login {
                 None => None,
             };
             let place = about.as_ref().map_or("", |user| user.id.as_str());
-            let callback = self.callback(mount, &live);
+            let callback = self.callback(method);
             let facts = Facts { callback: callback.clone(), ..facts(mount, client, about.as_ref()) };
             let mut attempts = self.mounts.call(mount, facts, place)?;
             let state = BASE64.decode(state.as_bytes()).unwrap_or_default();
@@ -268,14 +271,14 @@ impl Login {
             };
             let (wish, is_second) = (waiting.wish.clone(), waiting.first.is_some());
             let mut is_new = false;
-            let turn = match outcome.value {
-                Step::Challenge(challenge) => {
-                    Turn::Asked(self.ask(&mut writes, Some(id), &mut waiting, (challenge, callback.as_ref())).await?)
-                }
+            let ended = match outcome.value {
+                Step::Challenge(challenge) => StepOutcome::Asked(
+                    self.ask(&mut writes, Some(id), &mut waiting, challenge, callback.as_ref()).await?,
+                ),
                 Step::Identity(identity) => {
                     self.forget(&mut writes, key, &mut waiting);
-                    let unseen = waiting.unseen;
-                    let found = self.user_of(&mut writes, (mount, &live), (&identity, unseen), about.as_ref()).await;
+                    let by_device_flow = waiting.by_device_flow;
+                    let found = self.user_of(&mut writes, method, &identity, by_device_flow, about.as_ref()).await;
                     let user;
                     (user, is_new) = match found {
                         Ok(found) => found,
@@ -285,19 +288,19 @@ impl Login {
                             return Err(error);
                         }
                     };
-                    Turn::Proven(match waiting.first {
+                    StepOutcome::Proven(match waiting.first {
                         Some(first) => first,
-                        None => Proven {
-                            unseen,
-                            ..proven((mount, &live), user, &identity, (waiting.epochs, waiting.program))
-                        },
+                        None => {
+                            let basis = Basis { epochs: waiting.epochs, program: waiting.program };
+                            Proven { by_device_flow, ..proven(method, user, &identity, basis) }
+                        }
                     })
                 }
             };
             writes.merge(outcome.writes);
             if attempts.commit(writes, outcome.may_rerun).await? {
                 self.announce(is_new).await;
-                return Ok((turn, wish, is_second));
+                return Ok((ended, wish, is_second));
             }
         }
     }

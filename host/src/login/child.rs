@@ -46,7 +46,7 @@ impl Login {
             address: client.address,
             device: client.device,
             login_at: session.login_at,
-            unseen: session.unseen,
+            by_device_flow: session.by_device_flow,
             per_user: Some(self.per_user()),
         };
         Ok(self.sessions.create(new).await?)

@@ -41,7 +41,7 @@ use crate::{
     directory::Directory,
     fence::Fence,
     ids::MountId,
-    mount::{self, Mounts},
+    mount::{self, Mount, Mounts},
     policy::Policies,
     security::{OverLimit, Security},
     session::{self, PerUser, Sessions},
@@ -102,14 +102,23 @@ impl Login {
         Ok(self.mounts.refresh().await?)
     }
 
+    /// Has what answers at this path been waited for? Then whoever asked is to be looked at again.
+    pub async fn waited_for(&self, path: &str) -> Result<bool, Error> {
+        Ok(self.mounts.come_up(path).await?)
+    }
+
     /// Does this mount take logins? As of now, not of a while ago: to be asked once the epochs have
     /// been read, after which a mount that stops is noticed by them.
-    async fn takes_logins(&self, mount: &MountId) -> Result<(), Error> {
+    async fn check_takes_logins(&self, mount: &MountId) -> Result<(), Error> {
         self.fence.ask().await?;
         self.mounts.refresh().await?;
-        let mount = self.mounts.by_id(mount).ok_or(Error::Mount(mount::Error::Disabled))?;
-        mount.live()?;
+        self.mount_by_id(mount)?.live()?;
         Ok(())
+    }
+
+    /// One that a login began with. Where it is gone, nobody answers any more.
+    fn mount_by_id(&self, id: &MountId) -> Result<Arc<Mount>, Error> {
+        self.mounts.by_id(id).ok_or(Error::Mount(mount::Error::Disabled))
     }
 
     /// How many sessions a user may have, and what becomes of one too many.

@@ -97,7 +97,7 @@ fn permitted<'a>(
     of: &OwnPath,
     (method, action): (Method, Action),
 ) -> Result<&'a CallSpec, Error> {
-    let other = if method == Method::Get { Method::Post } else { Method::Get };
+    let other = method.other();
     match (declared(manifest, of, method), declared(manifest, of, other)) {
         (Some(call), _) if call.action == action => Ok(call),
         // Another version has come between the decision and the call: what it takes was not decided.

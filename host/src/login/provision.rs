@@ -3,7 +3,7 @@
 //! Such a user is linked to the identity, by mount and subject, and to nothing else: whoever has that name or address
 //! already is somebody else. Of itself it has no role: what it may do is what the mount's mapping gives.
 
-use super::{Error, Login, given::Told};
+use super::{Error, Login, given::LoginEvidence};
 use crate::{
     barrier::Writes,
     directory::{self, Kind, NewUser},
@@ -21,12 +21,12 @@ impl Login {
         to: &mut Writes,
         mount: &Mount,
         identity: &Identity,
-        unseen: bool,
+        by_device_flow: bool,
     ) -> Result<UserId, Error> {
         if !mount.spec.provision {
             return Err(Error::Denied("nobody is linked to this identity".to_owned()));
         }
-        self.demand_role(mount, None, Told { groups: &identity.groups, unseen })?;
+        self.demand_role(mount, None, LoginEvidence { groups: &identity.groups, by_device_flow })?;
         for username in names(identity) {
             let mut writes = Writes::default();
             let new = NewUser { username, email: None, role: None, kind: Kind::Person };

@@ -1,7 +1,7 @@
 use super::{
     Client, Error, Login, Program,
     begin::{facts, refused},
-    given,
+    given::LoginEvidence,
 };
 use crate::{
     ids::{Scope, SessionId},
@@ -39,7 +39,7 @@ impl Login {
             client: program.map(|program| program.id),
         };
         let epochs = self.sessions.epochs(&of).await?;
-        self.takes_logins(&mount.id).await?;
+        self.check_takes_logins(&mount.id).await?;
         let mut attempts = self.mounts.call(&mount, facts(&mount, client, Some(&user)), user.id.as_str())?;
         let identity = match vouched(&mut attempts, &pending.internal).await {
             Ok(identity) => identity,
@@ -51,8 +51,8 @@ impl Login {
             Err(error) => return Err(error),
         };
         // Out of all groups that give something here is out.
-        let given = given::Told { groups: &identity.groups, unseen: session.unseen };
-        if let Err(error @ Error::Denied(_)) = self.demand_role(&mount, Some(&user), given) {
+        let evidence = LoginEvidence { groups: &identity.groups, by_device_flow: session.by_device_flow };
+        if let Err(error @ Error::Denied(_)) = self.demand_role(&mount, Some(&user), evidence) {
             self.sessions.fail_renewal(pending).await?;
             return Err(error);
         }

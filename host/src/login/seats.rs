@@ -63,7 +63,7 @@ async fn take(view: &View, to: &mut Writes, all: &[Seats]) -> Result<Vec<String>
         let keys: Vec<String> = (0..tried)
             .map(|n| format!("{below}{}", from.wrapping_add(n).wrapping_mul(STRIDE) % seats.number))
             .collect();
-        let found = view.read_many::<Value>(&keys).await?;
+        let found = view.get_many::<Value>(&keys).await?;
         if let Some((free, _)) = keys.iter().zip(&found).find(|(_, found)| found.is_none()) {
             view.expect(to, free, Expect::Absent);
             taken.push(free.clone());
@@ -81,7 +81,7 @@ async fn take(view: &View, to: &mut Writes, all: &[Seats]) -> Result<Vec<String>
 
 /// Of these challenges the one whose last step is longest ago. Whom a first factor has proven is no part of a crowd.
 async fn oldest<'a>(view: &View, keys: &[&'a str]) -> Result<Option<(&'a str, Stored<Row<Waiting>>)>, Error> {
-    let found = view.read_many::<Row<Waiting>>(keys).await?;
+    let found = view.get_many::<Row<Waiting>>(keys).await?;
     let waiting = keys.iter().zip(found).filter_map(|(key, found)| Some((*key, found?)));
     let unproven = waiting.filter(|(_, row)| row.value.waiting.first.is_none());
     Ok(unproven.min_by_key(|(_, row)| row.value.waiting.moved_at))

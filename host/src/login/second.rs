@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Begun, Client, Error, Login, Wish,
-    begin::{Proven, facts, fault, refused},
+    Begun, Client, Error, Login,
+    begin::{AuthMethod, Proven, SessionRequest, facts, fault, refused},
     challenge::Waiting,
 };
 use crate::{
@@ -18,15 +18,15 @@ use crate::{
 impl Login {
     /// A login whose credentials were right goes on: to the second factor if there is to be one, to the
     /// session if not.
-    pub(super) async fn go_on(&self, wish: Wish, client: &Client, proven: Proven) -> Result<Begun, Error> {
-        let mount = self.mounts.by_id(&proven.mount).ok_or(Error::Mount(mount::Error::Disabled))?;
+    pub(super) async fn go_on(&self, asked: SessionRequest<'_>, proven: Proven) -> Result<Begun, Error> {
+        let mount = self.mount_by_id(&proven.mount)?;
         // However long the second factor takes: what ends all of this user's from here on ends this too.
         let proven = self.rests_on_user(proven).await?;
         let user = self.directory.user(&proven.user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
-        match self.second_of(&mount, &user, client).await? {
-            Some(second) => self.ask_second(&second, &user, (wish, client), proven).await,
-            None => Ok(Begun::Session(Box::new(self.open(wish, client, proven).await?))),
+        match self.second_of(&mount, &user, asked.client).await? {
+            Some(second) => self.ask_second(&second, &user, asked, proven).await,
+            None => Ok(Begun::Session(Box::new(self.open(asked, proven).await?))),
         }
     }
 
@@ -48,34 +48,35 @@ impl Login {
         &self,
         second: &Mount,
         user: &User,
-        (wish, client): (Wish, &Client),
+        asked: SessionRequest<'_>,
         first: Proven,
     ) -> Result<Begun, Error> {
-        self.takes_logins(&second.id).await?;
+        self.check_takes_logins(&second.id).await?;
         let mut first = Some(first);
-        let mut attempts = self.mounts.call(second, facts(second, client, Some(user)), user.id.as_str())?;
+        let mut attempts = self.mounts.call(second, facts(second, asked.client, Some(user)), user.id.as_str())?;
         loop {
             let login = runtime::Login { credentials: b"{}".to_vec().into() };
             let outcome = attempts.run(login).await.map_err(refused)?;
             match outcome.value {
                 Step::Identity(identity) => {
                     let mut writes = Writes::default();
-                    self.user_of(&mut writes, (second, second.live()?), (&identity, false), Some(user)).await?;
+                    let method = AuthMethod { mount: second, live: second.live()? };
+                    self.user_of(&mut writes, method, &identity, false, Some(user)).await?;
                     writes.merge(outcome.writes);
                     if attempts.commit(writes, outcome.may_rerun).await? {
                         let Some(first) = first.take() else { return Err(fault("a login that went on twice")) };
-                        return Ok(Begun::Session(Box::new(self.open(wish, client, first).await?)));
+                        return Ok(Begun::Session(Box::new(self.open(asked, first).await?)));
                     }
                 }
                 Step::Challenge(challenge) => {
                     let mut writes = Writes::default();
-                    let mut waiting = Waiting::of(second, Some(user), (wish.clone(), client), self.clock.now());
+                    let mut waiting = Waiting::of(second, Some(user), asked.clone(), self.clock.now());
                     waiting.first = first.take();
-                    let asked = self.ask(&mut writes, None, &mut waiting, (challenge, None)).await?;
+                    let next = self.ask(&mut writes, None, &mut waiting, challenge, None).await?;
                     first = waiting.first.take();
                     writes.merge(outcome.writes);
                     if attempts.commit(writes, outcome.may_rerun).await? {
-                        return Ok(Begun::Challenge(asked));
+                        return Ok(Begun::Challenge(next));
                     }
                 }
             }

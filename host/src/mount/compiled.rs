@@ -10,11 +10,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
-use super::{Error, Inner, Mounts};
+use super::{Error, Inner, Kind, Mounts, State};
 use crate::{
+    barrier,
     catalog::{Digest, Found},
+    ids::MountName,
+    limits,
     runtime::{self, Exports, Plugin},
 };
 
@@ -38,7 +44,7 @@ struct UnderWay {
 }
 
 /// By digest: several mounts share one, and a reload compiles nothing again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Compiled {
     plugins: Mutex<HashMap<Digest, Plugin>>,
     /// What does not compile, and why: that stays so as long as the server is the same.
@@ -46,6 +52,16 @@ pub(super) struct Compiled {
     under_way: Mutex<HashMap<Digest, UnderWay>>,
     /// Something has been compiled that mounts wait for.
     news: AtomicBool,
+    /// Requests that may wait for what is being compiled.
+    waiting: Semaphore,
+}
+
+impl Default for Compiled {
+    fn default() -> Self {
+        let waiting = Semaphore::new(limits::COMPILE_WAITING);
+        let (plugins, failed, under_way) = Default::default();
+        Self { plugins, failed, under_way, news: AtomicBool::default(), waiting }
+    }
 }
 
 impl Compiled {
@@ -127,8 +143,7 @@ impl Mounts {
         }
         let left = until.saturating_sub(self.0.clock.monotonic());
         let mut ended = self.under_way(found);
-        let _: Result<_, tokio::time::error::Elapsed> =
-            tokio::time::timeout(left, ended.wait_for(Option::is_some)).await.map(drop);
+        let _: Result<_, tokio::time::error::Elapsed> = timeout(left, ended.wait_for(Option::is_some)).await.map(drop);
         // It is told before it is struck off: who sees neither here will be told of news.
         if let Some(waited_for) = lock(&self.0.compiled.under_way).get_mut(digest)
             && ended.borrow().is_none()
@@ -140,6 +155,38 @@ impl Mounts {
         match ended {
             Some(ended) => ended.map(|plugin| plugin.for_another_mount()).map_err(|why| Error::Broken(why.to_string())),
             None => Err(Error::Broken("its compilation ended early".to_owned())),
+        }
+    }
+
+    /// Waits for the plugin of the mount that this path lies in, if it is being compiled here, and says whether it did:
+    /// whoever asks when another node has swapped it is answered late, and not refused.
+    pub async fn come_up(&self, path: &str) -> Result<bool, barrier::Error> {
+        let Some(digest) = self.compiling(path) else { return Ok(false) };
+        let ended = lock(&self.0.compiled.under_way).get(&digest).map(|compilation| compilation.ended.clone());
+        if let Some(mut ended) = ended {
+            let Ok(_place) = self.0.compiled.waiting.try_acquire() else { return Ok(false) };
+            let in_time = timeout(limits::COMPILE_WAIT, ended.wait_for(Option::is_some)).await.is_ok();
+            if !in_time {
+                return Ok(true);
+            }
+        }
+        // It ends before anybody is told.
+        if self.compiling(path).as_ref() == Some(&digest) {
+            self.0.compiled.tell_news();
+        }
+        self.refresh().await.map(|()| true)
+    }
+
+    fn compiling(&self, path: &str) -> Option<Digest> {
+        let table = self.0.table.load();
+        if !table.is_compiling() {
+            return None;
+        }
+        let (kind, rest) = Kind::of_key(path)?;
+        let name = rest.split_once('/').map_or(rest, |(name, _)| name);
+        match &table.get(kind, &MountName::parse(name).ok()?)?.state {
+            State::Compiling(digest) => Some(digest.clone()),
+            _ => None,
         }
     }
 
@@ -155,7 +202,10 @@ impl Mounts {
         let (mounts, found) = (self.clone(), found.clone());
         tokio::spawn(async move {
             let compiled = mounts.0.compile(&found).await;
-            let compiled = compiled.map_err(|error| Arc::from(error.to_string()));
+            let compiled = compiled.map_err(|error| match error {
+                Error::Broken(why) => Arc::from(why),
+                other => Arc::from(other.to_string()),
+            });
             tell.send_replace(Some(compiled));
             // Whoever asks from now on finds it, or begins anew; who has gone away looks again.
             let waited_for = lock(&mounts.0.compiled.under_way).remove(&digest);

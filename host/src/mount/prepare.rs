@@ -116,7 +116,7 @@ impl Mounts {
         self.0.fence.raise(to, Counter::Mounts);
         match (&change.next, &change.record) {
             (Some((next, found)), _) => {
-                self.0.catalog.hold(to, found);
+                self.0.catalog.pin(to, found);
                 view.put(to, &key, &Record { number: Some(number), ..next.clone() }, None);
                 None
             }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Kind, Mount, Mounts, Record, RolledBack, compiled::Patience, prove::barred};
 use crate::{
     barrier::{self, Writes},
+    document::Author,
     fence::Counter,
 };
 
@@ -50,7 +51,7 @@ impl Mounts {
         let rolled_back =
             RolledBack { version: live.version.clone(), digest: live.digest.clone(), reason: why.to_owned(), at: now };
         let mut writes = Writes::default();
-        let document = self.0.documents.write(&mut writes, &key, &current, Some(value), (None, now));
+        let document = self.0.documents.write(&mut writes, &key, &current, Some(value), Author::server(now));
         let next = Record {
             number: Some(document.number),
             live: Some(back.clone()),

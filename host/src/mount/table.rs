@@ -20,11 +20,17 @@ pub(super) struct Table {
     /// Of the fence's counter, when this was read.
     generation: Option<u64>,
     mounts: BTreeMap<(Kind, MountName), Arc<Mount>>,
+    /// One of them is: looked at by every request.
+    is_compiling: bool,
 }
 
 impl Table {
     pub(super) fn get(&self, kind: Kind, name: &MountName) -> Option<Arc<Mount>> {
         self.mounts.get(&(kind, name.clone())).cloned()
+    }
+
+    pub(super) fn is_compiling(&self) -> bool {
+        self.is_compiling
     }
 
     pub(super) fn by_id(&self, id: &MountId) -> Option<Arc<Mount>> {
@@ -129,7 +135,8 @@ impl Mounts {
                 mounts.insert((kind, name), mount);
             }
         }
-        let table = Table { generation: Some(generation), mounts };
+        let is_compiling = mounts.values().any(|mount: &Arc<Mount>| matches!(mount.state, State::Compiling(_)));
+        let table = Table { generation: Some(generation), mounts, is_compiling };
         self.0.let_go(&table);
         self.0.fence.brought_up(table.generation, table.silent());
         self.0.table.store(Arc::new(table));

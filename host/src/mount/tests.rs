@@ -9,6 +9,7 @@ use crate::{
     barrier::Writes,
     catalog,
     clock::{Hand, Timestamp},
+    document::Author,
     fence::Counter,
     ids::UserId,
     limits,
@@ -77,14 +78,16 @@ impl House {
         let mut writes = Writes::default();
         let current = self.documents.read("security").await.unwrap();
         let value = json!({"plugins": plugins});
-        self.documents.write(&mut writes, "security", &current, Some(value), (None, self.clock.now()));
+        self.documents.write(&mut writes, "security", &current, Some(value), Author::server(self.clock.now()));
         self.store(writes).await;
     }
 
     async fn upload(&self, wasm: &[u8]) -> Digest {
         let component = catalog::inspect(wasm).unwrap();
         let mut writes = Writes::default();
-        self.catalog.propose(&mut writes, None, (&component, wasm), (UserId::new(), self.clock.now()));
+        let upload = catalog::Upload { component: &component, bytes: wasm, staged: None };
+        let by = catalog::Author { user: UserId::new(), at: self.clock.now() };
+        self.catalog.propose(&mut writes, None, upload, by);
         self.store(writes).await;
         component.digest
     }
@@ -106,7 +109,7 @@ impl House {
         let current = self.documents.read(&key).await.unwrap();
         let change = self.mounts.prepare(Kind::Secrets, name, &value, false).await?;
         let mut writes = Writes::default();
-        let document = self.documents.write(&mut writes, &key, &current, Some(value), (None, self.clock.now()));
+        let document = self.documents.write(&mut writes, &key, &current, Some(value), Author::server(self.clock.now()));
         self.mounts.propose(&mut writes, &change, document.number);
         self.store(writes).await;
         Ok(())
@@ -210,7 +213,8 @@ async fn what_was_taken_away_since_the_upgrade_does_not_come_back_with_the_old_v
         let current = house.documents.read(KEY).await.unwrap();
         let change = house.mounts.prepare(Kind::Secrets, name(), &value, false).await.unwrap();
         let mut writes = Writes::default();
-        let document = house.documents.write(&mut writes, KEY, &current, Some(value), (None, house.clock.now()));
+        let document =
+            house.documents.write(&mut writes, KEY, &current, Some(value), Author::server(house.clock.now()));
         house.mounts.propose(&mut writes, &change, document.number);
         house.store(writes).await;
     };
@@ -418,7 +422,7 @@ async fn what_a_mount_is_to_take_back_is_not_stored_once_it_is_gone() {
     let change = house.mounts.prepare_removal(Kind::Secrets, name()).await.unwrap();
     let current = house.documents.read(KEY).await.unwrap();
     let mut writes = Writes::default();
-    let document = house.documents.write(&mut writes, KEY, &current, None, (None, house.clock.now()));
+    let document = house.documents.write(&mut writes, KEY, &current, None, Author::server(house.clock.now()));
     house.mounts.propose(&mut writes, &change, document.number);
     house.store(writes).await;
     for late in [of_call, of_intent] {

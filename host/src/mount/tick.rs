@@ -69,7 +69,7 @@ impl Mounts {
         let mut due = Vec::new();
         for some in mounts.chunks(limits::LIST_DEFAULT) {
             let keys: Vec<_> = some.iter().map(|mount| key(&mount.id)).collect();
-            let ticked = self.0.view.read_many::<Ticked>(&keys).await?;
+            let ticked = self.0.view.get_many::<Ticked>(&keys).await?;
             for (mount, ticked) in some.iter().zip(ticked) {
                 if is_due(mount, ticked.as_ref(), now) {
                     due.push(mount.clone());

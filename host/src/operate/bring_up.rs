@@ -4,6 +4,7 @@ use super::{Error, Operate};
 use crate::{
     barrier::{Writes, layout::Prefix},
     config::Seal,
+    document::Author,
     fence::Counter,
     ids::MountName,
     mount::{Kind, PASSWORD},
@@ -61,7 +62,7 @@ impl Operate {
             let value = json!({"plugin": plugin});
             let change = parts.mounts.prepare_shipped(kind, name, &value).await.map_err(Error::Shipped)?;
             let mut writes = Writes::default();
-            let by = (None, parts.clock.now());
+            let by = Author::server(parts.clock.now());
             let document = parts.documents.write(&mut writes, &key, &current, Some(value), by);
             parts.mounts.propose(&mut writes, &change, document.number);
             parts.barrier.commit(writes).await?;
@@ -84,7 +85,7 @@ impl Operate {
         }
         let rules = json!({"plugins": {"require_signature": false}});
         let mut writes = Writes::default();
-        parts.documents.write(&mut writes, security::KEY, &current, Some(rules), (None, parts.clock.now()));
+        parts.documents.write(&mut writes, security::KEY, &current, Some(rules), Author::server(parts.clock.now()));
         parts.fence.raise(&mut writes, Counter::Settings);
         Ok(parts.barrier.commit(writes).await?)
     }

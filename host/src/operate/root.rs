@@ -49,7 +49,7 @@ impl Operate {
                 address: None,
                 device: "root token".to_owned(),
                 login_at: parts.clock.now(),
-                unseen: false,
+                by_device_flow: false,
                 per_user: None,
             })
             .await?;

@@ -124,7 +124,7 @@ impl Plugins {
                 return Err(Error::InUse);
             }
             let mut writes = Writes::default();
-            parts.catalog.propose_deletion(&mut writes, (name, version), &record);
+            parts.catalog.propose_deletion(&mut writes, name, version, &record);
             if self.commit(writes).await? {
                 return Ok(());
             }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{Error, Plugin, PluginPath, Plugins};
 use crate::{
     barrier::{self, Writes},
-    catalog::{self, Component, Digest, Publisher, Staged, Wanted},
+    catalog::{self, Author, Component, Digest, Publisher, Staged, Wanted},
     limits,
     policy::{Create, Permit},
     problem::Problem,
@@ -57,17 +57,14 @@ impl Plugins {
         let (parts, wasm) = (&self.parts, &*upload.wasm);
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Ok(old) = self.is_taken(permit.resource(), &upload.digest).await? else { return Err(Error::Exists) };
-            let (mut writes, by) = (Writes::default(), (permit.caller().user.clone(), parts.clock.now()));
+            let mut writes = Writes::default();
             let staged = match wasm.len() > PIECE {
                 true => Some(self.stage(component, wasm).await?),
                 false => None,
             };
-            match &staged {
-                Some(staged) => {
-                    parts.catalog.propose_staged(&mut writes, old.as_ref(), (component, wasm.len(), staged), by);
-                }
-                None => parts.catalog.propose(&mut writes, old.as_ref(), (component, wasm), by),
-            }
+            let by = Author { user: permit.caller().user.clone(), at: parts.clock.now() };
+            let upload = catalog::Upload { component, bytes: wasm, staged: staged.as_ref() };
+            parts.catalog.propose(&mut writes, old.as_ref(), upload, by);
             match (self.commit(writes).await, staged) {
                 (Ok(true), _) => return Ok(()),
                 (Ok(false), None) => {}
@@ -103,7 +100,7 @@ impl Plugins {
         let work = async {
             let now = parts.catalog.record(&manifest.name, &manifest.version).await?;
             let mut writes = Writes::default();
-            parts.catalog.unstage(&mut writes, now.as_ref(), (component, staged));
+            parts.catalog.unstage(&mut writes, now.as_ref(), component, staged);
             match parts.barrier.commit(writes).await {
                 // The same bytes are being uploaded by somebody else: the parts are theirs now.
                 Ok(()) | Err(barrier::Error::Conflict) => Ok(()),

@@ -90,7 +90,7 @@ impl Store {
     pub(super) async fn texts(&self) -> Result<Vec<(PolicyName, Stored<Text>)>, barrier::Error> {
         let page = self.view.list("", None, None, limits::LIST_MOST).await?;
         let mut texts = Vec::new();
-        for (key, stored) in page.keys.iter().zip(self.view.read_many(&page.keys).await?) {
+        for (key, stored) in page.keys.iter().zip(self.view.get_many(&page.keys).await?) {
             let Some(stored) = stored else { continue };
             let name = PolicyName::parse(key).map_err(|_| barrier::Error::Corrupt(key.clone()))?;
             texts.push((name, stored));

@@ -69,12 +69,12 @@ impl Meter {
 }
 
 /// Real time whatever the server's clock says: a guest spins on a real processor.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     u64::try_from(Clock::system().monotonic().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Nanoseconds of processor time of this thread.
-fn of_thread() -> u64 {
+pub(super) fn of_thread() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
     u64::try_from(nanos).unwrap_or(0)

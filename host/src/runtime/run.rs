@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::{
-    Call, Failure, Fault, Input, Outcome, Plugin, imports::Shelf, invoke::Guest, meter::Meter, plugin::Admission,
+    Call, Failure, Fault, Input, Outcome, Plugin, imports::ReadTracker, invoke::Guest, meter::Meter, plugin::Admission,
     sandbox::Sandbox, turns::Turn, types::Bytes,
 };
 use crate::{barrier::Writes, limits};
@@ -67,12 +67,12 @@ impl Plugin {
 }
 
 /// Is something that was read no longer so?
-async fn is_stale(storage: &Shelf, keys: &Shelf) -> Result<bool, Fault> {
+async fn is_stale(storage: &ReadTracker, keys: &ReadTracker) -> Result<bool, Fault> {
     Ok(storage.is_stale().await? || keys.is_stale().await?)
 }
 
 /// Was it read at several moments, and may so be of a state that never was?
-async fn is_torn(storage: &Shelf, keys: &Shelf) -> Result<bool, Fault> {
+async fn is_torn(storage: &ReadTracker, keys: &ReadTracker) -> Result<bool, Fault> {
     Ok(storage.snapshots() + keys.snapshots() > 1 && is_stale(storage, keys).await?)
 }
 

@@ -7,7 +7,7 @@ use super::{
     Call, Fault,
     bindings::coffer::plugin::types::{self, Error},
     egress::Egress,
-    imports::{Log, Passwords, Shelf},
+    imports::{Log, Passwords, ReadTracker},
     journal::Journal,
     meter::Meter,
     stats::{Tally, Trapped},
@@ -22,8 +22,8 @@ pub(super) struct Sandbox {
     pub(super) clock: Clock,
     /// When the call began, by the system's monotonic time.
     pub(super) begun: Duration,
-    pub(super) storage: Shelf,
-    pub(super) keys: Shelf,
+    pub(super) storage: ReadTracker,
+    pub(super) keys: ReadTracker,
     /// What the call wants stored, in both.
     pub(super) writes: Writes,
     spent: Spent,
@@ -68,8 +68,8 @@ impl Sandbox {
         Self {
             clock: shared.clock.clone(),
             begun: Clock::system().monotonic(),
-            storage: Shelf::new(call.storage.clone()),
-            keys: Shelf::new(call.keys.clone()),
+            storage: ReadTracker::new(call.storage.clone()),
+            keys: ReadTracker::new(call.keys.clone()),
             writes: Writes::default(),
             spent: Spent::default(),
             log: Log::new(call.bounds.log_bytes, inputs),

@@ -9,7 +9,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     thread::available_parallelism,
 };
@@ -20,12 +20,52 @@ use tokio::{
     task::block_in_place,
 };
 
+use super::meter::{now, of_thread};
+use crate::limits;
+
 /// A mount's: one processor is left to others, unless there is only one, and a mount has no more than a guest for
 /// each of the rest in the queue.
 #[derive(Clone)]
 pub(super) struct Turns {
     own: Arc<Semaphore>,
     all: Arc<Semaphore>,
+    stretches: Arc<Stretches>,
+}
+
+/// What no tick interrupts, such as a large answer that is copied and looked at, keeps its thread however long it takes.
+/// A mount's calls are known by those before them: where one had a thread for long, the next begin where the system can
+/// interrupt.
+#[derive(Default)]
+struct Stretches {
+    /// So many more are measured by the processor's time: the clock alone tells of a busy machine as well.
+    measured: AtomicU32,
+    /// So many more calls are taken to be long.
+    long: AtomicU32,
+}
+
+impl Stretches {
+    fn takes_one(of: &AtomicU32) -> bool {
+        of.load(Relaxed) > 0 && of.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn measure<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let most = u64::try_from(limits::PLUGIN_STRETCH.as_nanos()).unwrap_or(u64::MAX);
+        if Self::takes_one(&self.measured) {
+            let begun = of_thread();
+            let polled = poll();
+            if of_thread().saturating_sub(begun) > most {
+                self.measured.store(limits::PLUGIN_STRETCHES, Relaxed);
+                self.long.store(limits::PLUGIN_STRETCHES, Relaxed);
+            }
+            return polled;
+        }
+        let begun = now();
+        let polled = poll();
+        if now().saturating_sub(begun) > most {
+            self.measured.store(limits::PLUGIN_STRETCHES, Relaxed);
+        }
+        polled
+    }
 }
 
 /// A call's. Cheap to clone.
@@ -43,16 +83,17 @@ type Held = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Turns {
     pub(super) fn new() -> Self {
-        Self { own: seats(), all: seats() }
+        Self { own: seats(), all: seats(), stretches: Arc::default() }
     }
 
     /// Of another mount.
     pub(super) fn for_another_mount(&self) -> Self {
-        Self { own: seats(), all: self.all.clone() }
+        Self { own: seats(), all: self.all.clone(), stretches: Arc::default() }
     }
 
     pub(super) fn turn(&self) -> Turn {
-        Turn(Arc::new(Taken { turns: self.clone(), held: Mutex::default(), is_long: AtomicBool::default() }))
+        let is_long = Stretches::takes_one(&self.stretches.long).into();
+        Turn(Arc::new(Taken { turns: self.clone(), held: Mutex::default(), is_long }))
     }
 }
 
@@ -79,14 +120,15 @@ impl Turn {
         // Where there is one thread for all, there is no other for them.
         let may_move = Handle::try_current().is_ok_and(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread);
         poll_fn(|cx| {
-            let poll = match may_move && self.0.is_long.load(Relaxed) {
-                true => block_in_place(|| work.as_mut().poll(cx)),
-                false => work.as_mut().poll(cx),
+            let mut poll = || self.0.turns.stretches.measure(|| work.as_mut().poll(cx));
+            let polled = match may_move && self.0.is_long.load(Relaxed) {
+                true => block_in_place(&mut poll),
+                false => poll(),
             };
-            if poll.is_pending() {
+            if polled.is_pending() {
                 self.rest();
             }
-            poll
+            polled
         })
         .await
     }
@@ -98,5 +140,37 @@ impl Turn {
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn spin(span: Duration) {
+        let begun = of_thread();
+        while u128::from(of_thread() - begun) < span.as_nanos() {}
+    }
+
+    async fn call(turns: &Turns, span: Duration) -> bool {
+        let turn = turns.turn();
+        turn.given_up_by(async { spin(span) }).await;
+        turn.0.is_long.load(Relaxed)
+    }
+
+    #[tokio::test]
+    async fn whose_calls_keep_a_thread_for_long_is_known_by_those_before() {
+        let (turns, quick, long) = (Turns::new(), Duration::ZERO, limits::PLUGIN_STRETCH * 2);
+        assert!(!call(&turns, quick).await && !call(&turns, quick).await);
+        // By the clock first, and then by what it had of a processor.
+        assert!(!call(&turns, long).await && !call(&turns, long).await);
+        assert!(call(&turns, long).await && call(&turns, quick).await);
+        assert!(!call(&turns.for_another_mount(), long).await, "every mount for itself");
+        for _ in 0..limits::PLUGIN_STRETCHES {
+            call(&turns, quick).await;
+        }
+        assert!(!call(&turns, quick).await, "and it is forgotten");
     }
 }

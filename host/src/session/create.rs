@@ -67,7 +67,7 @@ impl Sessions {
             address: new.address,
             device: shortened(&new.device),
             login_at: new.login_at,
-            unseen: new.unseen,
+            by_device_flow: new.by_device_flow,
             created_at: now,
             given_at: now,
             until: now,
@@ -185,7 +185,7 @@ fn inherit(child: &mut Facts, id: &SessionId, parent: &Facts) -> Result<(), Erro
     child.epochs = parent.epochs.clone().and(std::mem::take(&mut child.epochs));
     child.parents = [id].into_iter().chain(&parent.parents).cloned().collect();
     child.login_at = parent.login_at;
-    child.unseen |= parent.unseen;
+    child.by_device_flow |= parent.by_device_flow;
     Ok(())
 }
 

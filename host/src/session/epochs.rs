@@ -143,7 +143,7 @@ pub(super) fn raise(view: &View, to: &mut Writes, of: &EpochOf) -> Raised {
 }
 
 async fn read(view: &View, keys: Vec<String>) -> Result<Epochs, Error> {
-    let found = view.get_many(&keys).await?;
+    let found = view.get_many_bytes(&keys).await?;
     let versions = found.into_iter().map(|row| row.map(|row| row.version.raw()));
     Ok(Epochs(keys.into_iter().zip(versions).collect()))
 }

@@ -67,8 +67,8 @@ pub(super) struct Facts {
     pub(super) address: Option<IpAddr>,
     pub(super) device: String,
     pub(super) login_at: Timestamp,
-    #[serde(default)]
-    pub(super) unseen: bool,
+    #[serde(default, rename = "unseen")]
+    pub(super) by_device_flow: bool,
     pub(super) created_at: Timestamp,
     /// When the live pair was given out, and when its access token ends at the latest.
     pub(super) given_at: Timestamp,
@@ -144,7 +144,7 @@ impl Facts {
             max_uses: self.max_uses,
             uses_left,
             login_at: self.login_at,
-            unseen: self.unseen,
+            by_device_flow: self.by_device_flow,
             created_at: self.created_at,
             expires_at: self.until,
             idle: self.idle,

@@ -74,7 +74,7 @@ impl Sessions {
         let keys: Vec<&str> = lines.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let (rows, epochs) = (self.rows(), super::epochs::view(&self.barrier));
         let current = Epochs::current(&epochs, families.iter().map(|(_, facts)| &facts.epochs));
-        let (rows, current) = tokio::try_join!(rows.get_many(&keys), current)?;
+        let (rows, current) = tokio::try_join!(rows.get_many_bytes(&keys), current)?;
         let rows: BTreeMap<&str, Version> =
             keys.into_iter().zip(rows).filter_map(|(key, row)| Some((key, row?.version))).collect();
         let standing = |((_, facts), line): (&(&SessionId, &Facts), &Vec<&str>)| {

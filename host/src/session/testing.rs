@@ -115,7 +115,7 @@ impl Bench {
             address: Some("192.0.2.77".parse().unwrap()),
             device: "canary-device".to_owned(),
             login_at: self.clock.now(),
-            unseen: false,
+            by_device_flow: false,
             per_user: None,
         }
     }

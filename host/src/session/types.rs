@@ -49,8 +49,9 @@ pub struct NewSession {
     /// What the program called itself, to be shown to the user.
     pub device: String,
     pub login_at: Timestamp,
-    /// Nobody could see who asked for the login (a provider's device flow): it never gives `admin`.
-    pub unseen: bool,
+    /// The login came by a provider's device flow: whoever agreed to it there could not see who asked for it, so it
+    /// never gives `admin`.
+    pub by_device_flow: bool,
     /// None: no bound on how many a user has.
     pub per_user: Option<PerUser>,
 }
@@ -95,7 +96,7 @@ pub struct Session {
     pub uses_left: Option<u32>,
     /// The login; renewal does not move it.
     pub login_at: Timestamp,
-    pub unseen: bool,
+    pub by_device_flow: bool,
     pub created_at: Timestamp,
     /// The access token ends then, at the latest, ...
     pub expires_at: Timestamp,
@@ -150,7 +151,7 @@ impl Session {
             max_uses: None,
             uses_left: None,
             login_at: now,
-            unseen: false,
+            by_device_flow: false,
             created_at: now,
             expires_at: end,
             idle: Duration::from_secs(60),

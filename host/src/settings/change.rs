@@ -1,11 +1,17 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Author, Error, Key, Settings, View, lock_out::Logins, view::in_force};
+use super::{
+    Error, Key, Settings, View,
+    lock_out::{LoginMount, LoginsAfter},
+    view::in_force,
+    wishes::Wishes,
+};
 use crate::{
     barrier::{self, Stored, Writes, layout::Prefix},
-    document::{Current, Document},
+    document::{Author, Current, Document},
     fence::Counter,
+    ids::MountId,
     limits,
     mount::{self, Kind, Spec},
     policy::{Action, Permit},
@@ -34,13 +40,21 @@ pub struct Change {
     /// Even if nobody can log in as admin afterwards.
     pub force: bool,
     /// It comes from an address that a session could be bound to.
-    pub seen: bool,
+    pub from_known_address: bool,
 }
 
 /// Written by every change of what may log in, so that such changes see each other.
 const LOGINS: &str = "logins";
 
-/// A change that has been tried.
+/// A change that has been tried, and what it rests on.
+struct Tried {
+    current: Current,
+    logins: Option<Stored<Zeroizing<Vec<u8>>>>,
+    value: Option<Value>,
+    wishes: Wishes,
+    proven: Proven,
+}
+
 enum Proven {
     Value,
     Mount(Box<mount::Change>),
@@ -49,7 +63,6 @@ enum Proven {
 impl Settings {
     /// Tried, stored in one batch, in force when this returns.
     pub async fn change<A: Action>(&self, permit: &Permit<A, Key>, change: Change) -> Result<View, Error> {
-        let author = Some(permit.caller().user.clone());
         let key = permit.resource();
         for _ in 0..limits::CHANGE_ATTEMPTS {
             // What others have changed is to be seen: whether anybody can log in rests on all of it.
@@ -62,54 +75,50 @@ impl Settings {
                 return Err(Error::Conflict);
             }
             let mut value = edited(key, &current, change.edit.clone())?;
-            let ends = wish(key, value.as_mut(), "end_sessions")?;
-            let adopts = wish(key, value.as_mut(), "adopt")?;
-            if adopts {
-                self.may_adopt(permit.caller(), key)?;
+            let wishes = Wishes::take(key, value.as_mut())?;
+            if wishes.adopt {
+                self.check_may_adopt(permit.caller(), key)?;
             }
             self.check_exposure(key, &current, value.as_ref(), &change.edit)?;
-            self.check_given(permit.caller(), key, &current, value.as_ref()).await?;
-            self.check_server(key, &current, value.as_ref(), adopts)?;
+            self.check_roles_it_gives(permit.caller(), key, &current, value.as_ref()).await?;
+            self.check_server(key, &current, value.as_ref(), &wishes)?;
             self.check_names(key, &current, value.as_ref()).await?;
-            let proven = self.prove(key, value.as_ref(), (change.force, change.seen, adopts)).await?;
+            let proven = self.prove(key, value.as_ref(), &change, &wishes).await?;
             if change.dry_run {
                 return Ok(self.preview(key, &current, value));
             }
-            let Some(document) = self.store(key, &current, value, (&proven, ends), (&author, logins)).await? else {
-                continue;
-            };
+            let author = Author { user: Some(permit.caller().user.clone()), at: self.clock.now() };
+            let tried = Tried { current, logins, value, wishes, proven };
+            let Some(document) = self.store(key, tried, author).await? else { continue };
             return Ok(self.view(key, Some(&document).filter(|document| !document.deleted)));
         }
         Err(barrier::Error::Conflict.into())
     }
 
-    async fn prove(
-        &self,
-        key: &Key,
-        value: Option<&Value>,
-        (force, seen, adopts): (bool, bool, bool),
-    ) -> Result<Proven, Error> {
+    async fn prove(&self, key: &Key, value: Option<&Value>, change: &Change, wishes: &Wishes) -> Result<Proven, Error> {
         match (key, value) {
             (Key::Security, _) => {
                 let rules = value.map_or_else(|| Ok(Rules::default()), Rules::parse).map_err(Error::Invalid)?;
-                self.check_binding(&rules, (seen, force))?;
-                self.check_lock_out(&Logins { rules: &rules, changed: None }, force).await?;
+                self.check_binding(&rules, change)?;
+                self.check_lock_out(&LoginsAfter { rules: &rules, changed: None }, change).await?;
                 Ok(Proven::Value)
             }
             (Key::Mount(kind, name), Some(value)) => {
-                let change = self.mounts.prepare(*kind, name.clone(), value, adopts).await?;
-                self.check_lent(&change).await?;
+                let prepared = self.mounts.prepare(*kind, name.clone(), value, wishes.adopt).await?;
+                self.check_no_leases_out(&prepared).await?;
                 if *kind == Kind::Auth {
-                    self.check_way((name, Spec::parse(value).ok().as_ref()), &change, force).await?;
+                    let spec = Spec::parse(value).ok();
+                    let becomes = spec.and_then(|spec| LoginMount::after(&prepared, name, &spec));
+                    self.check_login_mount(name, becomes, change).await?;
                 }
-                Ok(Proven::Mount(Box::new(change)))
+                Ok(Proven::Mount(Box::new(prepared)))
             }
             (Key::Mount(kind, name), None) => {
-                let change = self.mounts.prepare_removal(*kind, name.clone()).await?;
+                let prepared = self.mounts.prepare_removal(*kind, name.clone()).await?;
                 if *kind == Kind::Auth {
-                    self.check_way((name, None), &change, force).await?;
+                    self.check_login_mount(name, None, change).await?;
                 }
-                Ok(Proven::Mount(Box::new(change)))
+                Ok(Proven::Mount(Box::new(prepared)))
             }
             (Key::Custom(_), _) => Ok(Proven::Value),
             (Key::Unknown(_), _) => Err(Error::Unknown),
@@ -117,14 +126,8 @@ impl Settings {
     }
 
     /// None: something that the change rests on has moved, and it is to be tried again.
-    async fn store(
-        &self,
-        key: &Key,
-        current: &Current,
-        value: Option<Value>,
-        (proven, ends): (&Proven, bool),
-        (author, logins): (&Author, Option<Stored<Zeroizing<Vec<u8>>>>),
-    ) -> Result<Option<Document>, Error> {
+    async fn store(&self, key: &Key, tried: Tried, author: Author) -> Result<Option<Document>, Error> {
+        let Tried { current, logins, value, wishes, proven } = tried;
         let mut writes = Writes::default();
         let enabled = value.as_ref().is_some_and(is_enabled);
         if matches!(key, Key::Security | Key::Mount(Kind::Auth, _)) {
@@ -133,19 +136,18 @@ impl Settings {
             boot.expect_as_read(&mut writes, LOGINS, logins.as_ref());
             boot.put_bytes(&mut writes, LOGINS, Zeroizing::default(), None);
         }
-        let by = (author.clone(), self.clock.now());
-        let document = self.documents.write(&mut writes, &key.to_string(), current, value, by);
+        let document = self.documents.write(&mut writes, &key.to_string(), &current, value, author);
         self.fence.raise(&mut writes, Counter::Settings);
         let mut counters = vec![Counter::Settings];
         if let Proven::Mount(change) = proven {
-            let removed = self.mounts.propose(&mut writes, change, document.number);
+            let removed = self.mounts.propose(&mut writes, &change, document.number);
             counters.push(Counter::Mounts);
             if let (Key::Mount(Kind::Auth, _), false, Some(id)) = (key, enabled, self.mount_id(key)) {
                 // Whoever is just logging in by it is not in afterwards.
                 self.sessions.end_all(&mut writes, EpochOf::Logins(id));
                 counters.push(Counter::Epochs);
             }
-            let ended = removed.or_else(|| ends.then(|| self.mount_id(key)).flatten());
+            let ended = removed.or_else(|| wishes.end_sessions.then(|| self.mount_id(key)).flatten());
             if let Some(id) = ended {
                 self.sessions.end_all(&mut writes, EpochOf::Mount(id));
                 counters.push(Counter::Epochs);
@@ -162,7 +164,7 @@ impl Settings {
         Ok(Some(document))
     }
 
-    fn mount_id(&self, key: &Key) -> Option<crate::ids::MountId> {
+    fn mount_id(&self, key: &Key) -> Option<MountId> {
         match key {
             Key::Mount(kind, name) => self.mounts.get(*kind, name).map(|mount| mount.id.clone()),
             _ => None,
@@ -186,20 +188,6 @@ impl Settings {
 
 fn is_enabled(mount: &Value) -> bool {
     Spec::parse(mount).is_ok_and(|spec| spec.enabled)
-}
-
-/// `end_sessions` and `adopt` in a mount's value are wishes of this change, and no part of the
-/// setting: all that came in by the mount is to end; what it holds is to be another plugin's.
-fn wish(key: &Key, value: Option<&mut Value>, name: &'static str) -> Result<bool, Error> {
-    let (Key::Mount(kind, _), Some(Value::Object(members))) = (key, value) else { return Ok(false) };
-    if name == "end_sessions" && *kind != Kind::Auth {
-        return Ok(false);
-    }
-    match members.remove(name) {
-        None => Ok(false),
-        Some(Value::Bool(wished)) => Ok(wished),
-        Some(_) => Err(Error::Invalid(vec![Problem::new(format!("/{name}"), "wrong_type", "has the wrong type")])),
-    }
 }
 
 fn edited(key: &Key, current: &Current, edit: Edit) -> Result<Option<Value>, Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Edit, Error, Key, Settings};
+use super::{Edit, Error, Key, Settings, wishes::Wishes};
 use crate::{
     directory::USER,
     document::Current,
@@ -17,7 +17,7 @@ use crate::{
 
 impl Settings {
     /// Who gives what a mount holds to another plugin gives away the data, not only the setting.
-    pub(super) fn may_adopt(&self, caller: &Caller, key: &Key) -> Result<(), Error> {
+    pub(super) fn check_may_adopt(&self, caller: &Caller, key: &Key) -> Result<(), Error> {
         let Key::Mount(_, name) = key else { return Ok(()) };
         let path = format!("sys/mount/{name}/data");
         match self.policies.allows(caller, Action::Manage, &path) {
@@ -29,7 +29,7 @@ impl Settings {
     /// Whoever rules an auth mount gives the roles of its mapping to whomever they like, by naming another group or another
     /// server to ask: that takes `manage` on each of them. Whoever has it say anew who comes in can be any of its users, with
     /// the role of that user: that takes `manage` on all that it may give. And no mapping gives more than `sys/security` lets the mount.
-    pub(super) async fn check_given(
+    pub(super) async fn check_roles_it_gives(
         &self,
         caller: &Caller,
         key: &Key,
@@ -41,7 +41,7 @@ impl Settings {
         let spec = |value: &Value| Spec::parse(value).ok();
         let (old, new) = (current.document().and_then(|old| spec(&old.value)), value.and_then(spec));
         let mut given: BTreeSet<RoleName> = old.iter().chain(&new).flat_map(Spec::given).cloned().collect();
-        if self.vouches_anew((current, old.as_ref(), new.as_ref())) {
+        if self.vouches_anew(current, old.as_ref(), new.as_ref()) {
             given.extend(self.within_reach(name).await?);
         }
         if given.iter().any(|role| !self.policies.allows(caller, Action::Manage, &format!("sys/roles/{role}"))) {
@@ -126,9 +126,10 @@ impl Settings {
         key: &Key,
         current: &Current,
         value: Option<&Value>,
-        adopts: bool,
+        wishes: &Wishes,
     ) -> Result<(), Error> {
-        let (Key::Mount(Kind::Auth, _), Some(old), Some(new), false) = (key, current.document(), value, adopts) else {
+        let (Key::Mount(Kind::Auth, _), Some(old), Some(new), false) = (key, current.document(), value, wishes.adopt)
+        else {
             return Ok(());
         };
         let why = "names another server, where other people may have the ids of those who are known here; \
@@ -139,7 +140,7 @@ impl Settings {
     }
 
     /// What another plugin has lent nobody else can take back.
-    pub(super) async fn check_lent(&self, change: &mount::Change) -> Result<(), Error> {
+    pub(super) async fn check_no_leases_out(&self, change: &mount::Change) -> Result<(), Error> {
         let Some(mount) = change.given_away() else { return Ok(()) };
         match self.leases.lenders().await?.contains(mount) {
             true => {
@@ -152,7 +153,7 @@ impl Settings {
 
     /// Would the change have other code, or another server, say who comes in by this mount? A plugin that proves the
     /// host's own users says so of everybody, whatever is changed.
-    fn vouches_anew(&self, (current, old, new): (&Current, Option<&Spec>, Option<&Spec>)) -> bool {
+    fn vouches_anew(&self, current: &Current, old: Option<&Spec>, new: Option<&Spec>) -> bool {
         let is_unknown = current.document().is_some() && old.is_none();
         if is_unknown || old.into_iter().chain(new).any(|spec| self.mounts.would_prove_users(spec)) {
             return true;

@@ -10,6 +10,7 @@ mod guard;
 mod key;
 mod lock_out;
 mod view;
+mod wishes;
 
 pub use change::{Change, Edit};
 pub use error::Error;
@@ -22,7 +23,7 @@ use crate::{
     directory::Directory,
     document::Documents,
     fence::Fence,
-    ids::{Action, UserId},
+    ids::Action,
     lease::Leases,
     mount::Mounts,
     policy::{List, Permit, Policies, Read, Resource},
@@ -137,6 +138,3 @@ impl Settings {
         }
     }
 }
-
-/// Who changes something; None is the server itself.
-pub type Author = Option<UserId>;

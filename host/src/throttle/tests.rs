@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     barrier::Writes,
     clock::{Hand, Timestamp},
-    document::Documents,
+    document::{Author, Documents},
     fence::{Counter, Fence},
     security,
     shared::{self, Answer},
@@ -53,7 +53,7 @@ impl Bench {
         let current = self.documents.read(security::KEY).await.unwrap();
         let rules = json!({"logins": {"failures": failures, "failures_per_address": per_address}});
         let mut writes = Writes::default();
-        self.documents.write(&mut writes, security::KEY, &current, Some(rules), (None, self.clock.now()));
+        self.documents.write(&mut writes, security::KEY, &current, Some(rules), Author::server(self.clock.now()));
         self.fence.raise(&mut writes, Counter::Settings);
         self.barrier.commit(writes).await.unwrap();
         self.fence.ask().await.unwrap();

@@ -26,7 +26,7 @@ pub struct NewUser {
 impl Users {
     /// A user and, for a person, a password for the mount `password`, in one batch.
     pub async fn create(&self, permit: Permit<Create, UserPath>, new: NewUser) -> Result<User, Error> {
-        self.may_manage(permit.caller(), &new.role)?;
+        self.check_may_manage(permit.caller(), &new.role)?;
         if permit.resource().path() != UserPath(new.username.clone()).path() {
             return Err(Error::Forbidden(RolePath(new.role).path()));
         }

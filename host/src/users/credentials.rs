@@ -43,6 +43,21 @@ impl fmt::Debug for NewCredential {
     }
 }
 
+/// Which of the sessions of somebody who changes their own credentials end with that.
+enum Ending {
+    /// What is added takes nothing away.
+    Nothing,
+    All,
+    /// All but the one that has asked for it.
+    Others(Kept),
+}
+
+impl From<Option<Kept>> for Ending {
+    fn from(kept: Option<Kept>) -> Self {
+        kept.map_or(Self::All, Self::Others)
+    }
+}
+
 /// Told once, and kept nowhere.
 pub type Told = Map<String, Value>;
 
@@ -83,8 +98,8 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage_user(permit.caller(), &user)?;
-            fits(&mount, &user)?;
+            self.check_may_manage_user(permit.caller(), &user)?;
+            check_fits(&mount, &user)?;
             if mount.keeps_passwords() {
                 self.check_new_password(&user, new)?;
             }
@@ -111,18 +126,18 @@ impl Users {
         request: &RequestId,
     ) -> Result<Told, Error> {
         let mount = self.keeper(mount)?;
-        no_own_password(&mount)?;
-        check_no_own_identity(&mount)?;
+        check_not_own_password(&mount)?;
+        check_not_own_identity(&mount)?;
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
-            fits(&mount, &user)?;
+            check_fits(&mount, &user)?;
             let (told, may_rerun) = self.add(&mut writes, (&mount, &user), new, request).await?;
-            let kept = match new.id.is_some() {
-                true => Some(self.end_others_of(&mut writes, session, &user).await?),
-                false => None,
+            let ending = match new.id.is_some() {
+                true => self.end_others_of(&mut writes, session, &user).await?.into(),
+                false => Ending::Nothing,
             };
-            match self.commit_own(writes, kept).await? {
+            match self.commit_own(writes, ending).await? {
                 true => return Ok(told),
                 false if may_rerun => {}
                 false => break,
@@ -146,7 +161,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage_user(permit.caller(), &user)?;
+            self.check_may_manage_user(permit.caller(), &user)?;
             if mount.keeps_passwords() && user.holds_the_keys() {
                 return Err(Refusal::InUse("is how an admin logs in").into());
             }
@@ -168,14 +183,14 @@ impl Users {
         request: &RequestId,
     ) -> Result<(), Error> {
         let mount = self.keeper(mount)?;
-        no_own_password(&mount)?;
-        check_no_own_identity(&mount)?;
+        check_not_own_password(&mount)?;
+        check_not_own_identity(&mount)?;
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
             self.take(&mut writes, (&mount, &user), id, request).await?;
             let kept = self.end_others_of(&mut writes, session, &user).await?;
-            if self.commit_own(writes, Some(kept)).await? {
+            if self.commit_own(writes, kept.into()).await? {
                 return Ok(());
             }
         }
@@ -243,21 +258,23 @@ impl Users {
         Ok(())
     }
 
-    /// Stores it, and takes the session over the epoch that it raised itself, if it raised one.
-    async fn commit_own(&self, writes: Writes, ended: Option<Option<Kept>>) -> Result<bool, Error> {
+    /// Stores it, and takes the session that is to stay over the epoch that it raised itself.
+    async fn commit_own(&self, writes: Writes, ending: Ending) -> Result<bool, Error> {
         match self.barrier.commit(writes).await {
             Ok(()) => {}
             Err(barrier::Error::Conflict) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        if let Some(kept) = ended {
-            if let Some(kept) = kept
-                && let Err(error) = self.sessions.keep(kept, None).await
-            {
-                tracing::info!(%error, "a session ends with the credential that it changed");
+        match ending {
+            Ending::Nothing => return Ok(true),
+            Ending::All => {}
+            Ending::Others(kept) => {
+                if let Err(error) = self.sessions.keep(kept, None).await {
+                    tracing::info!(%error, "a session ends with the credential that it changed");
+                }
             }
-            self.fence.settle(&[Counter::Epochs]).await;
         }
+        self.fence.settle(&[Counter::Epochs]).await;
         Ok(true)
     }
 
@@ -276,14 +293,14 @@ impl Users {
 }
 
 /// What machines log in with asks for no second factor and outlives a new password: a person has none.
-fn fits(mount: &Mount, user: &User) -> Result<(), Error> {
+fn check_fits(mount: &Mount, user: &User) -> Result<(), Error> {
     match mount.live()?.takes_machines_only() && user.kind != UserKind::Machine {
         true => Err(Error::invalid("", "invalid_value", "only a machine has secrets of a client")),
         false => Ok(()),
     }
 }
 
-fn no_own_password(mount: &Mount) -> Result<(), Error> {
+fn check_not_own_password(mount: &Mount) -> Result<(), Error> {
     match mount.keeps_passwords() {
         true => Err(Error::invalid("", "invalid_value", "one's own password is changed by its own call")),
         false => Ok(()),
@@ -291,7 +308,7 @@ fn no_own_password(mount: &Mount) -> Result<(), Error> {
 }
 
 /// Nobody can be asked whether an identity is theirs: who could link one to themselves could take somebody else's.
-fn check_no_own_identity(mount: &Mount) -> Result<(), Error> {
+fn check_not_own_identity(mount: &Mount) -> Result<(), Error> {
     match mount.live()?.takes_links() {
         true => {
             Err(Error::invalid("", "invalid_value", "one's own identities are for somebody else to link, and to end"))

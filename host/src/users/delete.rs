@@ -13,7 +13,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage_user(permit.caller(), &user)?;
+            self.check_may_manage_user(permit.caller(), &user)?;
             self.directory.delete(&mut writes, &user.id).await?;
             self.forget(&mut writes, &user, &request).await?;
             self.end_all_of(&mut writes, &user);

@@ -35,10 +35,10 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage_user(caller, &user)?;
+            self.check_may_manage_user(caller, &user)?;
             // By this login the user comes to what the mount gives to groups.
             let given: BTreeSet<&RoleName> = mount.spec.given().collect();
-            given.into_iter().try_for_each(|role| self.may_manage(caller, role))?;
+            given.into_iter().try_for_each(|role| self.check_may_manage(caller, role))?;
             if user.kind == UserKind::Machine {
                 return Err(Error::invalid("", "invalid_value", "a machine has no identity elsewhere"));
             }
@@ -64,7 +64,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage_user(caller, &user)?;
+            self.check_may_manage_user(caller, &user)?;
             let found = user.links.iter().find(|link| link.mount == mount.id && link.id() == id);
             let link = found.ok_or(Error::NotFound("id"))?;
             self.directory.unlink(&mut writes, link, &user.id).await?;

@@ -159,7 +159,7 @@ impl Users {
     }
 
     /// Giving, taking or touching whoever has a role needs `manage` on that role.
-    fn may_manage(&self, caller: &Caller, role: &RoleName) -> Result<(), Error> {
+    fn check_may_manage(&self, caller: &Caller, role: &RoleName) -> Result<(), Error> {
         let path = RolePath(role.clone()).path();
         match self.policies.allows(caller, Action::Manage, &path) {
             true => Ok(()),
@@ -168,11 +168,11 @@ impl Users {
     }
 
     /// The same for every role that the user has, or can come to by a login that leads to them.
-    fn may_manage_user(&self, caller: &Caller, user: &User) -> Result<(), Error> {
+    fn check_may_manage_user(&self, caller: &Caller, user: &User) -> Result<(), Error> {
         let mounts = user.links.iter().filter_map(|link| self.mounts.by_id(&link.mount));
         let given = mounts.flat_map(|mount| mount.spec.given().cloned().collect::<Vec<_>>());
         let roles: BTreeSet<RoleName> = user.role.iter().cloned().chain(given).collect();
-        roles.iter().try_for_each(|role| self.may_manage(caller, role))
+        roles.iter().try_for_each(|role| self.check_may_manage(caller, role))
     }
 
     /// The mount that keeps passwords.

@@ -108,7 +108,7 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
-            self.may_manage_user(permit.caller(), &user)?;
+            self.check_may_manage_user(permit.caller(), &user)?;
             if user.kind == Kind::Machine {
                 return Err(Error::invalid("", "invalid_value", "a machine has no password"));
             }

@@ -42,7 +42,7 @@ impl Users {
     /// Makes a role, or describes it anew. To itself it gives nothing.
     pub async fn put_role(&self, permit: &Permit<Put, RolePath>, description: String) -> Result<Role, Error> {
         let RolePath(name) = permit.resource();
-        changeable(name)?;
+        check_changeable(name)?;
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let role = self.directory.put_role(&mut writes, name, description.clone()).await?;
@@ -58,7 +58,7 @@ impl Users {
     /// another of that name later would hand out what this one could do.
     pub async fn delete_role(&self, permit: &Permit<Delete, RolePath>) -> Result<RoleName, Error> {
         let RolePath(name) = permit.resource();
-        changeable(name)?;
+        check_changeable(name)?;
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             // Whoever gives it to somebody meanwhile raises one of these.
@@ -97,6 +97,6 @@ impl Users {
     }
 }
 
-fn changeable(name: &RoleName) -> Result<(), Error> {
+fn check_changeable(name: &RoleName) -> Result<(), Error> {
     if Role::is_built_in(name) { Err(Refusal::BuiltIn.into()) } else { Ok(()) }
 }

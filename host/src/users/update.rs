@@ -15,9 +15,9 @@ impl Users {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let before = self.hold(&mut writes, name).await?;
-            self.may_manage_user(permit.caller(), &before)?;
+            self.check_may_manage_user(permit.caller(), &before)?;
             if let Some(role) = &change.role {
-                self.may_manage(permit.caller(), role)?;
+                self.check_may_manage(permit.caller(), role)?;
             }
             let after = self.directory.update(&mut writes, &before.id, change.clone()).await?;
             if after == before {

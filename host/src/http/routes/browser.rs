@@ -117,7 +117,7 @@ async fn clicked(app: App, request: Request) -> ApiResult<Response> {
     plain(&code, ["body", "code"])?;
     let headers = asked.parts.headers.clone();
     let cookies = move |name: &str| cookie(&headers, name);
-    app.login.may_click(&asked.mount, &code, &cookies, &asked.client).await?;
+    app.login.check_click(&asked.mount, &code, &cookies, &asked.client).await?;
     asked.tried("auth.browser.click").await?;
     let login::Clicked { url, cookie } = app.login.browser_click(&asked.mount, &code, &cookies, &asked.client).await?;
     let location = HeaderValue::try_from(url).map_err(|_| ApiError::new(Kind::PluginFailed))?;
@@ -161,7 +161,7 @@ async fn came_back(app: App, request: Request) -> ApiResult<Response> {
     plain(&state, ["query", "state"])?;
     let headers = asked.parts.headers.clone();
     let cookies = move |name: &str| cookie(&headers, name);
-    app.login.may_come_back(&asked.mount, &state, &cookies, &asked.client).await?;
+    app.login.check_comes_back(&asked.mount, &state, &cookies, &asked.client).await?;
     asked.tried("auth.browser.back").await?;
     let done = app.login.browser_back(&asked.mount, (&state, answer), &cookies, &asked.client).await?;
     let mut response = Response::default();

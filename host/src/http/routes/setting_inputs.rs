@@ -96,9 +96,9 @@ impl Input for Set {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
-        let seen = is_seen(&raw);
+        let from_known_address = is_from_known_address(&raw);
         let SetBody { value, expected_version, dry_run, force, .. } = raw.body.decode()?;
-        Ok(Self(Change { edit: Edit::Merge(value), expected: expected_version, dry_run, force, seen }))
+        Ok(Self(Change { edit: Edit::Merge(value), expected: expected_version, dry_run, force, from_known_address }))
     }
 }
 
@@ -132,9 +132,9 @@ impl Input for Put {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
-        let seen = is_seen(&raw);
+        let from_known_address = is_from_known_address(&raw);
         let PutBody { value, expected_version, dry_run, force } = raw.body.decode()?;
-        Ok(Self(Change { edit: Edit::Replace(value), expected: expected_version, dry_run, force, seen }))
+        Ok(Self(Change { edit: Edit::Replace(value), expected: expected_version, dry_run, force, from_known_address }))
     }
 }
 
@@ -166,9 +166,9 @@ impl Input for Delete {
     }
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
-        let seen = is_seen(&raw);
+        let from_known_address = is_from_known_address(&raw);
         let DeleteQuery { expected_version, dry_run, force } = query::decode(&raw.parts)?;
-        Ok(Self(Change { edit: Edit::Delete, expected: expected_version, dry_run, force, seen }))
+        Ok(Self(Change { edit: Edit::Delete, expected: expected_version, dry_run, force, from_known_address }))
     }
 }
 
@@ -208,14 +208,20 @@ impl Input for SetSecurity {
 
     fn read(raw: Raw) -> Result<Self, ApiError> {
         query::none(&raw.parts)?;
-        let seen = is_seen(&raw);
+        let from_known_address = is_from_known_address(&raw);
         let Value::Object(mut body) = raw.body.into_value() else { return Err(ApiError::at(Kind::Missing, ["body"])) };
         let force = match body.remove("force") {
             None => false,
             Some(Value::Bool(force)) => force,
             Some(_) => return Err(ApiError::at(Kind::WrongType, ["body", "force"])),
         };
-        Ok(Self(Change { edit: Edit::Merge(Value::Object(body)), expected: None, dry_run: false, force, seen }))
+        Ok(Self(Change {
+            edit: Edit::Merge(Value::Object(body)),
+            expected: None,
+            dry_run: false,
+            force,
+            from_known_address,
+        }))
     }
 }
 
@@ -227,7 +233,7 @@ fn in_path(raw: &Raw) -> Result<String, ApiError> {
 }
 
 /// A session could be bound to where it comes from.
-fn is_seen(raw: &Raw) -> bool {
+fn is_from_known_address(raw: &Raw) -> bool {
     let known = raw.parts.extensions.get::<ClientAddress>();
     known.is_some_and(|client| client.address.is_some() && !client.untrusted_forwarding)
 }

@@ -136,7 +136,7 @@ pub async fn resume(State(app): State<App>, request: TokenRequest) -> ApiResult<
     let trail = permitted::trail(&request.parts)?;
     trail.known("token.resume", Default::default());
     // A challenge that there is not is nothing to be recorded before: anybody can make them up.
-    app.login.waits(&id, &request.client).await?;
+    app.login.check_waiting(&id, &request.client).await?;
     trail.decided("token.resume", Default::default(), About::tried(None)).await?;
     let begun = app.login.resume(&id, answer, &request.client).await?;
     Ok(Json(session_of(begun, &trail)?.into()))

@@ -25,7 +25,7 @@ use super::{
     },
     bounded,
     key::{Algorithm, Key, broken, not_with_this},
-    shelf::check_key,
+    read_tracker::check_key,
     wit::crypto::HostKey,
 };
 use crate::{barrier, limits};

@@ -21,7 +21,7 @@ mod keys;
 mod log;
 mod outside;
 mod passwords;
-mod shelf;
+mod read_tracker;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ pub use facts::is_withheld;
 pub use key::Key;
 pub(super) use log::Log;
 pub(super) use passwords::Passwords;
-pub(super) use shelf::Shelf;
+pub(super) use read_tracker::ReadTracker;
 
 /// Interfaces of the contract that a plugin may import, of any version 1.x.
 const CONTRACT: [&str; 9] = ["types", "context", "config", "storage", "crypto", "http", "clock", "log", "effects"];

@@ -8,7 +8,7 @@ use super::{
         sandbox::{Sandbox, Stop},
     },
     bounded,
-    shelf::{self, check_key},
+    read_tracker::{self, check_key},
     wit::storage::{Entry, Host, Page},
 };
 use crate::{clock::Timestamp, limits};
@@ -176,7 +176,7 @@ fn moment(millis: u64) -> Timestamp {
     Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
-fn tell(mut entry: shelf::Entry) -> Entry {
+fn tell(mut entry: read_tracker::Entry) -> Entry {
     Entry {
         value: std::mem::take(&mut *entry.value),
         revision: u64::try_from(entry.version.raw()).unwrap_or(0),

@@ -4,17 +4,21 @@
 use std::sync::Arc;
 
 use crate::{
+    barrier::Barrier,
     catalog::{self, Catalog, Wanted},
+    clock::Clock,
     ids::PluginName,
     runtime::{
         Check, Credentials, Enroll, Exports, Fault, Login, Plugin, Remove, Verify,
         testing::{Bench, request},
         types::Step,
     },
+    storage::Memory,
 };
 
 async fn shipped(bench: &mut Bench, name: &str) -> Plugin {
-    let catalog = Catalog::new(catalog::shipped()).unwrap();
+    let barrier = Barrier::for_test(Arc::new(Memory::default()), Clock::system());
+    let catalog = Catalog::open(catalog::shipped(), &barrier).unwrap();
     let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
     let manifest = &found.component.manifest;
     let config = manifest.config.with_defaults(serde_json::json!({}));

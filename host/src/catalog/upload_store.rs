@@ -57,6 +57,22 @@ impl Uploaded {
     }
 }
 
+/// A plugin that is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload<'a> {
+    pub component: &'a Component,
+    pub bytes: &'a [u8],
+    /// The parts of one that is too large for one batch, all of which have been stored.
+    pub staged: Option<&'a Staged>,
+}
+
+/// Who uploads it, and when.
+#[derive(Clone, Debug)]
+pub struct Author {
+    pub user: UserId,
+    pub at: Timestamp,
+}
+
 /// Parts that have been written, and as what: a record may be made that speaks of them.
 #[derive(Debug, Default)]
 pub struct Staged(Vec<(String, EntryVersion)>);
@@ -80,12 +96,12 @@ pub(super) type Index = BTreeMap<(PluginName, Version), Entry>;
 
 /// Where uploaded plugins are kept: encrypted like everything else, so every node has them.
 #[derive(Clone, Debug)]
-pub(super) struct Shelf {
+pub(super) struct UploadStore {
     records: View,
     parts: View,
 }
 
-impl Shelf {
+impl UploadStore {
     pub(super) fn new(barrier: &Barrier) -> Self {
         Self { records: barrier.view(Prefix::Plugin), parts: barrier.view(Prefix::PluginPart) }
     }
@@ -95,7 +111,7 @@ impl Shelf {
         let (mut index, mut after) = (Index::new(), None::<String>);
         loop {
             let page = self.records.list("", None, after.as_deref(), limits::LIST_DEFAULT).await?;
-            for (key, stored) in page.keys.iter().zip(self.records.get_many(&page.keys).await?) {
+            for (key, stored) in page.keys.iter().zip(self.records.get_many_bytes(&page.keys).await?) {
                 let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
                 let known = old.get(&place).filter(|entry| entry.version == stored.version);
                 let entry = match known {
@@ -128,7 +144,7 @@ impl Shelf {
         // A few at a time, as they were written: each look has its time. The digest tells whether
         // they belong together.
         for some in keys.chunks(limits::PLUGIN_PARTS_AT_ONCE) {
-            for found in self.parts.get_many(some).await? {
+            for found in self.parts.get_many_bytes(some).await? {
                 wasm.extend_from_slice(&found.ok_or(Error::UnknownVersion)?.value);
             }
         }
@@ -138,38 +154,37 @@ impl Shelf {
         }
     }
 
-    /// All of it in one batch: a plugin is there whole, or not at all.
-    pub(super) fn put(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        (component, wasm): (&Component, &[u8]),
-        by: (UserId, Timestamp),
-    ) {
-        self.put_record(to, old, (component, wasm.len(), None), by);
-        let folder = folder(&component.manifest.name, &component.manifest.version, None);
-        self.put_parts(to, &folder, 0, wasm);
+    /// In one batch: a plugin is there whole, or not at all. Of one that was staged, if it still stands as it was
+    /// written.
+    pub(super) fn put(&self, to: &mut Writes, old: Option<&Stored<Uploaded>>, upload: Upload<'_>, by: Author) {
+        let Upload { component, bytes, staged } = upload;
+        let (name, version) = (&component.manifest.name, &component.manifest.version);
+        match staged {
+            None => drop(self.put_parts(to, &folder(name, version, None), 0, bytes)),
+            Some(staged) => self.expect(to, staged),
+        }
+        let uploaded = Uploaded {
+            digest: component.digest.clone(),
+            bytes: bytes.len(),
+            staged: staged.map(|_| staging_folder(component).to_owned()),
+            signer: component.signer,
+            manifest: component.text.clone(),
+            imports: component.imports.clone(),
+            exports: component.exports.iter().cloned().collect(),
+            uploaded_at: by.at,
+            uploaded_by: by.user,
+            deleted: false,
+        };
+        let key = key(name, version);
+        self.records.expect_as_read(to, &key, old);
+        self.records.put(to, &key, &uploaded, None);
     }
 
     /// Some parts of one that is too large for one batch, from part `from` on. No record speaks of
     /// them yet. The folder is these bytes' own: nobody else's upload writes there but the same.
     pub(super) fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8]) -> Staged {
-        let folder = folder(&component.manifest.name, &component.manifest.version, Some(of(component)));
+        let folder = folder(&component.manifest.name, &component.manifest.version, Some(staging_folder(component)));
         Staged(self.put_parts(to, &folder, from, bytes))
-    }
-
-    /// Makes what was staged a plugin, if it still stands as it was written.
-    pub(super) fn put_staged(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        (component, length, staged): (&Component, usize, &Staged),
-        by: (UserId, Timestamp),
-    ) {
-        for (key, version) in &staged.0 {
-            self.parts.expect(to, key, Expect::Version(*version));
-        }
-        self.put_record(to, old, (component, length, Some(of(component).to_owned())), by);
     }
 
     /// Takes away what was staged, unless somebody has made a plugin of it meanwhile.
@@ -177,16 +192,22 @@ impl Shelf {
         &self,
         to: &mut Writes,
         now: Option<&Stored<Uploaded>>,
-        (component, staged): (&Component, &Staged),
+        component: &Component,
+        staged: &Staged,
     ) {
         let in_use = now.is_some_and(|now| !now.value.deleted && now.value.digest == component.digest);
         if in_use {
             return;
         }
         self.records.expect_as_read(to, &key(&component.manifest.name, &component.manifest.version), now);
+        self.expect(to, staged);
+        staged.0.iter().for_each(|(key, _)| self.parts.delete(to, key));
+    }
+
+    /// Makes `to` rest on all of it standing as it was written.
+    fn expect(&self, to: &mut Writes, staged: &Staged) {
         for (key, version) in &staged.0 {
             self.parts.expect(to, key, Expect::Version(*version));
-            self.parts.delete(to, key);
         }
     }
 
@@ -199,43 +220,18 @@ impl Shelf {
         bytes.chunks(limits::PLUGIN_PART_BYTES).enumerate().map(put).collect()
     }
 
-    fn put_record(
-        &self,
-        to: &mut Writes,
-        old: Option<&Stored<Uploaded>>,
-        (component, bytes, staged): (&Component, usize, Option<String>),
-        (uploaded_by, uploaded_at): (UserId, Timestamp),
-    ) {
-        let (name, version) = (&component.manifest.name, &component.manifest.version);
-        let uploaded = Uploaded {
-            digest: component.digest.clone(),
-            bytes,
-            staged,
-            signer: component.signer,
-            manifest: component.text.clone(),
-            imports: component.imports.clone(),
-            exports: component.exports.iter().cloned().collect(),
-            uploaded_at,
-            uploaded_by,
-            deleted: false,
-        };
+    pub(super) fn delete(&self, to: &mut Writes, name: &PluginName, version: &Version, old: &Stored<Uploaded>) {
         let key = key(name, version);
-        self.records.expect_as_read(to, &key, old);
-        self.records.put(to, &key, &uploaded, None);
-    }
-
-    pub(super) fn delete(&self, to: &mut Writes, place: (&PluginName, &Version), old: &Stored<Uploaded>) {
-        let key = key(place.0, place.1);
         self.records.expect(to, &key, Expect::Version(old.version));
         self.records.put(to, &key, &Uploaded { deleted: true, ..old.value.clone() }, None);
-        let folder = old.value.folder(place.0, place.1);
+        let folder = old.value.folder(name, version);
         for number in 0..old.value.bytes.div_ceil(limits::PLUGIN_PART_BYTES) {
             self.parts.delete(to, &part(&folder, number));
         }
     }
 
     /// Makes `to` rest on the plugin being there, and a deletion at the same time see it.
-    pub(super) fn hold(&self, to: &mut Writes, component: &Component, entry: &Entry) {
+    pub(super) fn pin(&self, to: &mut Writes, component: &Component, entry: &Entry) {
         let key = key(&component.manifest.name, &component.manifest.version);
         self.records.expect(to, &key, Expect::Version(entry.version));
         self.records.put(to, &key, &*entry.uploaded, None);
@@ -266,7 +262,7 @@ fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String 
 }
 
 /// Names the folder of parts that are staged.
-fn of(component: &Component) -> &str {
+fn staging_folder(component: &Component) -> &str {
     &component.digest.as_str()[..16]
 }
 

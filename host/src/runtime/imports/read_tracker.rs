@@ -14,7 +14,7 @@ use crate::{
 
 /// One of the two views of a call (its storage, its keys) with all that was read from it: what
 /// is read twice is told the same twice, and every read is something the writes rest on.
-pub(in crate::runtime) struct Shelf {
+pub(in crate::runtime) struct ReadTracker {
     view: View,
     reads: BTreeMap<String, Option<Entry>>,
     /// Bytes held in `reads`.
@@ -25,7 +25,7 @@ pub(in crate::runtime) struct Shelf {
 
 pub(in crate::runtime) type Entry = Stored<Zeroizing<Vec<u8>>>;
 
-impl Shelf {
+impl ReadTracker {
     pub(in crate::runtime) fn new(view: View) -> Self {
         Self { view, reads: BTreeMap::new(), held: 0, snapshots: 0 }
     }
@@ -52,7 +52,7 @@ impl Shelf {
         missing.dedup();
         if !missing.is_empty() {
             self.snapshots += 1;
-            let found = bounded(self.view.get_many(&missing)).await?.map_err(Fault::Store)?;
+            let found = bounded(self.view.get_many_bytes(&missing)).await?.map_err(Fault::Store)?;
             for (key, entry) in missing.into_iter().zip(found) {
                 self.held += key.len() + entry.as_ref().map_or(0, |entry| entry.value.len());
                 self.reads.insert(key.to_owned(), entry);
@@ -95,7 +95,7 @@ impl Shelf {
             return Ok(false);
         }
         let keys: Vec<&String> = self.reads.keys().collect();
-        let found = bounded(self.view.get_many(&keys)).await?.map_err(Fault::Store)?;
+        let found = bounded(self.view.get_many_bytes(&keys)).await?.map_err(Fault::Store)?;
         let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.version);
         Ok(self.reads.values().zip(&found).any(|(then, now)| version(then) != version(now)))
     }
