@@ -179,6 +179,12 @@ impl Live {
     pub fn takes_machines_only(&self) -> bool {
         self.manifest().auth.client_credentials
     }
+
+    /// Whom it proves is somebody of elsewhere, and the plugin keeps nothing of them: what one can log in with there is
+    /// an identity that the host links to a user.
+    pub fn takes_links(&self) -> bool {
+        !self.proves_users() && !self.takes_machines_only() && !self.plugin.exports().credentials
+    }
 }
 
 impl Mount {
