@@ -317,7 +317,7 @@ async fn a_digest_signs_as_the_text_does_and_nothing_else_is_taken_for_one() {
     let mut sandbox = bench.sandbox(&[]);
     let digest = Host::hash(&mut sandbox, "sha256".into(), b"m".to_vec()).unwrap();
     for (algorithm, scheme) in
-        [("ecdsa-p256", "ecdsa-p256-sha256"), ("rsa-2048", "rsa-pss-sha256"), ("rsa-2048", "rsa-pkcs1v15-sha256")]
+        [("ecdsa-p256", "ecdsa-p256-sha256"), ("rsa-2048", "rsa-pss-sha256"), ("rsa-3072", "rsa-pkcs1v15-sha256")]
     {
         let key = key(&mut sandbox, algorithm).await;
         let prehashed = format!("{scheme}-prehashed");
