@@ -1,7 +1,7 @@
 # What a newcomer types. Every target needs Rust (by rustup) and a C compiler; `test` also needs
 # Redis and PostgreSQL, and installs them where it may.
 
-.PHONY: help run test test-languages lint bench bench-plugins crowd target
+.PHONY: help run test test-languages lint bench bench-plugins crowd swaps target
 .DEFAULT_GOAL := help
 
 # The shipped plugins and their SDK. Built apart from the server: in one build with it, the
@@ -14,6 +14,7 @@ help:
 	@echo "make test-languages   plugins and clients in other languages; needs Node.js and Python"
 	@echo "make lint   formatting and clippy, warnings are errors"
 	@echo "make crowd  500 clients and a one-time token at three servers, COFFER_ROUNDS rounds (1,000)"
+	@echo "make swaps  a plugin upgraded and brought back 100 times under load, and what it leaves in memory"
 	@echo "make bench  throughput of a release build, printed"
 	@echo "make bench-plugins   what a plugin costs in Rust, C, JavaScript and Python; needs Node.js and Python"
 
@@ -34,6 +35,9 @@ lint: target
 bench: target
 	@cargo test --release --lib runtime::tests::bench -- --ignored --nocapture
 	@bash tests/services.sh cargo test --release --test stories -- --ignored --nocapture --test-threads 1 bench::
+
+swaps: target
+	@COFFER_SWAPS=100 bash tests/services.sh cargo test --test stories -- --nocapture stories::plugins_swaps::
 
 bench-plugins: target
 	@bash tests/bench-plugins.sh

@@ -104,7 +104,7 @@ fn embed_pages() -> Result<(), Box<dyn Error>> {
             sources.push(format!("host/docs/{name}"));
         }
     }
-    sources.sort();
+    sources.sort_by_key(|source| number(source));
     sources.extend(SHIPPED.iter().map(|name| format!("plugins/{name}/README.md")));
     let mut table = String::from("pub static PAGES: &[(&str, &str, &str)] = &[\n");
     for source in sources {
@@ -115,6 +115,12 @@ fn embed_pages() -> Result<(), Box<dyn Error>> {
     writeln!(table, "];")?;
     fs::write(out_dir()?.join("pages.rs"), table)?;
     Ok(())
+}
+
+/// Where `host/docs/3-api.md` stands: 3.
+fn number(source: &str) -> u32 {
+    let file = source.rsplit('/').next().unwrap_or_default();
+    file.split('-').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
 }
 
 /// `host/docs/3-api.md` is `api`, `plugins/kv/README.md` is `plugin-kv`.

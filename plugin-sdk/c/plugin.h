@@ -31,11 +31,30 @@ static inline text_t text(const char *word) {
   return (text_t){.ptr = (uint8_t *)word, .len = strlen(word)};
 }
 
-// A refusal, to be returned: `return refuse(error, "not-found", "")`. Its codes stand in the documentation of plugins.
+// A refusal, to be returned: `return refuse(error, "not-found", "")`. Its codes stand in the server's own documentation,
+// at /docs/plugins-reference.
 static inline bool refuse(error_t *error, const char *code, const char *message) {
   *error = (error_t){0};
   coffer_string_dup(&error->code, code);
   coffer_string_dup(&error->message, message);
+  return false;
+}
+
+// The same, with the one thing that the caller can mend: `at` is a JSON Pointer into the body.
+static inline bool refuse_at(error_t *error, const char *at, const char *code, const char *message) {
+  refuse(error, "invalid", "");
+  coffer_plugin_types_problem_t *problem = malloc(sizeof *problem);
+  coffer_string_dup(&problem->at, at);
+  coffer_string_dup(&problem->code, code);
+  coffer_string_dup(&problem->message, message);
+  error->problems = (coffer_plugin_types_list_problem_t){.ptr = problem, .len = 1};
+  return false;
+}
+
+// The same, and when to come again: `return refuse_for(error, "rate-limited", "", 1500)`.
+static inline bool refuse_for(error_t *error, const char *code, const char *message, uint32_t retry_after_ms) {
+  refuse(error, code, message);
+  error->retry_after_ms = (coffer_option_u32_t){.is_some = true, .val = retry_after_ms};
   return false;
 }
 

@@ -33,12 +33,23 @@ export function text(bytes) {
 /** Bytes as lower-case hexadecimal digits. */
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** A refusal, to be thrown: `throw refuse("not-found")`. Its codes stand in the documentation of plugins. */
-export const refuse = (code, message = "", problems = []) => ({ code, message, problems, retryAfterMs: null });
+/**
+ * A refusal, to be thrown: `throw refuse("not-found")`. Its codes stand in the server's own documentation, at
+ * /docs/plugins-reference. `problems` are `{ at, code, message }`; `retryAfterMs` says when to come again.
+ */
+export const refuse = (code, message = "", problems = [], retryAfterMs = null) => ({
+  code,
+  message,
+  problems,
+  retryAfterMs,
+});
+
+/** JSON, as bytes. */
+export const encode = (value) => bytes(JSON.stringify(value));
 
 /** What an engine answers: an object, and what the caller should be warned of. */
 export const answer = (value = {}, { warnings = [], lease = null } = {}) => ({
-  body: bytes(JSON.stringify(value)),
+  body: encode(value),
   warnings,
   lease,
 });
@@ -52,7 +63,7 @@ export const identity = (subject, { displayName = subject, groups = [], metadata
     groups,
     metadata,
     limits: { ttlSeconds: null, maxUses: null, addresses: null, renewable: true, ...limits },
-    internal: bytes(JSON.stringify(internal ?? { subject })),
+    internal: encode(internal ?? { subject }),
   },
 });
 
@@ -76,7 +87,7 @@ export function get(key) {
 }
 
 /** Keeps a value, if need be only until a moment: Unix time in milliseconds. */
-export const put = (key, value, expiresAtMs = null) => storage.put(key, bytes(JSON.stringify(value)), expiresAtMs);
+export const put = (key, value, expiresAtMs = null) => storage.put(key, encode(value), expiresAtMs);
 
 /** A page of the names below a folder, as the operation `list` answers them. */
 export function page(folder, { recursive = false, after = null, limit = 100 } = {}) {
@@ -101,8 +112,8 @@ const guard = (work) => (...given) => {
     return work(...given);
   } catch (error) {
     // A refusal of ours, or one that the host answered us with: it goes out as it is.
-    const { code, message, problems } = error?.payload ?? error ?? {};
-    if (typeof code === "string") throw refuse(code, message, problems);
+    const { code, message, problems, retryAfterMs } = error?.payload ?? error ?? {};
+    if (typeof code === "string") throw refuse(code, message, problems, retryAfterMs);
     log.emit("error", `${error}`, [{ name: "stack", value: `${error?.stack ?? ""}` }]);
     throw refuse("internal", "");
   }

@@ -44,9 +44,10 @@ def identity(subject, display_name=None, groups=(), metadata=(), limits=None, in
     return _auth.Step_Identity(whole)
 
 
-def refuse(code, message="", problems=()):
-    """A refusal, to be raised: `raise refuse("not-found")`. Its codes stand in the documentation of plugins."""
-    return Err(Error(code, message, list(problems), None))
+def refuse(code, message="", problems=(), retry_after_ms=None):
+    """A refusal, to be raised: `raise refuse("not-found")`. Its codes stand in the server's own documentation, at
+    /docs/plugins-reference. `problems` are of `wit_world.imports.types`; `retry_after_ms` says when to come again."""
+    return Err(Error(code, message, list(problems), retry_after_ms))
 
 
 def parse(body):

@@ -5,10 +5,11 @@ use crate::{Error, Field, Result, bindings, body, export};
 
 /// An auth method. A login is a conversation: each step ends in an identity, a challenge or an
 /// error. `pending` and `slow-down` leave the challenge as it is; any other error ends it, and its
-/// writes are not kept: to let the client try again, answer a challenge.
+/// writes are not kept: to let the client try again, answer a challenge. One of kind `wait`, from `resume`, asks nobody
+/// for anything: its state is kept in place of the one before, and the client is told to ask again later.
 ///
 /// ```
-/// use coffer_plugin_sdk::prelude::*;
+/// use coffer_plugin_sdk::{prelude::*, serde_json::{Value, json}, testing::Host};
 ///
 /// #[derive(Deserialize)]
 /// struct Pin;
@@ -16,6 +17,9 @@ use crate::{Error, Field, Result, bindings, body, export};
 /// #[derive(Deserialize)]
 /// #[serde(deny_unknown_fields)]
 /// struct Login {
+///     /// Whom it names the host has found out: `context::login_user`.
+///     #[serde(rename = "username")]
+///     _username: String,
 ///     pin: String,
 /// }
 ///
@@ -30,9 +34,35 @@ use crate::{Error, Field, Result, bindings, body, export};
 ///         Ok(Identity::new(user).into())
 ///     }
 /// }
+/// # #[derive(Deserialize)]
+/// # struct NewPin {
+/// #     pin: String,
+/// # }
+/// # impl Credentials for Pin {
+/// #     type Credential = NewPin;
+/// #     fn enroll(&self, subject: &str, _: Option<&str>, new: NewPin) -> Result<Option<Value>> {
+/// #         storage::put(subject, &crypto::password_hash(&new.pin)?, None).map(|()| None)
+/// #     }
+/// #     fn verify(&self, _: &str, _: NewPin) -> Result<bool> {
+/// #         Err(Error::unsupported())
+/// #     }
+/// #     fn list(&self, _: &str) -> Result<Vec<Credential>> {
+/// #         Ok(Vec::new())
+/// #     }
+/// #     fn remove(&self, subject: &str, _: Option<&str>) -> Result<()> {
+/// #         storage::delete(subject)
+/// #     }
+/// # }
 /// # /*
-/// coffer_plugin_sdk::export!(Pin: auth);
+/// coffer_plugin_sdk::export!(Pin: auth, credentials);
 /// # */
+///
+/// let host = Host::new();
+/// host.enroll::<Pin>("usr_ada", None, json!({ "pin": "4711" })).unwrap();
+/// host.set_login_user(Some("usr_ada"));
+/// let login = |pin: &str| host.login::<Pin>(json!({ "username": "ada", "pin": pin }));
+/// assert!(matches!(login("4711"), Ok(Step::Identity(identity)) if identity.subject == "usr_ada"));
+/// assert_eq!(login("4712").err().unwrap().code, "denied");
 /// ```
 pub trait Auth: DeserializeOwned {
     /// The members that a login takes.

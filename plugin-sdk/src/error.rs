@@ -4,7 +4,8 @@ use crate::{Error, Problem};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The message reaches the client where the code is answered with a 4xx, and never from a login.
+/// The message reaches the client where the code is answered with a 4xx, and never from a login. All codes stand in the
+/// server's own documentation, at `/docs/plugins-reference`.
 impl Error {
     /// Any code; one that the host does not know counts as `internal`.
     pub fn new(code: &str, message: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 use coffer_plugin_sdk::{
     Error, Leases, effects, http,
     prelude::*,
-    serde_json::{Value, json},
+    serde_json::{Map, Value, json},
     testing::Host,
 };
 
@@ -45,6 +45,30 @@ impl Engine for Probe {
                 let answer = http::send(&http::Request::get("https://example.com/").header("accept", "text/plain"))?;
                 return Response::json(&json!({"status": answer.status, "body": answer.json::<Value>()?}));
             }
+            "list-by-two" => drop(storage::list("", Some("ab"), None, 1)?),
+            "list-some" => {
+                let query: Map<String, Value> = request.body()?;
+                let limit = query["limit"].as_str().and_then(|text| text.parse().ok()).unwrap_or(7);
+                let after = Some(path).filter(|path| !path.is_empty());
+                let page = storage::list("", Some("/"), after, limit)?;
+                return Response::json(&json!({"keys": page.keys, "next": page.next, "limit": query["limit"]}));
+            }
+            "answer-a-list" => return Response::json(&json!([1])),
+            "answer-a-secret-id" => return Response::json(&json!({"secret_id": "x"})),
+            "lend-for-ever" => {
+                let lease =
+                    LeaseSpec { ttl_seconds: u64::MAX, ..LeaseSpec::new(Span::from_secs(1), Span::from_secs(1), "x")? };
+                return Ok(Response::empty().with_lease(lease));
+            }
+            "verify" => {
+                let query: Map<String, Value> = request.body()?;
+                let own = crypto::Key::create("own", "ed25519")?;
+                let signature = own.sign(b"message", "ed25519")?;
+                let public = if path == "own" { own.public_key()? } else { path.as_bytes().to_vec() };
+                let scheme = query["scheme"].as_str().unwrap_or_default();
+                let is_right = crypto::verify_with(&public, b"message", &signature, scheme)?;
+                return Response::json(&json!({"is_right": is_right}));
+            }
             "log" => log::warn("something", &[("at", path)]),
             _ => return Err(Error::unsupported()),
         }
@@ -58,6 +82,9 @@ impl Leases for Probe {
     }
 
     fn revoke(&self, internal: Vec<u8>) -> Result<()> {
+        if internal == b"again" {
+            effects::intend(b"undo")?;
+        }
         if internal == b"undo" { Ok(()) } else { Err(Error::internal("never intended")) }
     }
 }
@@ -143,4 +170,48 @@ fn the_log_is_heard() {
     post(&host, "log", "here").unwrap();
     assert_eq!(host.take_log(), ["warn: something at=here"]);
     assert!(host.take_log().is_empty());
+}
+
+#[test]
+fn storage_has_the_bounds_that_it_has_in_the_server() {
+    let host = Host::new();
+    let code = |operation: &str, path: &str| post(&host, operation, path).unwrap_err().code;
+    assert_eq!(code("put", &"x".repeat(1201)), "invalid");
+    assert_eq!(code("put", ""), "invalid");
+    assert_eq!(code("list-by-two", ""), "invalid");
+    post(&host, "put", &"x".repeat(1200)).unwrap();
+    // No limit is a limit of one, and a huge one is of a thousand.
+    for name in ["a/1", "a/2", "b"] {
+        post(&host, "put", name).unwrap();
+    }
+    let first = host.get::<Probe>("list-some", "", json!({ "limit": 0 })).unwrap();
+    assert_eq!(first, json!({ "keys": ["a/"], "next": "a/", "limit": "0" }), "a query is text");
+    let inside = host.get::<Probe>("list-some", "a/1", json!({ "limit": 5 })).unwrap();
+    assert_eq!(inside["keys"][0], "a/", "what lies behind a key in a folder is told by the folder");
+}
+
+#[test]
+fn what_the_server_would_not_believe_is_the_plugins_fault() {
+    let faulty = |operation: &'static str| {
+        let asked = move || drop(post(&Host::new(), operation, "a"));
+        let said = std::panic::catch_unwind(asked).unwrap_err();
+        said.downcast_ref::<String>().cloned().unwrap_or_default()
+    };
+    assert!(faulty("answer-a-list").contains("no JSON object"));
+    assert!(faulty("answer-a-secret-id").contains("reserved name"));
+    assert!(faulty("lend-for-ever").contains("no usable end"));
+    let host = Host::new();
+    let undo = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(host.revoke::<Probe>(b"again"))));
+    assert!(undo.is_err(), "what undoes cannot intend");
+}
+
+#[test]
+fn a_public_key_that_is_none_is_told() {
+    let verify = |key: &str, scheme: &str| Host::new().post::<Probe>("verify", key, json!({ "scheme": scheme }));
+    assert_eq!(verify("x", "ed25519").unwrap_err().code, "invalid");
+    assert_eq!(verify("", "ed25519").unwrap_err().code, "invalid");
+    assert_eq!(verify("0\u{1}", "ed25519").unwrap(), json!({ "is_right": false }));
+    assert_eq!(verify("own", "ed25519").unwrap(), json!({ "is_right": true }));
+    assert_eq!(verify("own", "rsa-pss-sha256").unwrap_err().code, "invalid", "of another scheme");
+    assert_eq!(verify("own", "rot13").unwrap_err().code, "unsupported");
 }

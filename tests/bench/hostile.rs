@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::guests::{engine, sleeper};
 use crate::harness::{Client, TestServer};
-use crate::stories::hostile::{BOUNDS, greedy, mount, plugin, upload};
+use crate::stories::hostile::{BOUNDS, flood, greedy, mount, plugin, upload};
 
 /// So long each attack is measured, and the quiet before it.
 const SPAN: Duration = Duration::from_secs(2);
@@ -56,6 +56,22 @@ async fn under<F: Future<Output = ()> + Send>(
     measured
 }
 
+/// Says as much to the log as it is let, and then some, in each call.
+fn talks() -> Vec<u8> {
+    let imports = r#"(import "coffer:plugin/log@1.0.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))"#;
+    let body = "(loop $more
+        (call $emit (i32.const 2) (i32.const 8192) (i32.const 2000) (i32.const 0) (i32.const 0))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $more (i32.lt_u (local.get $i) (i32.const 10000))))
+        (call $ok)";
+    engine(imports, "", &format!("(memory.fill (i32.const 8192) (i32.const 0x78) (i32.const 2000)) {body}"))
+}
+
+/// Never gets as far as to be asked.
+fn starting_for_ever() -> Vec<u8> {
+    engine("", "(func $spin (loop $again (br $again))) (start $spin)", "(call $ok)")
+}
+
 /// Answers `{"a":"xxx…"}`, so long.
 fn much(bytes: u32) -> String {
     format!(
@@ -95,6 +111,7 @@ async fn another_mount_under_each_attack() {
     guests.insert(1, ("waits", sleeper(20)));
     // As much as it may, and all of it to be looked at.
     guests.insert(2, ("answers-much", engine("", "", &much(1_990_000))));
+    guests.push(("floods-the-log", talks()));
     for (name, wasm) in guests {
         mount(&admin, ("secrets", name), BOUNDS, &wasm, json!({})).await.expect(200);
         let (client, path) = (admin.clone(), format!("/secrets/{name}/x"));
@@ -105,6 +122,29 @@ async fn another_mount_under_each_attack() {
         let alone = latency(call).await;
         tell(name, alone, under(attack, &admin).await);
     }
+    // What is stored, and so everybody's: as much in one call as may be, and calls that are always refused for it.
+    for (name, wasm) in [("stores-much", flood(900_000, 8)), ("stores-too-much", flood(1_000_000, 100))] {
+        mount(&admin, ("secrets", name), BOUNDS, &wasm, json!({})).await.expect(200);
+        let (client, path) = (admin.clone(), format!("/secrets/{name}/x"));
+        let attack = move |_| {
+            let call = client.put(&path, json!({ "value": "v" }));
+            async move { drop(call.await) }
+        };
+        let alone = latency(call).await;
+        tell(name, alone, under(attack, &admin).await);
+    }
+    // What is tried before it is mounted: nothing of it ever is, and it is tried all the same.
+    let client = admin.clone();
+    upload(&admin, "loops-at-start", plugin("loops-at-start", "secrets", BOUNDS, &starting_for_ever()))
+        .await
+        .expect(200);
+    let attack = move |_| {
+        let value = json!({ "plugin": "loops-at-start", "version": "1.0.0" });
+        let call = client.post("/sys/setting", json!({ "key": "secrets/loops-at-start", "value": value }));
+        async move { drop(call.await) }
+    };
+    let alone = latency(call).await;
+    tell("loops-at-start", alone, under(attack, &admin).await);
     let (client, bomb) = (admin.clone(), compile_bomb());
     let attack = move |at: usize| {
         let (client, name) = (client.clone(), format!("bomb-{at}"));

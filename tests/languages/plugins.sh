@@ -54,7 +54,7 @@ cd "$work"
 # On a busy machine compiling may take longer than a request; what was begun is there the next time.
 install() {
     for _ in 1 2 3 4; do
-        coffer plugin install "$1-0.1.0.wasm" --mount "$1" > said 2>&1 && return
+        coffer plugin install . --mount "$1" > said 2>&1 && return
         sleep 5
     done
     fail "$1: $(cat said)"
@@ -73,6 +73,22 @@ prepare() {
     esac
 }
 
+# The next version says when to come again, which the client is told; and it is what is tested, not the one before.
+come_again() {
+    sed -i.old 's/^version = "0.1.0"/version = "0.2.0"/' plugin.toml
+    case $1 in
+        js) sed -i.old 's/throw refuse("unsupported")/throw refuse("rate-limited", "", [], 3000)/' plugin.js ;;
+        python) sed -i.old 's/raise refuse("unsupported")/raise refuse("rate-limited", "", (), 3000)/' plugin.py ;;
+        c) sed -i.old 's/return refuse(error, "unsupported", "")/return refuse_for(error, "rate-limited", "", 3000)/' plugin.c ;;
+    esac
+    coffer plugin build > said 2>> "$work/tools.log" || { cd "$work"; fail "$1 does not build a second time"; }
+    coffer plugin test . calls.json > said 2>&1 && fail "$1: the version before is tested"
+    expect "rate-limited" "$(cat said)"
+    [ "$1" != js ] || ! npm test > said 2>&1 || fail "npm test: the version before is tested"
+    install "new-$1-secrets"
+    expect "retry-after: 3" "$(api -i -X DELETE "$URL/secrets/new-$1-secrets/world" | tr 'A-Z' 'a-z')"
+}
+
 for lang in js python c; do
     for kind in secrets auth; do
         say "a new project: $lang, $kind"
@@ -85,11 +101,14 @@ for lang in js python c; do
         fi
         prepare "$lang" 2>> "$work/tools.log" || fail "what $lang needs is not to be had"
         coffer plugin build > said 2>> "$work/tools.log" || { cd "$work"; fail "$lang, $kind does not build"; }
-        coffer plugin test "new-$lang-$kind-0.1.0.wasm" calls.json > said || fail "$lang, $kind"
+        coffer plugin test . calls.json > said || fail "$lang, $kind"
         coffer plugin sign "new-$lang-$kind-0.1.0.wasm" --key key.pem --new-key > said
         expect "ed25519:" "$(coffer plugin inspect "new-$lang-$kind-0.1.0.wasm")"
         install "new-$lang-$kind"
-        [ "$kind" = auth ] || expect '"hello world"' "$(api "$URL/secrets/new-$lang-$kind/world")"
+        [ "$kind" = auth ] || {
+            expect '"hello world"' "$(api "$URL/secrets/new-$lang-$kind/world")"
+            come_again "$lang"
+        }
         cd "$work"
     done
 done
@@ -102,6 +121,12 @@ for lang in js python c; do
     for user in admin nobody; do
         expect '"invalid_grant"' "$(log_in "{\"grant_type\": \"new-$lang-auth\", \"username\": \"$user\", \"pin\": \"1\"}")"
     done
+    # With one, who has set it is let in by it, and by no other.
+    expect '"invalid_value"' "$(api "$URL/users/admin/credentials/new-$lang-auth" -d '{"pin": "1"}')"
+    api "$URL/users/admin/credentials/new-$lang-auth" -d '{"pin": "4711"}' > said
+    pin() { log_in "{\"grant_type\": \"new-$lang-auth\", \"username\": \"admin\", \"pin\": \"$1\"}"; }
+    expect '"access_token"' "$(pin 4711)"
+    expect '"invalid_grant"' "$(pin 4712)"
 done
 
 example() {
@@ -113,7 +138,7 @@ example() {
     rm -rf .venv build node_modules
     prepare "$1" 2>> "$work/tools.log" || fail "what $1 needs is not to be had"
     coffer plugin build > said 2>> "$work/tools.log" || { cd "$work"; fail "$1 does not build"; }
-    coffer plugin test "$2-0.1.0.wasm" calls.json > said 2>&1 || fail "$1: $(cat said)"
+    coffer plugin test . calls.json > said 2>&1 || fail "$1: $(cat said)"
     install "$2"
     cd "$work"
 }

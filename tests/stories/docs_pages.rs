@@ -28,8 +28,8 @@ pages! {
 }
 
 /// Done elsewhere: what they need (compilers, packages of other languages) is in `tests/languages/plugins.sh`, and what
-/// was measured in `make bench-plugins`.
-const ELSEWHERE: &[&str] = &["8-plugins-tutorial.md", "9-plugins-costs.md"];
+/// was measured in `make bench-plugins`. The reference is held to the code by `catalog`.
+const ELSEWHERE: &[&str] = &["8-plugins-tutorial.md", "9-plugins-costs.md", "10-plugins-reference.md"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")

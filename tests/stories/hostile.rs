@@ -55,7 +55,7 @@ async fn meanwhile(admin: &Client, call: impl Future<Output = Answer>) -> Answer
 }
 
 /// Puts under keys `aaaa`, `baaa`, … so much each time.
-fn flood(bytes: u32, times: u32) -> Vec<u8> {
+pub fn flood(bytes: u32, times: u32) -> Vec<u8> {
     let body = format!(
         "(drop (memory.grow (i32.const 40)))
          (loop $more

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::hostile::{BOUNDS, mount};
+use crate::harness::guests::engine;
 use crate::harness::{Builder, Client, TestServer, canary};
 
 on_every_store!(a_folder_shows_its_secrets_and_folders, pages_follow_in_byte_order_without_a_gap);
@@ -181,4 +183,60 @@ async fn what_is_stored_at_the_greatest_depth_can_still_be_listed() {
     ada.post("/secrets/create", body).await.expect(200);
     let listed = ada.get("/secrets?prefix=kv/~/").await.expect(200);
     assert_eq!(listed["secrets"][0]["metadata"], metadata);
+}
+
+/// Refuses whatever is asked of it with this code.
+fn refusing(code: &str) -> Vec<u8> {
+    let data = format!("(data (i32.const 3000) \"{code}\")");
+    let body = format!(
+        "(i32.store (i32.const 1088) (i32.const 1))
+         (i32.store offset=8 (i32.const 1088) (i32.const 3000))
+         (i32.store offset=12 (i32.const 1088) (i32.const {}))
+         (i32.const 1088)",
+        code.len()
+    );
+    engine("", &data, &body)
+}
+
+#[tokio::test]
+async fn a_mount_that_cannot_be_listed_takes_nothing_from_the_others() {
+    let server = TestServer::start().await;
+    let (admin, ada) = (server.admin().await, server.login("ada").await);
+    fill(&admin, &["kv/apps/a"]).await;
+    fill(&ada, &["kv/~/x"]).await;
+    // One comes before `kv` and one behind it, and each way of failing is there.
+    let endless = r#"(data (i32.const 3000) "{\"folders\":[\"a/\"],\"next\":\"\"}")"#;
+    let nameless = r#"(data (i32.const 3000) "{\"entries\":[{}]}")"#;
+    let guests = [
+        ("a-none", refusing("unsupported")),
+        ("absent", refusing("not-found")),
+        ("b-traps", engine("", "", "(unreachable)")),
+        ("nameless", engine("", nameless, "(call $answer (i32.const 3000) (i32.const 16))")),
+        ("none", refusing("unsupported")),
+        ("refuses", refusing("denied")),
+        ("z-endless", engine("", endless, "(call $answer (i32.const 3000) (i32.const 28))")),
+    ];
+    for (name, wasm) in &guests {
+        mount(&admin, ("secrets", name), BOUNDS, wasm, json!({})).await.expect(200);
+    }
+    // Whoever lists all learns of what fails, and not of what has no lists.
+    let list = admin.get("/secrets").query(&[("recursive", "true")]).await.expect(200);
+    assert_eq!(names(&list), ["kv/apps/a".to_owned(), format!("kv/users/{}/x", ada.id)]);
+    let told = list["warnings"].as_array().expect("warnings");
+    let told: Vec<_> = told.iter().map(|told| told.as_str().and_then(|told| told.split('/').next())).collect();
+    assert_eq!(told, ["b-traps", "nameless", "refuses", "z-endless"].map(Some));
+    // Who asks for one folder is answered as ever, and who lists nothing there learns nothing.
+    admin.get("/secrets?prefix=none/").await.expect(405);
+    admin.get("/secrets?prefix=b-traps/").await.expect_type(502, "plugin_failed");
+    admin.get("/secrets?prefix=kv/apps/").await.expect(200);
+    let hers = ada.get("/secrets").query(&[("recursive", "true")]).await.expect(200);
+    assert_eq!((names(&hers).len(), &hers["warnings"]), (1, &Value::Null));
+    // A mount that may not be listed is not named either.
+    let text = r#"
+        permit (principal in Role::"user", action == Action::"list", resource in Resource::"secrets");
+        forbid (principal in Role::"user", action == Action::"list", resource in Resource::"secrets/b-traps");
+    "#;
+    admin.put("/sys/policies/all", json!({ "text": text })).await.expect(200);
+    let hers = ada.get("/secrets").query(&[("recursive", "true")]).await.expect(200);
+    assert!(!hers.to_string().contains("b-traps") && hers.to_string().contains("z-endless"), "{hers}");
 }

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use super::hostile::plugin;
+use crate::harness::guests::{PUT, engine};
 use crate::harness::{Client, Guest, TestServer};
 
 /// Compiling takes longer than anything a server does.
@@ -64,6 +66,7 @@ async fn an_author_goes_from_nothing_to_a_mount() {
     assert_eq!((&built["name"], &built["publisher"]), (&json!("greet"), &json!("unsigned")));
     let file = "greet-0.1.0.wasm";
     assert_eq!(told(&run(&project, &["test", file, "calls.json"], &[]).await)["calls"], 2);
+    its_own_tests_pass(&project).await;
     let key = project.join("publisher.key").display().to_string();
     let signed = told(&run(&project, &["sign", file, "--key", &key, "--new-key"], &[]).await);
     let publisher = signed["publisher"].as_str().expect("a key").to_owned();
@@ -79,8 +82,108 @@ async fn an_author_goes_from_nothing_to_a_mount() {
     }
     assert_eq!(admin.get("/secrets/greet/world").await.expect(200)["said"], "hello world");
     std::fs::write(project.join("config.json"), br#"{"greeting": "good day"}"#).expect("written");
-    told(&run(&project, &["install", file, "--mount", "greet", "--config", "config.json"], &env).await);
+    told(&run(&project, &["install", ".", "--mount", "greet", "--config", "config.json"], &env).await);
     assert_eq!(admin.get("/secrets/greet/world").await.expect(200)["said"], "good day world");
+    // Other bytes under the same version: what to do about it is said.
+    told(&run(&project, &["sign", file, "--key", "other.key", "--new-key"], &[]).await);
+    refused(&run(&project, &["install", file], &env).await, 1, "raise `version` in plugin.toml");
+}
+
+/// `cargo test`, as its author runs it; with what the build before it has compiled already.
+async fn its_own_tests_pass(project: &Path) {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["test", "--release", "--offline", "--quiet"]).current_dir(project).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
+        cargo.env_remove(name);
+    }
+    cargo.env("CARGO_TARGET_DIR", target());
+    let output = tokio::task::spawn_blocking(move || cargo.output().expect("cargo runs")).await.expect("no panic");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("test result: ok"), "{said}");
+}
+
+#[tokio::test]
+async fn an_author_is_told_what_is_wrong_and_not_something_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    told(&run(folder.path(), &["new", "wrong"], &[]).await);
+    let project = folder.path().join("wrong");
+    refused(&run(&project, &["test", "."], &[]).await, 2, "coffer plugin build");
+    // A mistake in the source is no lack of a target, and a lack of it is no mistake in the source.
+    let source = std::fs::read_to_string(project.join("src/lib.rs")).expect("a source");
+    std::fs::write(project.join("src/lib.rs"), source.replace("Operation::Read", "Operation::Raed")).expect("written");
+    let built = run(&project, &["build", "--offline"], &[]).await;
+    refused(&built, 1, "what it says stands above");
+    refused(&built, 1, "Raed");
+    assert!(!String::from_utf8_lossy(&built.stderr).contains("rustup"), "it is not the target");
+    let rustc = folder.path().join("rustc");
+    std::fs::write(&rustc, "#!/bin/sh\nmkdir -p empty; echo \"$PWD/empty\"\n").expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&rustc, mode).expect("a program");
+    let without = [("RUSTC", rustc.display().to_string())];
+    refused(&run(&project, &["build", "--offline"], &without).await, 1, "rustup target add wasm32-wasip2");
+    // What is no TOML is told as the parser has it, with the line.
+    let manifest = std::fs::read_to_string(project.join("plugin.toml")).expect("a manifest");
+    std::fs::write(project.join("plugin.toml"), manifest.replace("kind = \"secrets\"", "kind = secrets"))
+        .expect("written");
+    for command in [&["build", "--offline"][..], &["test", "."]] {
+        let output = run(&project, command, &[]).await;
+        refused(&output, 2, "line 4");
+        refused(&output, 2, "kind = secrets");
+    }
+}
+
+/// Does what the server forbids, where its path says so.
+const LAWLESS: &str = "[[calls]]\npath = \"{key}\"\noperation = \"look\"\naction = \"use\"\nmethod = \"GET\"\n
+    [[calls]]\npath = \"{key}\"\noperation = \"turn\"\naction = \"use\"\nmethod = \"POST\"\n
+    [calls.request]\ntype = \"object\"\nadditionalProperties = false\nrequired = [\"by\"]\n
+    [calls.request.properties.by]\ntype = \"integer\"\n";
+
+#[tokio::test]
+async fn what_the_server_refuses_fails_in_a_test_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
+    let storing = "(call $put (local.get $path) (local.get $path-len) (i32.const 1300) (i32.const 2)
+        (i32.const 0) (i64.const 0) (i32.const 4096)) (call $ok)";
+    let reserved = r#"(data (i32.const 3000) "{\"secret_id\":1}")"#;
+    let guests = [
+        ("answers", engine("", "", "(call $ok)")),
+        ("stores", engine(PUT, "", storing)),
+        ("reserved", engine("", reserved, "(call $answer (i32.const 3000) (i32.const 15))")),
+    ];
+    for (name, wasm) in &guests {
+        write(&format!("{name}.wasm"), &plugin(name, "secrets", LAWLESS, wasm));
+    }
+    for (guest, call, word) in [
+        ("answers", r#"{"operation": "turn", "path": "a", "body": {"by": 1}}"#, ""),
+        ("answers", r#"{"operation": "look", "path": "a", "body": {"n": 1}}"#, ""),
+        ("answers", r#"{"operation": "turn", "path": "a", "body": {"by": "x"}, "error": "invalid"}"#, ""),
+        ("answers", r#"{"operation": "turn", "path": "a", "body": {"by": 1, "to": 2}}"#, "/to"),
+        ("answers", r#"{"operation": "turn", "path": "a", "method": "GET", "body": {"by": 1}}"#, "[[calls]]"),
+        ("answers", r#"{"operation": "fly", "path": "a"}"#, "[[calls]]"),
+        ("answers", r#"{"operation": "fly", "path": "a", "error": "unsupported"}"#, "[[calls]]"),
+        ("answers", r#"{"operation": "read", "path": "a//b"}"#, "no such path"),
+        ("answers", r#"{"operation": "read", "path": ""}"#, "no such path"),
+        ("answers", r#"{"operation": "read", "path": "a", "body": {"n": []}}"#, "in a URL"),
+        ("answers", r#"{"operation": "update", "path": "a", "body": [1]}"#, "no JSON object"),
+        ("answers", r#"{"operation": "read", "path": "a", "tick": true}"#, "more than one thing"),
+        ("answers", r#"{"path": "a"}"#, "asks nothing"),
+        ("answers", r#"{"refresh": true}"#, "nobody has logged in"),
+        ("answers", r#"{"tick": true}"#, "maintenance"),
+        ("answers", r#"{"enroll": {}, "user": "ada"}"#, "credentials"),
+        ("stores", r#"{"operation": "turn", "path": "a", "body": {"by": 1}}"#, ""),
+        ("stores", r#"{"operation": "update", "path": "a"}"#, ""),
+        ("stores", r#"{"operation": "look", "path": "a"}"#, "call 0"),
+        ("stores", r#"{"operation": "read", "path": "a"}"#, "call 0"),
+        ("stores", r#"{"operation": "list", "path": "a"}"#, "call 0"),
+        ("reserved", r#"{"operation": "read", "path": "a"}"#, "secret_id"),
+    ] {
+        write("calls.json", format!("[{call}]").as_bytes());
+        let output = run(folder.path(), &["test", &format!("{guest}.wasm"), "calls.json"], &[]).await;
+        match word {
+            "" => assert_eq!(told(&output)["failed"], 0, "{guest} {call}"),
+            word => refused(&output, 1, word),
+        }
+    }
 }
 
 #[tokio::test]
@@ -117,10 +220,11 @@ async fn a_file_is_looked_at_tried_and_signed_without_a_server() {
 }
 
 #[tokio::test]
-async fn a_new_auth_method_builds_and_refuses_whom_it_does_not_know() {
+async fn a_new_auth_method_builds_and_lets_in_who_has_a_pin() {
     let folder = tempfile::tempdir().expect("a folder");
     told(&run(folder.path(), &["new", "pin-login", "--kind", "auth"], &[]).await);
     let project = folder.path().join("pin-login");
     assert_eq!(told(&run(&project, &["build", "--offline"], &[]).await)["kind"], "auth");
-    told(&run(&project, &["test", "pin-login-0.1.0.wasm", "calls.json"], &[]).await);
+    assert_eq!(told(&run(&project, &["test", ".", "calls.json"], &[]).await)["calls"], 11);
+    its_own_tests_pass(&project).await;
 }

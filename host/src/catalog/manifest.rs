@@ -256,6 +256,9 @@ pub(super) fn host_of(url: &str) -> Option<HostGrant> {
     (!host.is_empty() && host.chars().all(plain)).then(grant)
 }
 
+#[cfg(test)]
+mod page;
+
 const CRYPTO: [&str; 10] = [
     "password-hash",
     "aes256-gcm",

@@ -13,7 +13,7 @@ pub enum Method {
 }
 
 /// Verbs whose action is the host's to say: no manifest says another.
-const FIXED: [(&str, Method, Action); 7] = [
+pub(super) const FIXED: [(&str, Method, Action); 7] = [
     ("history", Method::Get, Action::Read),
     ("metadata", Method::Get, Action::Read),
     ("metadata", Method::Post, Action::Update),

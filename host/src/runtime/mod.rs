@@ -17,6 +17,7 @@ pub mod egress;
 mod engine;
 mod error;
 mod fault;
+mod forms;
 mod gate;
 mod imports;
 mod input;

@@ -7,8 +7,9 @@ use super::{Asker, Error, Operation, Secrets, cursor::Cursor};
 use crate::{
     ids::{Action, Folder},
     limits,
-    mount::{Kind, Mount},
+    mount::{self, Kind, Mount},
     policy::{Caller, List, Permit, Resource},
+    runtime::Fault,
 };
 
 /// Which stretch of a listing.
@@ -25,6 +26,15 @@ pub struct Listing {
     pub secrets: Vec<Map<String, Value>>,
     pub folders: Vec<String>,
     pub next_cursor: Option<String>,
+    /// What is missing, as far as the caller may know of it.
+    pub warnings: Vec<String>,
+}
+
+/// What becomes of a listing of which one mount cannot tell its part.
+#[derive(Clone, Copy)]
+enum Missing {
+    Fails,
+    IsTold,
 }
 
 /// What an engine answers to `list`.
@@ -44,15 +54,16 @@ impl Secrets {
         let folder = permit.resource();
         self.mount(folder.mount())?.live()?;
         let listing = format!("{folder}\n{}", page.recursive);
-        self.walk(permit.caller(), vec![folder.clone()], (&listing, page), asker).await
+        self.walk((permit.caller(), asker), vec![folder.clone()], (&listing, page), Missing::Fails).await
     }
 
-    /// Everything the caller may list, across mounts: nobody is refused, some see nothing.
+    /// Everything the caller may list, across mounts: nobody is refused, some see nothing, and a mount that cannot be
+    /// listed takes nothing from the others.
     pub async fn list_all(&self, caller: &Caller, page: &Page, asker: &Asker) -> Result<Listing, Error> {
         let roots = self.policies.roots(caller, Action::List, "secrets");
         let mut starts: Vec<Folder> = roots.iter().flat_map(|root| self.starts(root)).collect();
         starts.sort_by_key(Folder::to_string);
-        self.walk(caller, starts, (&format!("\n{}", page.recursive), page), asker).await
+        self.walk((caller, asker), starts, (&format!("\n{}", page.recursive), page), Missing::IsTold).await
     }
 
     /// The folder that a root of permissions is; all mounts, if it lies above them.
@@ -76,10 +87,10 @@ impl Secrets {
 
     async fn walk(
         &self,
-        caller: &Caller,
+        (caller, asker): (&Caller, &Asker),
         starts: Vec<Folder>,
         (listing, page): (&str, &Page),
-        asker: &Asker,
+        missing: Missing,
     ) -> Result<Listing, Error> {
         let mut cursor = match &page.cursor {
             Some(text) => Some(self.open_cursor(text, &caller.user, listing)?),
@@ -100,13 +111,18 @@ impl Secrets {
                     found.next_cursor = Some(self.seal_cursor(&next, &caller.user, listing)?);
                     return Ok(found);
                 }
-                let listed = self.listed((&mount, &folder), page.recursive, after.as_deref(), room, asker).await?;
-                examined += (listed.entries.len() + listed.folders.len()).max(1);
-                let next = listed.next.clone();
-                if next.is_some() && next <= after {
-                    return Err(Error::Contract("a listing that does not get on"));
-                }
-                self.show((caller, &mut seen), &folder, listed, &mut found)?;
+                let asked = (page.recursive, after.as_deref(), room);
+                let step = self.step((caller, asker), (&mount, &folder), asked, (&mut seen, &mut found)).await;
+                let (count, next) = match (step, missing) {
+                    (Ok(step), _) => step,
+                    (Err(error), Missing::IsTold) if of_the_mount(&error) => {
+                        examined += 1;
+                        self.leave_out(caller, &folder, &error, &mut found);
+                        break;
+                    }
+                    (Err(error), _) => return Err(error),
+                };
+                examined += count;
                 match next {
                     Some(next) => after = Some(next),
                     None => break,
@@ -114,6 +130,37 @@ impl Secrets {
             }
         }
         Ok(found)
+    }
+
+    /// One answer of an engine: how much it holds, and where it goes on.
+    async fn step(
+        &self,
+        (caller, asker): (&Caller, &Asker),
+        (mount, folder): (&Mount, &Folder),
+        (recursive, after, room): (bool, Option<&str>, usize),
+        (seen, found): (&mut Seen, &mut Listing),
+    ) -> Result<(usize, Option<String>), Error> {
+        let listed = self.listed((mount, folder), recursive, after, room, asker).await?;
+        let count = (listed.entries.len() + listed.folders.len()).max(1);
+        let next = listed.next.clone();
+        if next.is_some() && next.as_deref() <= after {
+            return Err(Error::Contract("a listing that does not get on"));
+        }
+        self.show((caller, seen), folder, listed, found)?;
+        Ok((count, next))
+    }
+
+    /// An engine without lists, or with nothing there, lacks nothing. Of others is told what they are missing in, if
+    /// the caller may know that they are there.
+    fn leave_out(&self, caller: &Caller, folder: &Folder, error: &Error, found: &mut Listing) {
+        match error {
+            Error::Refused(refusal) if ["unsupported", "not-found"].contains(&refusal.code.as_str()) => return,
+            Error::Mount(mount::Error::Disabled | mount::Error::Compiling(_) | mount::Error::Broken(_)) => return,
+            _ => tracing::warn!(mount = %folder.mount(), %error, "a mount is missing in a listing"),
+        }
+        if self.policies.allows(caller, Action::List, &Resource::path(folder)) {
+            found.warnings.push(format!("{folder} is missing here: it cannot be listed at present"));
+        }
     }
 
     async fn listed(
@@ -189,6 +236,15 @@ impl Secrets {
             }
         }
         Ok(true)
+    }
+}
+
+/// Is it one mount's, and not everybody's?
+fn of_the_mount(error: &Error) -> bool {
+    match error {
+        Error::Refused(_) | Error::Contract(_) => true,
+        Error::Mount(error) => !matches!(error, mount::Error::Store(_) | mount::Error::Fault(Fault::Store(_))),
+        _ => false,
     }
 }
 

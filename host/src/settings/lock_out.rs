@@ -30,7 +30,7 @@ pub(super) struct LoginsAfter<'a> {
 impl LoginMount {
     /// What a mount is once it has been changed so. None: it lets nobody in.
     pub(super) fn after(change: &mount::Change, name: &MountName, spec: &Spec) -> Option<Self> {
-        spec.enabled.then(|| Self::of(name, spec, change.proves_users()))
+        spec.enabled.then(|| Self::of(name, spec, change.proves_users))
     }
 
     fn of(name: &MountName, spec: &Spec, proves_users: bool) -> Self {

@@ -9,9 +9,27 @@ use crate::{
     log::Level,
 };
 
-const KEY_BYTES: usize = 2048;
+const KEY_BYTES: usize = 1200;
 const KEYS_AT_ONCE: usize = 128;
-const VALUE_BYTES: usize = 2 * 1024 * 1024;
+const VALUE_BYTES: usize = 2 * 1024 * 1024 - 1024;
+/// Names that a list tells at once.
+const LIST_MOST: u32 = 1000;
+const RANDOM_BYTES: u32 = 64 * 1024;
+const INTENTS: usize = 16;
+const INTERNAL_BYTES: usize = 64 * 1024;
+
+/// What a call may do besides answering.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum May {
+    /// Write and intend.
+    Act,
+    /// It undoes what was intended.
+    Write,
+    /// It came by GET.
+    Read,
+    /// What it writes is dropped.
+    Look,
+}
 
 /// One run of one call: what it has read and what it wants to write. A cheap handle.
 #[derive(Clone)]
@@ -19,6 +37,7 @@ pub(super) struct Call(Rc<Run>);
 
 struct Run {
     host: Host,
+    may: May,
     /// What it was told of each key that it got.
     read: RefCell<BTreeMap<String, Option<Stored>>>,
     writes: RefCell<BTreeMap<String, Option<Stored>>>,
@@ -27,9 +46,9 @@ struct Run {
 }
 
 impl Call {
-    pub(super) fn new(host: Host) -> Self {
+    pub(super) fn new(host: Host, may: May) -> Self {
         let (read, writes) = (RefCell::default(), RefCell::default());
-        Self(Rc::new(Run { host, read, writes, intents: RefCell::default(), sent: RefCell::new(false) }))
+        Self(Rc::new(Run { host, may, read, writes, intents: RefCell::default(), sent: RefCell::new(false) }))
     }
 
     /// Is everything that it got still so?
@@ -42,10 +61,6 @@ impl Call {
 
     pub(super) fn may_rerun(&self) -> bool {
         !*self.0.sent.borrow() && self.0.intents.borrow().is_empty()
-    }
-
-    pub(super) fn has_effects(&self) -> bool {
-        !self.0.writes.borrow().is_empty() || !self.may_rerun()
     }
 
     pub(super) fn commit(&self) {
@@ -88,6 +103,7 @@ impl Call {
     }
 
     fn put_raw(&self, key: &str, value: Option<(Vec<u8>, Option<u64>)>) -> Result<()> {
+        assert!(self.0.may != May::Read, "a call that came by GET has written");
         self.storage_is_there()?;
         let revision = self.0.host.0.borrow_mut().next_revision();
         let entry = value.map(|(value, expires_at)| Stored { value, revision, expires_at });
@@ -136,7 +152,7 @@ impl From<Stored> for Entry {
 
 fn check_key(key: &str) -> Result<()> {
     match key.is_empty() || key.len() > KEY_BYTES || key.contains('\0') {
-        true => Err(Error::internal("a key is 1 to 2048 bytes without NUL")),
+        true => Err(Error::new("invalid", "a key must be 1 to 1200 bytes without NUL")),
         false => Ok(()),
     }
 }
@@ -198,6 +214,13 @@ impl Imports for Call {
     }
 
     fn list(&self, prefix: &str, delimiter: Option<&str>, after: Option<&str>, limit: u32) -> Result<Page> {
+        let is_too_long = |text: &str| text.len() > KEY_BYTES || text.contains('\0');
+        if is_too_long(prefix) || after.is_some_and(is_too_long) {
+            return Err(Error::new("invalid", "a prefix must be at most 1200 bytes without NUL"));
+        }
+        if delimiter.is_some_and(|text| text.chars().count() != 1 || text == "\0") {
+            return Err(Error::new("invalid", "a delimiter must be one character"));
+        }
         self.storage_is_there()?;
         let state = self.0.host.0.borrow();
         let mut keys: BTreeMap<&String, &Stored> = state.entries.iter().collect();
@@ -213,19 +236,19 @@ impl Imports for Call {
             None => key.to_owned(),
         };
         let told = |key: &str| key.starts_with(prefix) && !key.starts_with(KEYS);
-        let alive = keys.into_iter().filter(|(key, entry)| told(key) && state.is_alive(entry));
+        let comes_after = |key: &str| after.is_none_or(|after| key > after && cut(key) != after);
+        let alive = keys.into_iter().filter(|(key, entry)| told(key) && comes_after(key) && state.is_alive(entry));
         let mut told: Vec<String> = alive.map(|(key, _)| cut(key)).collect();
         told.dedup();
-        told.retain(|key| after.is_none_or(|after| key.as_str() > after));
-        let limit = limit as usize;
-        let next = (told.len() > limit && limit > 0).then(|| told[limit - 1].clone());
+        let limit = limit.clamp(1, LIST_MOST) as usize;
+        let next = (told.len() > limit).then(|| told[limit - 1].clone());
         told.truncate(limit);
         Ok(Page { keys: told, next })
     }
 
     fn put(&self, key: &str, value: &[u8], expires_at_ms: Option<u64>) -> Result<()> {
         if value.len() > VALUE_BYTES {
-            return Err(Error::too_large("a value is at most 2 MiB"));
+            return Err(Error::too_large("a value must be smaller than 2 MiB"));
         }
         self.write(key, Some((value.to_owned(), expires_at_ms)))
     }
@@ -296,6 +319,7 @@ impl Imports for Call {
 
     /// The same in every test run, and never twice in one.
     fn random(&self, len: u32) -> Vec<u8> {
+        assert!(len <= RANDOM_BYTES, "more than 64 KiB of randomness at once");
         let mut state = self.0.host.0.borrow_mut();
         let byte = |_| {
             state.drawn += 1;
@@ -306,6 +330,7 @@ impl Imports for Call {
 
     fn send(&self, request: &http::Request) -> Result<http::Response> {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
+            // By GET too: a question may be a POST, as those of GraphQL are.
             *self.0.sent.borrow_mut() = true;
         }
         let outside = self.0.host.0.borrow().outside.clone();
@@ -332,6 +357,11 @@ impl Imports for Call {
     }
 
     fn intend(&self, undo: &[u8]) -> Result<()> {
+        assert!(self.0.may == May::Act, "only a call that may write, and undoes nothing, may intend");
+        if undo.len() > INTERNAL_BYTES {
+            return Err(Error::too_large("at most 64 KiB"));
+        }
+        assert!(self.0.intents.borrow().len() < INTENTS, "a call may intend at most 16 times");
         self.0.intents.borrow_mut().push(undo.to_owned());
         self.0.host.0.borrow_mut().intents.push(undo.to_owned());
         Ok(())

@@ -20,9 +20,16 @@
 //! assert_eq!(host.post::<Counter>("count", "a", json!({})).unwrap(), json!({ "count": 2 }));
 //! ```
 //!
-//! Calls are what they are in the server: writes are kept only if the call succeeds, and the call
-//! runs again if what it read has changed. The clock moves by hand, and password hashes cost
-//! nothing (and are worth nothing), like the keys of `crypto`, which keep apart whatever real ones do.
+//! Writes are kept only if the call succeeds, and the call runs again if what it read has changed. What the server
+//! answers with 502, because a plugin did what it may not (wrote in a call by GET, answered what is no JSON object),
+//! panics here. The clock moves by hand, and password hashes cost nothing (and are worth nothing), like the keys of
+//! `crypto`, which keep apart whatever real ones do.
+//!
+//! It is not the server. It knows nothing of `plugin.toml`: a configuration gets no defaults from its schema, bodies are
+//! not checked against `[[calls]]`, and what is not asked for in `[requires]` is there all the same; also `intend`
+//! without an export `leases`. Nor does it bound what a call costs: time, memory, storage operations, what is logged.
+//! A real public key is told from none, but verifies nothing. For all of that there is `coffer plugin test`, which
+//! runs the component in the server's own sandbox.
 
 use std::{
     cell::RefCell,
@@ -38,10 +45,14 @@ use crate::{
     http,
 };
 
+mod answer;
 mod call;
+mod json;
 mod keys;
 
-use call::Call;
+use answer::unchecked;
+use call::{Call, May};
+use json::{as_query, bytes, value};
 
 /// Runs before a call that meets a conflict each time is given up.
 const RUNS: usize = 5;
@@ -115,6 +126,7 @@ impl Host {
         })))
     }
 
+    /// As the plugin gets it: the server would have filled in the defaults of the schema in `plugin.toml`.
     pub fn set_config(&self, config: Value) {
         self.0.borrow_mut().config = config;
     }
@@ -222,16 +234,17 @@ impl Host {
     }
 
     pub fn check<P: Check>(&self) -> Result<Vec<String>> {
-        self.run(|| <P as plugin::exports::coffer::plugin::plugin::Guest>::check()).map(|(notes, _)| notes)
+        self.run(May::Look, || <P as plugin::exports::coffer::plugin::plugin::Guest>::check()).map(|(notes, _)| notes)
     }
 
-    /// A call that came by GET.
+    /// A call that came by GET: numbers and truth values arrive as texts, but in a `list`.
     ///
     /// # Panics
     /// If it writes: the server answers that with 502.
     pub fn get<P: Engine>(&self, operation: &str, path: &str, query: Value) -> Result<Value> {
-        let (response, call) = self.handle_in::<P>(operation, path, query)?;
-        assert!(!call.has_effects(), "a call that came by GET has written");
+        let query = if operation == "list" { query } else { as_query(query) };
+        let (response, _) = self.handle_in::<P>(May::Read, operation, path, query)?;
+        assert!(response.lease.is_none(), "a call that came by GET has lent something");
         Ok(value(&response.body))
     }
 
@@ -242,82 +255,95 @@ impl Host {
 
     /// As `post`, with the whole answer.
     pub fn handle<P: Engine>(&self, operation: &str, path: &str, body: Value) -> Result<Response> {
-        let (response, call) = self.handle_in::<P>(operation, path, body)?;
+        let (response, call) = self.handle_in::<P>(May::Act, operation, path, body)?;
         call.commit();
         Ok(response)
     }
 
     pub fn login<P: Auth>(&self, credentials: Value) -> Result<Step> {
         let credentials = bytes(&credentials);
-        self.kept(|| <P as auth::exports::coffer::plugin::auth::Guest>::login(credentials.clone()))
+        self.stepped(|| <P as auth::exports::coffer::plugin::auth::Guest>::login(credentials.clone()))
     }
 
     pub fn resume<P: Auth>(&self, state: &[u8], answer: Value) -> Result<Step> {
         let (state, answer) = (state.to_owned(), bytes(&answer));
-        self.kept(|| <P as auth::exports::coffer::plugin::auth::Guest>::resume(state.clone(), answer.clone()))
+        self.stepped(|| <P as auth::exports::coffer::plugin::auth::Guest>::resume(state.clone(), answer.clone()))
     }
 
     pub fn refresh<P: Auth>(&self, internal: &[u8]) -> Result<crate::Identity> {
-        self.kept(|| <P as auth::exports::coffer::plugin::auth::Guest>::refresh(internal.to_owned()))
+        let refresh = || <P as auth::exports::coffer::plugin::auth::Guest>::refresh(internal.to_owned());
+        self.kept(refresh, answer::identity)
     }
 
     pub fn enroll<P: Credentials>(&self, subject: &str, id: Option<&str>, credential: Value) -> Result<Value> {
         use credentials::exports::coffer::plugin::credentials::Guest;
         let (id, credential) = (id.map(ToOwned::to_owned), bytes(&credential));
-        self.kept(|| <P as Guest>::enroll(subject.to_owned(), id.clone(), credential.clone())).map(|made| value(&made))
+        let enroll = || <P as Guest>::enroll(subject.to_owned(), id.clone(), credential.clone());
+        self.kept(enroll, |made| answer::object(made)).map(|made| value(&made))
     }
 
     pub fn verify<P: Credentials>(&self, subject: &str, credential: Value) -> Result<bool> {
         use credentials::exports::coffer::plugin::credentials::Guest;
         let credential = bytes(&credential);
-        self.kept(|| <P as Guest>::verify(subject.to_owned(), credential.clone()))
+        self.kept(|| <P as Guest>::verify(subject.to_owned(), credential.clone()), unchecked)
     }
 
     pub fn credentials<P: Credentials>(&self, subject: &str) -> Result<Value> {
         use credentials::exports::coffer::plugin::credentials::Guest;
-        self.kept(|| <P as Guest>::list(subject.to_owned())).map(|list| value(&list))
+        self.kept(|| <P as Guest>::list(subject.to_owned()), unchecked).map(|list| value(&list))
     }
 
     pub fn remove<P: Credentials>(&self, subject: &str, id: Option<&str>) -> Result<()> {
         use credentials::exports::coffer::plugin::credentials::Guest;
-        self.kept(|| <P as Guest>::remove(subject.to_owned(), id.map(ToOwned::to_owned)))
+        self.kept(|| <P as Guest>::remove(subject.to_owned(), id.map(ToOwned::to_owned)), unchecked)
     }
 
     pub fn renew<P: Leases>(&self, internal: &[u8], increment_seconds: u64) -> Result<crate::LeaseSpec> {
         use leases::exports::coffer::plugin::leases::Guest;
-        self.kept(|| <P as Guest>::renew(internal.to_owned(), increment_seconds))
+        self.kept(|| <P as Guest>::renew(internal.to_owned(), increment_seconds), answer::lease)
     }
 
     pub fn revoke<P: Leases>(&self, internal: &[u8]) -> Result<()> {
-        self.kept(|| <P as leases::exports::coffer::plugin::leases::Guest>::revoke(internal.to_owned()))
+        let revoke = || <P as leases::exports::coffer::plugin::leases::Guest>::revoke(internal.to_owned());
+        let ((), ran) = self.run(May::Write, revoke)?;
+        ran.commit();
+        Ok(())
     }
 
     pub fn tick<P: Maintenance>(&self) -> Result<Option<u32>> {
-        self.kept(|| <P as maintenance::exports::coffer::plugin::maintenance::Guest>::tick())
+        self.kept(|| <P as maintenance::exports::coffer::plugin::maintenance::Guest>::tick(), unchecked)
     }
 
     pub fn migrate<P: Maintenance>(&self, from_version: &str) -> Result<bool> {
         use maintenance::exports::coffer::plugin::maintenance::Guest;
-        self.kept(|| <P as Guest>::migrate(from_version.to_owned()))
+        self.kept(|| <P as Guest>::migrate(from_version.to_owned()), unchecked)
     }
 
-    fn handle_in<P: Engine>(&self, operation: &str, path: &str, body: Value) -> Result<(Response, Call)> {
+    fn handle_in<P: Engine>(&self, may: May, operation: &str, path: &str, body: Value) -> Result<(Response, Call)> {
         let body = bytes(&body);
         let request = Request { operation: operation.to_owned(), path: path.to_owned(), body };
-        self.run(|| <P as engine::exports::coffer::plugin::engine::Guest>::handle(request.clone()))
+        let handle = || <P as engine::exports::coffer::plugin::engine::Guest>::handle(request.clone());
+        let (response, ran) = self.run(may, handle)?;
+        answer::believe(answer::response(&response));
+        Ok((response, ran))
     }
 
-    /// Runs a call and keeps what it wrote.
-    fn kept<T>(&self, call: impl Fn() -> Result<T>) -> Result<T> {
-        let (value, ran) = self.run(call)?;
+    fn stepped(&self, step: impl Fn() -> Result<Step>) -> Result<Step> {
+        self.kept(step, answer::step)
+    }
+
+    /// Runs a call and keeps what it wrote, if its answer is one.
+    fn kept<T>(&self, call: impl Fn() -> Result<T>, check: impl Fn(&T) -> answer::Checked) -> Result<T> {
+        let (value, ran) = self.run(May::Act, call)?;
+        answer::believe(check(&value));
         ran.commit();
         Ok(value)
     }
 
     /// Runs a call, again while what it read has changed meanwhile, and leaves its writes to the caller.
-    fn run<T>(&self, call: impl Fn() -> Result<T>) -> Result<(T, Call)> {
+    fn run<T>(&self, may: May, call: impl Fn() -> Result<T>) -> Result<(T, Call)> {
         for _ in 0..RUNS {
-            let this = Call::new(self.clone());
+            let this = Call::new(self.clone(), may);
             let outcome = crate::host::with(Rc::new(this.clone()), &call);
             self.let_others_act();
             if this.is_up_to_date() {
@@ -346,14 +372,6 @@ impl State {
     fn is_alive(&self, entry: &Stored) -> bool {
         entry.expires_at.is_none_or(|end| end > self.now)
     }
-}
-
-fn bytes(value: &Value) -> Vec<u8> {
-    if value.is_null() { Vec::new() } else { value.to_string().into_bytes() }
-}
-
-fn value(bytes: &[u8]) -> Value {
-    if bytes.is_empty() { Value::Null } else { serde_json::from_slice(bytes).expect("an answer is JSON") }
 }
 
 /// FNV-1a with a last stir, so that a test can compare. It protects nothing.

@@ -358,6 +358,12 @@ fn engines() -> Vec<Row> {
             json!({ "ciphertext": "$ciphertext" }),
         ),
         key("post_secret_datakey", "/secrets/$key:datakey", "/secrets/$no_key:datakey", json!({})),
+        key(
+            "post_secret_wrapped_datakey",
+            "/secrets/$key:wrapped-datakey",
+            "/secrets/$no_key:wrapped-datakey",
+            json!({}),
+        ),
         key("post_secret_sign", "/secrets/$signing:sign", "/secrets/$no_key:sign", json!({ "input": text })),
         key(
             "post_secret_verify",

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, With, failed, read, wrong};
+use super::{Failure, With, component_at, failed, read, wrong};
 use crate::{
     catalog::{Component, Kind},
     ids::MountName,
@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The component: NAME-VERSION.wasm
+    /// The component, NAME-VERSION.wasm; or the folder of a plugin, which has the one that its plugin.toml names
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Enable it here; a mount that has it already is upgraded
@@ -32,14 +32,18 @@ pub struct Arguments {
 }
 
 pub async fn install(with: &With, arguments: &Arguments) -> Result<Value, Failure> {
-    let (wasm, component) = read(&arguments.file)?;
+    let (wasm, component) = read(&component_at(&arguments.file)?)?;
     let client = with.client()?;
     let setting = arguments.setting(&component)?;
     let path = format!("sys/plugins/{}/{}", component.manifest.name, component.manifest.version);
     // There already, because it was sent before, is as good as sent now.
     let plugin = match client.get(&path).await {
         Ok(there) if there["digest"] == component.digest.as_str() => there,
-        Ok(_) => return Err(failed("the server has this version already, and it is another file")),
+        Ok(_) => {
+            return Err(failed(
+                "the server has this version already, and it is another file: raise `version` in plugin.toml, and build",
+            ));
+        }
         Err(error) if matches!(error.status(), Some(403 | 404)) => {
             client.put_bytes(&path, &wasm, "application/wasm").await?
         }

@@ -124,6 +124,31 @@ impl Lang {
 const PATH: &str = "sys/plugins";
 const MOUNTS: &str = "sys/mounts";
 
+/// What a folder's `plugin.toml` says, and as it is written.
+fn manifest(folder: &Path) -> Result<(String, catalog::Manifest), Failure> {
+    let file = folder.join("plugin.toml");
+    let text = std::fs::read_to_string(&file).map_err(|error| wrong(&file, &format!("cannot be read: {error}")))?;
+    // To its author the parser speaks itself.
+    if let Err(error) = toml::from_str::<toml::Table>(&text) {
+        return Err(wrong(&file, &format!("is not TOML: {}", error.to_string().trim_end())));
+    }
+    let manifest = catalog::Manifest::parse(&text).map_err(|error| wrong(&file, &reason(&error)))?;
+    Ok((text, manifest))
+}
+
+/// A component's file as it was named, or the one that was built in that folder.
+fn component_at(path: &Path) -> Result<PathBuf, Failure> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let (_, manifest) = manifest(path)?;
+    let file = file_of(path, &manifest);
+    match file.is_file() {
+        true => Ok(file),
+        false => Err(wrong(&file, "is not there yet: coffer plugin build")),
+    }
+}
+
 /// The component in a file, and what it says of itself.
 fn read(path: &Path) -> Result<(Vec<u8>, catalog::Component), Failure> {
     let unreadable = |error: io::Error| Failure::Usage(format!("{}: cannot be read: {error}", path.display()));
@@ -157,7 +182,6 @@ fn failed(why: impl Into<String>) -> Failure {
 }
 
 /// `hello-1.0.0.wasm`, beside the project.
-fn named(folder: &Path, component: &catalog::Component) -> PathBuf {
-    let manifest = &component.manifest;
+fn file_of(folder: &Path, manifest: &catalog::Manifest) -> PathBuf {
     folder.join(format!("{}-{}.wasm", manifest.name, manifest.version))
 }

@@ -43,10 +43,8 @@ pub fn new(arguments: &Arguments) -> Result<Value, Failure> {
         if let Some(above) = path.parent() {
             fs::create_dir_all(above)?;
         }
-        fs::write(
-            path,
-            text.replace("{{name}}", name.as_str()).replace("{{crate}}", &name.as_str().replace('-', "_")),
-        )?;
+        let text = text.replace("{{name}}", name.as_str()).replace("{{crate}}", &name.as_str().replace('-', "_"));
+        fs::write(path, text.replace("{{rust}}", env!("CARGO_PKG_RUST_VERSION")))?;
     }
     if *lang != Lang::Rust {
         // An editor that knows the language finds there what can be called.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{
-        Failure, With, complete,
+        Failure, With, complete, exit,
         output::{self, Format, plain},
     },
     ids::Folder,
@@ -61,7 +61,12 @@ async fn found(with: &With, within: &Within, recursive: bool) -> Result<Value, F
     let mut query = vec![("limit", "1000".to_owned())];
     query.extend(within.folder.iter().map(|folder| ("prefix", folder.to_string())));
     query.extend(recursive.then(|| ("recursive", "true".to_owned())));
-    with.client()?.all("secrets", &query, &["secrets", "folders"]).await
+    let mut found = with.client()?.all("secrets", &query, &["secrets", "folders", "warnings"]).await?;
+    let warnings = found.as_object_mut().and_then(|found| found.remove("warnings"));
+    for warning in warnings.iter().filter_map(Value::as_array).flatten() {
+        exit::say(&format!("warning: {}", output::text(warning)));
+    }
+    Ok(found)
 }
 
 /// Secrets and folders, in the order of their names.

@@ -145,6 +145,10 @@ pub struct ListedSecrets {
     folders: Vec<String>,
     #[schema(required)]
     next_cursor: Option<String>,
+    /// Mounts that are missing, because they cannot be listed at present. Only without `prefix`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 /// What lies below a folder; without `prefix`, everything that the caller may list.
@@ -160,7 +164,9 @@ pub async fn list(
     State(secrets): State<Secrets>,
     Permitted(permit, input, caller): Permitted<List>,
 ) -> ApiResult<Json<ListedSecrets>> {
-    Ok(Json(secrets.list(&permit, &input.0, &caller.asker()).await?.into()))
+    let listed = secrets.list(&permit, &input.0, &caller.asker()).await;
+    // Of an engine without lists: there is nothing else to do with a folder.
+    Ok(Json(listed.map_err(|error| ApiError::from(error).instead(""))?.into()))
 }
 
 async fn list_all(State(secrets): State<Secrets>, input: permitted::Own<ListAll>) -> ApiResult<Json<ListedSecrets>> {
@@ -170,7 +176,8 @@ async fn list_all(State(secrets): State<Secrets>, input: permitted::Own<ListAll>
 
 impl From<Listing> for ListedSecrets {
     fn from(listing: Listing) -> Self {
-        Self { secrets: listing.secrets, folders: listing.folders, next_cursor: listing.next_cursor }
+        let Listing { secrets, folders, next_cursor, warnings } = listing;
+        Self { secrets, folders, next_cursor, warnings }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use serde_json::Value;
 
-use super::{Failure, Lang, contract, failed, inspect::told, named, read, wrong};
+use super::{Failure, Lang, contract, failed, file_of, inspect::told, manifest, read};
 use crate::{catalog, catalog::Manifest};
 
 mod cargo;
@@ -33,11 +33,15 @@ pub struct Arguments {
 pub fn build(arguments: &Arguments) -> Result<Value, Failure> {
     let Arguments { folder, offline } = arguments;
     let made = match Lang::of(folder)? {
-        Lang::Rust => cargo::component(folder, *offline)?,
+        Lang::Rust => {
+            // What is wrong with it is told before anything is compiled.
+            manifest(folder)?;
+            cargo::component(folder, *offline)?
+        }
         lang => Project::open(folder, lang)?.component()?,
     };
     let (_, component) = read(&made)?;
-    let to = named(folder, &component);
+    let to = file_of(folder, &component.manifest);
     let size = fs::copy(&made, &to)?;
     Ok(told(&to, size, &component))
 }
@@ -59,9 +63,7 @@ pub(super) struct Project<'a> {
 impl<'a> Project<'a> {
     /// Reads the manifest, and writes what sources build on.
     pub(super) fn open(folder: &'a Path, lang: Lang) -> Result<Self, Failure> {
-        let file = folder.join("plugin.toml");
-        let text = fs::read_to_string(&file).map_err(|error| wrong(&file, &format!("cannot be read: {error}")))?;
-        let manifest = Manifest::parse(&text).map_err(|error| wrong(&file, &super::reason(&error)))?;
+        let (text, manifest) = manifest(folder)?;
         let contract = contract::of(&manifest)?;
         let project = Self { folder, lang, text, manifest, contract };
         fs::create_dir_all(folder.join(MADE).join("wit"))?;
