@@ -114,7 +114,7 @@ async fn who_somebody_is_elsewhere_is_linked_and_let_go() {
     assert_eq!(table, format!("{:32}  SUBJECT\n{}  583231\n", "ID", id.trim()));
     cli.run(&[&of("add")[..], &["--subject", "583231"]].concat()).await.failed(7);
     cli.run(&["user", "credential", "remove", "ada", id.trim(), "--mount", "github"]).await.done();
-    assert_eq!(cli.run(&[&of("list")[..], &["--field", "subject"]].concat()).await.done(), "");
+    assert_eq!(cli.run(&[&of("list")[..], &["-o", "json"]].concat()).await.json()["credentials"], json!([]));
 }
 
 #[tokio::test]
