@@ -47,7 +47,15 @@ pub fn engine(imports: &str, more: &str, body: &str) -> Vec<u8> {
     world("wasi", &format!("{imports} {COMMON} {REALLOC} {more} {}", handle(body)))
 }
 
-/// The same with an allocator of its own.
+/// An engine that does this to say whether its configuration is good. Its own answers lie at 2048 and above.
+pub fn checking(imports: &str, more: &str, check: &str) -> Vec<u8> {
+    let good = r#"#check") (result i32) (i32.const 2048))"#;
+    let common = COMMON.replace(good, &format!(r#"#check") (result i32) {check})"#));
+    assert_ne!(common, COMMON);
+    world("wasi", &format!("{imports} {common} {REALLOC} {more} {}", handle("(call $ok)")))
+}
+
+/// An engine with an allocator of its own.
 pub fn engine_with_realloc(realloc: &str, body: &str) -> Vec<u8> {
     world("wasi", &format!("{COMMON} {realloc} {}", handle(body)))
 }

@@ -187,6 +187,8 @@ pub const EGRESS_ADDRESSES: usize = 16;
 pub const EGRESS_CONNECT: Duration = Duration::from_secs(3);
 /// From the name to the last byte of the answer; less than a host function may take.
 pub const EGRESS_WAIT: Duration = Duration::from_secs(9);
+/// Before the end of a call: to write down that a host did not answer, and to tell the plugin.
+pub const EGRESS_MARGIN: Duration = Duration::from_millis(250);
 /// A shorter credential is not looked for in answers: it would be found everywhere.
 pub const EGRESS_CREDENTIAL_BYTES: usize = 6;
 /// Compiled code on the disk, in all.
@@ -302,8 +304,13 @@ pub const COMPONENT_EXPORTS: usize = 64;
 pub const COMPONENT_PARTS: usize = 64;
 /// What is instantiated, passed on or named in one, and again in each instance of a component in it.
 pub const COMPONENT_STEPS: usize = 250_000;
-/// Uploaded plugins in all, and the pieces in which one is stored.
+/// Uploaded plugins in all.
 pub const PLUGINS: usize = 1000;
+/// The same with those that were deleted: no name and version ever stands for something else.
+pub const PLUGINS_REMEMBERED: usize = if cfg!(test) { 20 } else { 10_000 };
+/// Pieces that have not become a plugin within this time never do.
+pub const PLUGIN_STAGED_KEPT: Duration = Duration::from_secs(60 * 60);
+/// The pieces in which one is stored.
 pub const PLUGIN_PART_BYTES: usize = 1024 * 1024;
 /// Of these, in one batch and in one look: what a slow database does in its time.
 pub const PLUGIN_PARTS_AT_ONCE: usize = 4;
@@ -316,6 +323,8 @@ pub const DENIED_PLUGINS: usize = 1000;
 /// longer comes up later.
 pub const COMPILE_PATIENCE: Duration = Duration::from_millis(250);
 pub const COMPILE_AT_START: Duration = Duration::from_secs(10);
+/// A mount that did not come up over what may pass is tried again after this time.
+pub const MOUNT_AGAIN: Duration = Duration::from_secs(5);
 /// How long a request waits for the plugin of its own mount to be compiled, and how many do.
 pub const COMPILE_WAIT: Duration = Duration::from_secs(10);
 pub const COMPILE_WAITING: usize = 256;
@@ -349,6 +358,8 @@ pub const REDIS_MISSED: u32 = 3;
 /// Redis: after an attempt to connect that failed, and how often a connection is looked at.
 pub const REDIS_PAUSE: Duration = Duration::from_millis(100);
 pub const REDIS_LOOK: Duration = Duration::from_secs(1);
+/// Redis: addresses of servers that are remembered, the last ones.
+pub const REDIS_REACHED: usize = 4096;
 /// Redis: what is published and was not heard yet, for each listener.
 pub const REDIS_NEWS: usize = 256;
 /// Redis Cluster: how often a command is sent that a node refuses because its slot is elsewhere.

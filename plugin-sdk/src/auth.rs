@@ -5,7 +5,8 @@ use crate::{Error, Field, Result, bindings, body, export};
 
 /// An auth method. A login is a conversation: each step ends in an identity, a challenge or an
 /// error. `pending` and `slow-down` leave the challenge as it is; any other error ends it, and its
-/// writes are not kept: to let the client try again, answer a challenge.
+/// writes are not kept: to let the client try again, answer a challenge. One of kind `wait`, from `resume`, asks nobody
+/// for anything: its state is kept in place of the one before, and the client is told to ask again later.
 ///
 /// ```
 /// use coffer_plugin_sdk::{prelude::*, serde_json::{Value, json}, testing::Host};

@@ -1,4 +1,4 @@
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Error, LeaseSpec, Request, Response, Result, bindings, body, export};
 
@@ -26,6 +26,11 @@ pub enum Operation<'a> {
     /// One of the manifest's calls.
     Verb(&'a str),
 }
+
+/// What a call takes that takes nothing: a body or a query with anything in it is refused.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct NoParameters {}
 
 impl Request {
     pub fn operation(&self) -> Operation<'_> {
@@ -78,7 +83,7 @@ impl Response {
 /// by GET), and who answers. Whatever does not stand there is `unsupported`.
 ///
 /// ```
-/// use coffer_plugin_sdk::{prelude::*, routes, serde_json::json, testing::Host};
+/// use coffer_plugin_sdk::{NoParameters, prelude::*, routes, serde_json::json, testing::Host};
 ///
 /// #[derive(Deserialize)]
 /// struct Notes;
@@ -89,15 +94,11 @@ impl Response {
 ///     text: String,
 /// }
 ///
-/// #[derive(Deserialize)]
-/// #[serde(deny_unknown_fields)]
-/// struct Nothing {}
-///
 /// impl Engine for Notes {
 ///     fn handle(&self, request: Request) -> Result<Response> {
 ///         routes!(request, path:
 ///             "update" (body note: Note) => storage::put(path, &note.text, None).map(|()| Response::empty()),
-///             "read" (query _nothing: Nothing) => {
+///             "read" (query _nothing: NoParameters) => {
 ///                 let text = storage::get::<String>(path)?.ok_or_else(Error::not_found)?.value;
 ///                 Response::json(&json!({ "text": text }))
 ///             },

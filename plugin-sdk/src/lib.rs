@@ -119,6 +119,7 @@ mod leases;
 mod listing;
 pub mod log;
 mod maintenance;
+mod metadata;
 pub mod storage;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -128,12 +129,13 @@ pub use auth::{Auth, Challenge, Identity, SessionLimits, Step};
 pub use bindings::coffer::plugin::types::{Error, Field, LeaseSpec, Problem, Request, Response};
 pub use body::{from_json, from_query, from_value};
 pub use credentials::{Credential, Credentials};
-pub use engine::{Engine, Operation};
+pub use engine::{Engine, NoParameters, Operation};
 pub use error::Result;
 pub use export::Check;
 pub use leases::Leases;
 pub use listing::{ListQuery, listing};
 pub use maintenance::Maintenance;
+pub use metadata::{check_metadata, merge};
 pub use serde_json;
 pub use time::{Span, Timestamp};
 

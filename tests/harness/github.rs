@@ -58,6 +58,8 @@ pub struct World {
     pub saml: Vec<u64>,
     /// Everything is answered with this.
     pub trouble: Option<(u16, Vec<(&'static str, String)>)>,
+    /// Its API answers with 502, and its OAuth does not.
+    pub deaf: bool,
     codes: BTreeMap<String, Grant>,
     devices: BTreeMap<String, Option<u64>>,
     /// Method and path, as they came.
@@ -250,12 +252,13 @@ async fn answer(
     let asked =
         Asked { method, path: uri.path().to_owned(), query: pairs(uri.query().unwrap_or_default()), headers, body };
     let (status, body, more) = match (world.trouble.clone(), asked.header("user-agent")) {
-        (Some((status, headers)), _) => (status, json!({ "message": "Service unavailable." }), headers),
+        (Some((status, headers)), _) => (status, troubled(status, &headers), headers),
         (None, "") => refusal(
             403,
             "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.",
         ),
         (None, _) if asked.path.starts_with("/login/") => world.oauth(&asked),
+        (None, _) if world.deaf => refusal(502, "Server Error"),
         (None, _) if asked.path == "/api/graphql" => world.graphql(&asked),
         (None, _) => world.rest(&asked),
     };
@@ -344,16 +347,14 @@ impl World {
                     .filter(|((team, user), _)| *user == token.user && self.is_open(self.teams[team].1, token));
                 self.partial(asked, token, own.map(|((team, _), _)| self.team(*team)).collect())
             }
-            ["orgs", name, "teams"] => match self.orgs.iter().find(|(_, login)| login == name) {
-                Some((org, _)) if !self.is_open(*org, token) => self.sso(*org),
-                Some((org, _)) => {
-                    let teams = self.teams.iter().filter(|(_, (_, of))| of == org);
-                    paged(asked, &self.base, teams.map(|(team, _)| self.team(*team)).collect())
-                }
-                None => not_found(),
-            },
             ["organizations", org, ..] if !self.is_open(id(org), token) => self.sso(id(org)),
             ["organizations", org] if self.orgs.contains_key(&id(org)) => ok(like("organization", self.org(id(org)))),
+            ["organizations", org, "memberships", login]
+                if self.in_orgs.get(&(id(org), token.user)) != Some(&"active") =>
+            {
+                let (org, login) = (self.orgs.get(&id(org)).map_or("", String::as_str), *login);
+                refusal(403, &format!("You must be a member of {org} to see membership information for {login}."))
+            }
             ["organizations", org, "memberships", login] => match self.in_orgs.get(&(id(org), self.named(login))) {
                 Some(state) => ok(self.membership(id(org), self.named(login), state)),
                 None => not_found(),
@@ -371,14 +372,15 @@ impl World {
         }
     }
 
-    /// The one query that is asked: whose teams.
+    /// The queries that are asked: whose teams, and what there is to be mapped.
     fn graphql(&self, asked: &Asked) -> Told {
         let token = asked.header("authorization").strip_prefix("Bearer ").and_then(|token| self.tokens.get(token));
-        if token.is_none() {
-            return refusal(401, "Bad credentials");
-        }
+        let Some(token) = token else { return refusal(401, "Bad credentials") };
         let body: Value = serde_json::from_slice(&asked.body).expect("JSON");
         let query = body["query"].as_str().expect("a query");
+        if query.contains("viewer { organizations(first: 50, after: $after)") {
+            return self.viewers(token, body["variables"]["after"].as_str());
+        }
         assert!(query.contains("organization(login: $org)") && query.contains("userLogins: [$login]"), "{query}");
         let text = |name: &str| body["variables"][name].as_str().unwrap_or_default().to_owned();
         let Some((org, _)) = self.orgs.iter().find(|(_, login)| **login == text("org")) else {
@@ -398,6 +400,28 @@ impl World {
         let end = from + nodes.len();
         let page = json!({ "hasNextPage": end < own.len(), "endCursor": end.to_string() });
         ok(json!({ "data": { "organization": { "teams": { "nodes": nodes, "pageInfo": page } } } }))
+    }
+
+    /// The organisations of a token's own user, 50 at a time, each with its teams.
+    fn viewers(&self, token: &Token, after: Option<&str>) -> Told {
+        let from = after.and_then(|after| after.parse::<usize>().ok()).unwrap_or_default();
+        let own = self.in_orgs.iter().filter(|((_, user), state)| *user == token.user && **state == "active");
+        let own: Vec<u64> = own.map(|((org, _), _)| *org).collect();
+        let nodes: Vec<Value> = own
+            .iter()
+            .skip(from)
+            .take(50)
+            .map(|org| {
+                let teams = self.teams.iter().filter(|(_, (_, of))| of == org);
+                let teams: Vec<Value> =
+                    teams.map(|(id, (slug, _))| json!({ "databaseId": id, "slug": slug })).take(100).collect();
+                let info = json!({ "hasNextPage": false, "endCursor": null });
+                json!({ "databaseId": org, "login": self.orgs[org], "teams": { "nodes": teams, "pageInfo": info } })
+            })
+            .collect();
+        let end = from + nodes.len();
+        let page = json!({ "hasNextPage": end < own.len(), "endCursor": end.to_string() });
+        ok(json!({ "data": { "viewer": { "organizations": { "nodes": nodes, "pageInfo": page } } } }))
     }
 
     /// `POST /applications/{client_id}/token`, by the app's own id and secret.
@@ -557,6 +581,19 @@ fn paged(asked: &Asked, base: &str, all: Vec<Value>) -> Told {
 
 fn ok(body: Value) -> Told {
     (200, body, Vec::new())
+}
+
+/// As GitHub words it: a 403 without any header is one of its secondary limits.
+fn troubled(status: u16, headers: &[(&'static str, String)]) -> Value {
+    let docs = "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api";
+    match status {
+        403 | 429 if headers.is_empty() => json!({
+            "documentation_url": format!("{docs}#about-secondary-rate-limits"),
+            "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+        }),
+        403 | 429 => json!({ "documentation_url": docs, "message": "API rate limit exceeded for user ID 1." }),
+        _ => json!({ "message": "Service unavailable." }),
+    }
 }
 
 fn not_found() -> Told {

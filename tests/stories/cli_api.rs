@@ -102,6 +102,22 @@ async fn a_machine_has_credentials_that_come_and_go() {
 }
 
 #[tokio::test]
+async fn who_somebody_is_elsewhere_is_linked_and_let_go() {
+    let server = TestServer::start().await;
+    let cli = server.admin_cli("admin").await;
+    server.create_user("ada", "user").await;
+    let value = json!({ "plugin": "github", "grant": { "http": ["api.github.com:443", "github.com:443"] } });
+    server.admin().await.post("/sys/setting", json!({ "key": "auth/github", "value": value })).await.expect(200);
+    let of = |what: &'static str| ["user", "credential", what, "ada", "--mount", "github"];
+    let id = cli.run(&[&of("add")[..], &["--subject", "583231", "--field", "id"]].concat()).await.done();
+    let table = cli.run(&of("list")).await.done();
+    assert_eq!(table, format!("{:32}  SUBJECT\n{}  583231\n", "ID", id.trim()));
+    cli.run(&[&of("add")[..], &["--subject", "583231"]].concat()).await.failed(7);
+    cli.run(&["user", "credential", "remove", "ada", id.trim(), "--mount", "github"]).await.done();
+    assert_eq!(cli.run(&[&of("list")[..], &["-o", "json"]].concat()).await.json()["credentials"], json!([]));
+}
+
+#[tokio::test]
 async fn a_plugin_that_no_mount_uses_is_deleted() {
     let server = TestServer::start().await;
     let cli = server.admin_cli("admin").await;

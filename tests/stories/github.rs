@@ -96,6 +96,7 @@ async fn who_is_out_of_the_team_is_out_at_the_next_renewal(server: Builder) {
     let credential =
         github.token_like(&server, "ghp", Token { user: 9, scopes: Some("read:org"), app: None, authorised: true });
     github.world().users.insert(9, "robot".to_owned());
+    github.world().in_orgs.insert((7, 9), "active");
     let token = github.token(&server, 1);
     for recheck in
         [json!({ "recheck": "keep_token" }), json!({ "recheck": "org_credential", "org_credential": credential })]
@@ -120,6 +121,28 @@ async fn who_is_out_of_the_team_is_out_at_the_next_renewal(server: Builder) {
     let (ada, _) = whose(&server, by_token(&server, &token).await).await;
     assert!(ada.session["refresh_expires_in"].as_u64().is_some_and(|left| left <= 8 * 3600), "{}", ada.session);
     github.world().in_teams.remove(&(42, 1));
+    renew(&server, &ada).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_credential_of_the_mounts_that_has_expired_ends_nobodys_session() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    let robot = Token { user: 9, scopes: Some("read:org"), app: None, authorised: true };
+    let credential = github.token_like(&server, "ghp", robot.clone());
+    github.world().users.insert(9, "robot".to_owned());
+    github.world().in_orgs.insert((7, 9), "active");
+    let recheck = json!({ "recheck": "org_credential", "org_credential": credential });
+    mount(&admin, github.setting(json!({ "config": recheck }))).await;
+    let (ada, _) = whose(&server, by_token(&server, &github.token(&server, 1)).await).await;
+    let ada = server.anonymous().with_session(renew(&server, &ada).await.expect(200));
+    github.world().tokens.remove(&credential);
+    renew(&server, &ada).await.expect_type(503, "unavailable");
+    github.world().tokens.insert(credential, robot);
+    // Whom it stands for has left the organisation.
+    github.world().in_orgs.remove(&(7, 9));
+    renew(&server, &ada).await.expect_type(503, "unavailable");
+    ada.get("/users/me").await.expect(200);
+    github.world().in_orgs.insert((7, 9), "active");
     renew(&server, &ada).await.expect(200);
 }
 
@@ -282,6 +305,7 @@ async fn trouble_at_github_is_nobodys_failed_login() {
         (403, vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", (now + 90).to_string())], 80..=90),
         (429, vec![("retry-after", "30".to_owned())], 30..=30),
         (403, vec![("retry-after", "60".to_owned())], 60..=60),
+        (403, Vec::new(), 60..=60),
         (502, Vec::new(), 1..=60),
         (503, Vec::new(), 1..=60),
     ] {
@@ -334,6 +358,17 @@ async fn an_admin_looks_up_what_to_map_roles_by() {
         (label("org:7"), label("team:42"), label("org:8")),
         (Some(json!("acme")), Some(json!("acme/platform")), None)
     );
+    // However many there are, and whatever there is of GitHub just now, the mount can be enabled.
+    for org in 100..240 {
+        github.world().orgs.insert(org, format!("o{org}"));
+        github.world().in_orgs.insert((org, 1), "active");
+    }
+    let all = admin.get("/auth/github/groups").await.expect(200);
+    assert_eq!(all["groups"].as_array().map(Vec::len), Some(140 + 2));
+    github.world().trouble = Some((502, Vec::new()));
+    mount(&admin, github.setting(json!({ "config": { "personal_tokens": true } }))).await;
+    admin.get("/auth/github/groups").await.expect_type(503, "unavailable");
+    github.world().trouble = None;
     let ada = server.login("ada").await;
     let refused = ada.get("/auth/github/groups").await;
     assert_eq!(refused.likeness(), ada.get("/auth/none/groups").await.likeness());

@@ -223,6 +223,86 @@ async fn however_often_a_program_asks_at_once_the_provider_is_asked_once() {
     assert_eq!(exchanges, 1);
 }
 
+/// Asks until the server has something else to say than that it was asked too often.
+async fn patiently(ask: impl AsyncFn() -> Answer) -> Answer {
+    eventually("it may be asked again", async || {
+        let answer = ask().await;
+        (answer.body["error"] != "slow_down").then_some(answer)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_hiccup_of_the_provider_ends_no_login_in_a_browser() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.with_app(json!({}))).await;
+    let login = Login::begin(&server.anonymous()).await;
+    Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
+    let exchanges = || github.world().asked.iter().filter(|asked| asked.ends_with("/login/oauth/access_token")).count();
+    // Before the code is spent.
+    github.world().trouble = Some((502, Vec::new()));
+    login.poll().await.expect_oauth(400, "slow_down");
+    assert_eq!(exchanges(), 1);
+    // After it is: who that is cannot be asked, and what the code was changed for is kept.
+    (github.world().trouble, github.world().deaf) = (None, true);
+    eventually("the code is changed for a token", async || {
+        login.poll().await.expect_oauth(400, "slow_down");
+        (exchanges() == 2).then_some(())
+    })
+    .await;
+    // Nobody else may go on with it meanwhile.
+    let elsewhere = server.anonymous_at("127.0.0.2");
+    elsewhere.post("/token/resume", json!({ "challenge_id": login.id })).await.expect_oauth(400, "invalid_grant");
+    github.world().deaf = false;
+    let (_, me) = whose(&server, patiently(async || login.poll().await).await).await;
+    assert_eq!((&me["username"], exchanges()), (&json!("ada"), 2));
+    login.poll().await.expect_oauth(400, "expired_token");
+}
+
+#[tokio::test]
+async fn after_an_organisations_own_login_a_browser_goes_again() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.with_app(json!({}))).await;
+    github.world().saml.push(7);
+    let mut login = Login::begin(&server.anonymous()).await;
+    Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
+    let challenge = login.poll().await.expect_oauth(400, "challenge_required")["challenge"].clone();
+    assert_eq!((&challenge["kind"], &challenge["id"]), (&json!("redirect"), &login.id));
+    let details = &challenge["details"];
+    assert!(details["url"].as_str().is_some_and(|url| url.contains("/orgs/acme/sso?")), "{details}");
+    assert_eq!(details["organizations"], json!([{ "id": 7, "url": details["url"] }]));
+    github.world().saml.clear();
+    let again = login.poll().await.expect_oauth(400, "challenge_required")["challenge"].clone();
+    for (name, told) in [("url", &mut login.url), ("code", &mut login.code)] {
+        again["details"][name].as_str().expect("text").clone_into(told);
+    }
+    Browser::default().go(&server, &github, &login, 1).await.expect_status(200);
+    let (_, me) = whose(&server, login.poll().await).await;
+    assert_eq!(me["username"], "ada");
+}
+
+#[tokio::test]
+async fn a_hiccup_of_the_provider_ends_no_login_on_a_device() {
+    let (server, github, admin) = with_github(TestServer::builder()).await;
+    mount(&admin, github.with_app(json!({ "config": { "device_flow": true } }))).await;
+    let ask = || server.anonymous().post("/token/create", json!({ "grant_type": "github", "device": true }));
+    let challenge = ask().await.expect_oauth(400, "challenge_required")["challenge"].clone();
+    let poll = async || server.anonymous().post("/token/resume", json!({ "challenge_id": challenge["id"] })).await;
+    github.enter(challenge["details"]["user_code"].as_str().expect("a code"), 1);
+    github.world().trouble = Some((403, Vec::new()));
+    poll().await.expect_oauth(400, "slow_down");
+    (github.world().trouble, github.world().deaf) = (None, true);
+    eventually("the code is changed for a token", async || {
+        poll().await.expect_oauth(400, "slow_down");
+        github.world().tokens.keys().any(|token| token.starts_with("gho_")).then_some(())
+    })
+    .await;
+    github.world().deaf = false;
+    let (ada, _) = whose(&server, patiently(poll).await).await;
+    // It is a device's still.
+    ada.get("/secrets?prefix=kv/~/").await.expect(200);
+}
+
 #[tokio::test]
 async fn a_crowd_of_addresses_keeps_nobody_out() {
     let (server, github, admin) = with_github(TestServer::builder()).await;

@@ -432,3 +432,22 @@ async fn what_is_lent_is_handed_to_no_other_plugin() {
     eventually("it is forgotten", || async { (shown(&admin, &lease).await.status == 404).then_some(()) }).await;
     adopt().await.expect(200);
 }
+
+#[tokio::test]
+async fn what_is_lent_is_left_to_no_version_that_takes_nothing_back() {
+    let server = TestServer::start().await;
+    let (admin, outside) = mounted(&server, Lender::default()).await;
+    let ada = server.login("ada").await;
+    let lease = borrow(&ada, "r").await;
+    let next = Lender { leases: false, version: "1.1.0", ..Lender::default() };
+    let call = admin.call(reqwest::Method::PUT, "/sys/plugins/lender/1.1.0");
+    call.header("content-type", "application/wasm").body(next.build(&outside)).await.expect(200);
+    let upgrade = async || {
+        let value = json!({ "key": "secrets/db", "value": { "version": "1.1.0" } });
+        admin.post("/sys/setting", value).await
+    };
+    upgrade().await.expect_problem(422, ["body", "value", "version"], "leases_out");
+    revoke(&ada, &lease).await.expect(200);
+    eventually("it is forgotten", || async { (shown(&admin, &lease).await.status == 404).then_some(()) }).await;
+    upgrade().await.expect(200);
+}

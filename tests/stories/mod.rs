@@ -75,6 +75,7 @@ mod leases;
 mod leases_ends;
 mod leases_policy;
 mod limits_and_bad_input;
+mod links;
 mod listing;
 mod mounts;
 mod names;

@@ -1,6 +1,12 @@
 //! Keys that work and are never told: encryption, signatures, MACs, over the wire and on the real cryptography.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::{
+    digest,
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PSS_2048_8192_SHA256, VerificationAlgorithm,
+    },
+};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 
@@ -82,7 +88,18 @@ async fn who_may_not_learns_nothing_of_a_key() {
     for path in ["transit/k", "transit/none"] {
         ada.get(&format!("/secrets/{path}")).await.expect_forbidden();
         ada.post("/secrets/create", json!({ "secret_id": path })).await.expect_forbidden();
-        for verb in ["encrypt", "decrypt", "rewrap", "datakey", "sign", "verify", "hmac", "rotate", "configure"] {
+        for verb in [
+            "encrypt",
+            "decrypt",
+            "rewrap",
+            "datakey",
+            "wrapped-datakey",
+            "sign",
+            "verify",
+            "hmac",
+            "rotate",
+            "configure",
+        ] {
             ada.post(&format!("/secrets/{path}:{verb}"), json!({})).await.expect_forbidden();
         }
     }
@@ -102,6 +119,32 @@ async fn a_token_for_use_encrypts_and_neither_reads_nor_rotates() {
     user.post("/secrets/transit/k:configure", json!({ "deletable": true })).await.expect_forbidden();
     user.get("/secrets/transit/k").await.expect_forbidden();
     user.delete("/secrets/transit/k").await.expect_forbidden();
+}
+
+#[tokio::test]
+async fn a_writer_of_wrapped_data_keys_opens_none() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    key(&admin, "orders", json!({})).await;
+    admin.put("/sys/roles/writers", json!({ "description": "" })).await.expect(200);
+    let text = r#"permit (principal in Role::"writers", action == Action::"use", resource in Resource::"secrets/transit/orders")
+        when { context.verb == "wrapped-datakey" };"#;
+    admin.put("/sys/policies/writers", json!({ "text": text })).await.expect(200);
+    let password = server.create_user("eve", "writers").await;
+    let eve = server.log_in("eve", &password).await;
+    let wrapped = ask(&eve, "orders:wrapped-datakey", json!({})).await;
+    assert!(wrapped.get("plaintext").is_none(), "{wrapped}");
+    eve.post("/secrets/transit/orders:wrapped-datakey", json!({ "plaintext": true })).await.expect(422);
+    for (verb, body) in [
+        ("datakey", json!({})),
+        ("datakey", json!({ "plaintext": false })),
+        ("decrypt", json!({ "ciphertext": wrapped["ciphertext"] })),
+    ] {
+        eve.post(&format!("/secrets/transit/orders:{verb}"), body).await.expect_forbidden();
+    }
+    let opened = ask(&admin, "orders:decrypt", json!({ "ciphertext": wrapped["ciphertext"] })).await;
+    let bytes = BASE64.decode(opened["plaintext"].as_str().expect("text")).expect("base64");
+    assert_eq!(bytes.len(), 32);
 }
 
 #[tokio::test]
@@ -125,6 +168,58 @@ async fn signatures_are_good_for_whoever_has_the_public_key() {
         assert_eq!(ask(&admin, &format!("{algorithm}:verify"), verify("a contract")).await["valid"], true);
         assert_eq!(ask(&admin, &format!("{algorithm}:verify"), verify("a contrast")).await["valid"], false);
     }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_a_body_is_signed_by_its_digest_and_as_web_tokens_want_it() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let text = vec![7; 3 << 20];
+    let input = BASE64.encode(digest::digest(&digest::SHA256, &text));
+    let known: [(&str, Value, &'static dyn VerificationAlgorithm); 4] = [
+        ("ecdsa-p256", json!({ "marshaling": "asn1" }), &ECDSA_P256_SHA256_ASN1),
+        ("ecdsa-p256", json!({ "marshaling": "jws" }), &ECDSA_P256_SHA256_FIXED),
+        ("rsa-2048", json!({}), &RSA_PSS_2048_8192_SHA256),
+        ("rsa-2048", json!({ "scheme": "rsa-pkcs1v15-sha256" }), &RSA_PKCS1_2048_8192_SHA256),
+    ];
+    for algorithm in ["ecdsa-p256", "rsa-2048"] {
+        key(&admin, algorithm, json!({ "algorithm": algorithm })).await;
+    }
+    for (algorithm, how, known) in known {
+        let asked = |more: Value| {
+            let mut body = json!({ "input": input, "prehashed": true });
+            for told in [&how, &more] {
+                body.as_object_mut().expect("an object").extend(told.as_object().expect("an object").clone());
+            }
+            body
+        };
+        let signed = ask(&admin, &format!("{algorithm}:sign"), asked(json!({}))).await["signature"].clone();
+        let signature = signed.as_str().and_then(|text| text.strip_prefix("coffer:v1:")).expect("a signature");
+        let read = admin.get(&format!("/secrets/transit/{algorithm}")).await.expect(200);
+        let pem = read["data"]["versions"][0]["public_key"].as_str().expect("a public key");
+        let der = BASE64.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).expect("PEM");
+        let public = ParsedPublicKey::new(known, &der).expect("a public key");
+        public.verify_sig(&text, &BASE64.decode(signature).expect("base64")).expect("a good signature");
+        let verify = format!("{algorithm}:verify");
+        assert_eq!(ask(&admin, &verify, asked(json!({ "signature": signed }))).await["valid"], true);
+        let other = BASE64.encode([0; 32]);
+        assert_eq!(ask(&admin, &verify, asked(json!({ "signature": signed, "input": other }))).await["valid"], false);
+        let short = asked(json!({ "input": b64("short") }));
+        let refused = admin.post(&format!("/secrets/transit/{algorithm}:sign"), short).await;
+        refused.expect_problem(422, ["body", "input"], "out_of_range");
+    }
+}
+
+#[tokio::test]
+async fn as_many_signatures_of_rsa_as_are_promised_are_made_at_once() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    key(&admin, "rsa-4096", json!({ "algorithm": "rsa-4096" })).await;
+    let batch = |items: usize| json!({ "batch": vec![json!({ "input": b64("x") }); items] });
+    let signed = ask(&admin, "rsa-4096:sign", batch(50)).await;
+    assert_eq!(signed["results"].as_array().map(Vec::len), Some(50));
+    let refused = admin.post("/secrets/transit/rsa-4096:sign", batch(51)).await;
+    refused.expect_problem(422, ["body", "batch"], "out_of_range");
 }
 
 #[tokio::test]
@@ -183,7 +278,11 @@ async fn what_is_no_key_is_refused_with_its_place() {
     key(&admin, "x", json!({})).await;
     admin.post("/secrets/create", json!({ "secret_id": "transit/x" })).await.expect_type(422, "already_exists");
     admin.put("/secrets/transit/x", json!({ "data": {} })).await.expect(405);
-    admin.patch("/secrets/transit/x", json!({ "data": {} })).await.expect(405);
+    admin.patch("/secrets/transit/x", json!({ "data": {} })).await.expect_at(422, ["body", "data"]);
+    admin.patch("/secrets/transit/x", json!({ "metadata": { "owner": "web" } })).await.expect(200);
+    assert_eq!(admin.get("/secrets/transit/x").await.expect(200)["metadata"], json!({ "owner": "web" }));
+    let none = json!({ "plaintext": "", "context": null, "associated_data": null, "key_version": null });
+    ask(&admin, "x:encrypt", none).await;
     admin.post("/secrets/transit/x:fly", json!({})).await.expect_type(404, "unknown_verb");
     admin.get("/secrets/transit/x:encrypt").await.expect(405);
     admin.post("/secrets/transit/x:sign", json!({ "input": "" })).await.expect_type(422, "wrong_algorithm");

@@ -48,14 +48,14 @@ impl App {
         let shipped = catalog::shipped();
         let catalog = Catalog::open(shipped, &barrier)?;
         let compiled = runtime::Cache::new(config.data_dir.join("compiled"), barrier.clone(), clock.clone());
-        let egress = super::egress::open(config, &audit)?;
+        let (store, link) = store(config, &barrier).await?;
+        let egress = super::egress::open(config, &audit, link.as_ref())?;
         let runtime = Runtime::with(clock.clone(), runtime::Options::default(), Some(compiled), Some(egress))?;
         let reservations = lease::Reservations::default();
         let runtime = runtime.noting(lease::journal(&barrier, &clock, &reservations));
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
         let directory = Directory::new(barrier.clone(), clock.clone());
-        let (store, link) = store(config, &barrier).await?;
         let sessions = Sessions::new(store, barrier.clone(), fence.clone(), clock.clone());
         let throttle = Throttle::new(link.clone(), barrier.clone(), security.clone(), clock.clone());
         let policies = Policies::open(&barrier, fence.clone(), clock.clone());

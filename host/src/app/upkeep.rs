@@ -36,6 +36,9 @@ impl App {
             if let Err(error) = self.operate.sweep_removed().await {
                 tracing::warn!(%error, "what removed mounts have left is not swept");
             }
+            if let Err(error) = self.plugins.sweep_staged().await {
+                tracing::warn!(%error, "parts of plugins that have not become one are not swept");
+            }
             if let Err(error) = self.users.sweep_leavings().await {
                 tracing::warn!(%error, "what deleted users have left is not swept");
             }

@@ -17,6 +17,8 @@ pub enum Prefix {
     Plugin,
     /// `plugin-part/<name>/<version>/<number>`: the bytes of one, cut into pieces.
     PluginPart,
+    /// `plugin-staged/<name>/<version>/<folder>`: pieces that are no plugin yet.
+    PluginStaged,
     /// `mount/<kind>/<name>`: which mount id and plugin stands there.
     Mount,
     /// `data/<mount id>/…`: what a plugin stores.
@@ -77,6 +79,7 @@ impl fmt::Display for Prefix {
             Self::Fence => "fence",
             Self::Plugin => "plugin",
             Self::PluginPart => "plugin-part",
+            Self::PluginStaged => "plugin-staged",
             Self::Mount => "mount",
             Self::User => "user",
             Self::UserName => "name",

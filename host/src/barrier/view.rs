@@ -23,6 +23,9 @@ pub struct Stored<T> {
     pub expires_at: Option<Timestamp>,
 }
 
+/// What there is of a key, or why it cannot be read.
+type Bytes = Result<Option<Stored<Zeroizing<Vec<u8>>>>, Error>;
+
 impl View {
     pub(super) fn new(barrier: Barrier, prefix: String) -> Self {
         Self { barrier, prefix }
@@ -47,20 +50,33 @@ impl View {
         &self,
         keys: &[impl AsRef<str>],
     ) -> Result<Vec<Option<Stored<T>>>, Error> {
-        let found = self.get_many_bytes(keys).await?;
+        self.get_each(keys).await?.into_iter().collect()
+    }
+
+    /// The same where one that cannot be read takes nothing else with it.
+    pub async fn get_each<T: DeserializeOwned>(
+        &self,
+        keys: &[impl AsRef<str>],
+    ) -> Result<Vec<Result<Option<Stored<T>>, Error>>, Error> {
+        let found = self.get_each_bytes(keys).await?;
         let read = keys.iter().zip(found).map(|(key, stored)| {
-            let Some(Stored { value, version, expires_at }) = stored else { return Ok(None) };
+            let Some(Stored { value, version, expires_at }) = stored? else { return Ok(None) };
             let corrupt = |_| Error::Corrupt(self.full(key.as_ref()));
             Ok(Some(Stored { value: serde_json::from_slice(&value).map_err(corrupt)?, version, expires_at }))
         });
-        read.collect()
+        Ok(read.collect())
     }
 
-    /// The same of bytes.
+    /// `get_many` of bytes.
     pub async fn get_many_bytes(
         &self,
         keys: &[impl AsRef<str>],
     ) -> Result<Vec<Option<Stored<Zeroizing<Vec<u8>>>>>, Error> {
+        self.get_each_bytes(keys).await?.into_iter().collect()
+    }
+
+    /// `get_each` of bytes.
+    pub async fn get_each_bytes(&self, keys: &[impl AsRef<str>]) -> Result<Vec<Bytes>, Error> {
         let mut keyring = self.barrier.keyring()?;
         let keys: Vec<Key> = keys.iter().map(|key| self.full(key.as_ref())).collect();
         let found = self.barrier.0.storage.get(&keys, self.barrier.now()).await?;
@@ -78,7 +94,7 @@ impl View {
             let value = keyring.unseal(&Bound { key, version, expires_at }, &entry.value)?;
             Ok(Some(Stored { value, version, expires_at }))
         };
-        keys.iter().zip(found).map(open).collect()
+        Ok(keys.iter().zip(found).map(open).collect())
     }
 
     /// Keys relative to this view, in byte order. See `storage::Range`.

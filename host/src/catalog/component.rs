@@ -26,6 +26,13 @@ pub struct Component {
     pub exports: BTreeSet<String>,
 }
 
+impl Component {
+    /// It can take back what it has lent.
+    pub fn takes_back(&self) -> bool {
+        self.exports.contains("coffer:plugin/leases")
+    }
+}
+
 /// An interface, and what of it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {

@@ -12,7 +12,9 @@ use semver::Version;
 
 use crate::{
     barrier::{self, Barrier, Stored, Writes},
+    clock::Timestamp,
     ids::{self, PluginName},
+    limits,
 };
 
 mod auth;
@@ -28,6 +30,7 @@ mod request;
 mod schema;
 mod signature;
 mod size;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod upload_store;
@@ -46,6 +49,7 @@ pub use signature::sign;
 pub use upload_store::{Author, Staged, Upload, Uploaded};
 pub use verb::{Method, fixed_action};
 
+use staging::Staging;
 use upload_store::{Entry, Index, UploadStore};
 
 /// A plugin that is here.
@@ -114,6 +118,7 @@ pub struct Catalog(Arc<Inner>);
 struct Inner {
     shipped: Vec<Found>,
     store: UploadStore,
+    staging: Staging,
     uploaded: ArcSwap<Index>,
 }
 
@@ -129,7 +134,8 @@ impl Catalog {
             }
         });
         let shipped = found.collect::<Result<_, Error>>()?;
-        Ok(Self(Arc::new(Inner { shipped, store: UploadStore::new(barrier), uploaded: ArcSwap::default() })))
+        let (store, staging) = (UploadStore::new(barrier), Staging::new(barrier));
+        Ok(Self(Arc::new(Inner { shipped, store, staging, uploaded: ArcSwap::default() })))
     }
 
     /// Reads anew what is uploaded.
@@ -165,6 +171,20 @@ impl Catalog {
         self.0.shipped.iter().cloned().chain(there.filter_map(found)).collect()
     }
 
+    /// Is there room for one more, or for this one again? Why not. A name and version are remembered for good.
+    pub fn check_room(&self, name: &PluginName, version: &Version) -> Result<(), &'static str> {
+        let uploaded = self.0.uploaded.load();
+        let there = uploaded.values().filter(|entry| !entry.uploaded.deleted).count();
+        let is_known = uploaded.contains_key(&(name.clone(), version.clone()));
+        match () {
+            () if there >= limits::PLUGINS => Err("there are 1000 plugins already"),
+            () if !is_known && uploaded.len() >= limits::PLUGINS_REMEMBERED => {
+                Err("there are and have been 10,000 versions of plugins, which are remembered")
+            }
+            () => Ok(()),
+        }
+    }
+
     /// The very bytes that its digest stands for.
     pub async fn bytes(&self, found: &Found) -> Result<Arc<[u8]>, Error> {
         match &found.code {
@@ -180,11 +200,18 @@ impl Catalog {
 
     /// Proposes to keep a plugin, in place of `old`.
     pub fn propose(&self, to: &mut Writes, old: Option<&Stored<Uploaded>>, upload: Upload<'_>, by: Author) {
+        if upload.staged.is_some() {
+            self.0.staging.end(to, upload.component);
+        }
         self.0.store.put(to, old, upload, by);
     }
 
-    /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on.
-    pub fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8]) -> Staged {
+    /// Proposes to keep parts of a plugin that is too large for one batch, from part `from` on; with the first of them, who
+    /// has begun.
+    pub fn stage(&self, to: &mut Writes, component: &Component, from: usize, bytes: &[u8], by: &Author) -> Staged {
+        if from == 0 {
+            self.0.staging.begin(to, component, by);
+        }
         self.0.store.stage(to, component, from, bytes)
     }
 
@@ -192,6 +219,12 @@ impl Catalog {
     /// says of the name and version.
     pub fn unstage(&self, to: &mut Writes, now: Option<&Stored<Uploaded>>, component: &Component, staged: &Staged) {
         self.0.store.unstage(to, now, component, staged);
+        self.0.staging.end(to, component);
+    }
+
+    /// Deletes parts that were staged long ago and have not become a plugin. Says of how many uploads.
+    pub async fn sweep_staged(&self, now: Timestamp) -> Result<usize, barrier::Error> {
+        self.0.staging.sweep(now).await
     }
 
     pub fn propose_deletion(&self, to: &mut Writes, name: &PluginName, version: &Version, old: &Stored<Uploaded>) {

@@ -2,11 +2,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Catalog, Error, Kind, Manifest, Method, Subjects, Wanted, inspect, with_manifest};
+use super::{
+    Author, Catalog, Component, Error, Kind, Manifest, Method, Staged, Subjects, Upload, Wanted, inspect, with_manifest,
+};
 use crate::{
-    barrier::Barrier,
-    clock::Clock,
-    ids::{Action, PluginName},
+    barrier::{self, Barrier, Writes},
+    clock::{Clock, Hand, Timestamp},
+    ids::{Action, PluginName, UserId},
+    limits,
     runtime::testing::{engine, world},
     storage::Memory,
 };
@@ -328,5 +331,157 @@ fn what_is_shipped_can_be_found() {
     for (name, kind) in [("kv", Kind::Secrets), ("password", Kind::Auth)] {
         let found = catalog.find(&PluginName::parse(name).unwrap(), &Wanted::Shipped).unwrap();
         assert_eq!(found.component.manifest.kind, kind);
+    }
+}
+
+/// What is kept in the store, with a clock that is moved by hand.
+struct Bench {
+    memory: Arc<Memory>,
+    barrier: Barrier,
+    catalog: Catalog,
+    clock: Clock,
+    hand: Hand,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
+        let memory = Arc::new(Memory::default());
+        let barrier = Barrier::for_test(memory.clone(), clock.clone());
+        let catalog = Catalog::open(Vec::new(), &barrier).unwrap();
+        Self { memory, barrier, catalog, clock, hand }
+    }
+
+    fn by(&self) -> Author {
+        Author { user: UserId::new(), at: self.clock.now() }
+    }
+
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        let all = self.memory.dump().into_iter().map(|(key, _)| key);
+        all.filter(|key| key.starts_with(prefix)).collect()
+    }
+
+    async fn upload(&self, component: &Component, wasm: &[u8]) -> Result<(), barrier::Error> {
+        let manifest = &component.manifest;
+        let old = self.catalog.record(&manifest.name, &manifest.version).await.unwrap();
+        let mut writes = Writes::default();
+        let upload = Upload { component, bytes: wasm, staged: None };
+        self.catalog.propose(&mut writes, old.as_ref(), upload, self.by());
+        self.barrier.commit(writes).await?;
+        self.catalog.reload().await
+    }
+
+    async fn delete(&self, component: &Component) {
+        let (name, version) = (&component.manifest.name, &component.manifest.version);
+        let old = self.catalog.record(name, version).await.unwrap().unwrap();
+        let mut writes = Writes::default();
+        self.catalog.propose_deletion(&mut writes, name, version, &old);
+        self.barrier.commit(writes).await.unwrap();
+        self.catalog.reload().await.unwrap();
+    }
+
+    async fn stage(&self, component: &Component, wasm: &[u8]) -> Staged {
+        let mut writes = Writes::default();
+        let staged = self.catalog.stage(&mut writes, component, 0, wasm, &self.by());
+        self.barrier.commit(writes).await.unwrap();
+        staged
+    }
+
+    async fn propose(&self, component: &Component, wasm: &[u8], staged: &Staged) {
+        let mut writes = Writes::default();
+        let upload = Upload { component, bytes: wasm, staged: Some(staged) };
+        self.catalog.propose(&mut writes, None, upload, self.by());
+        self.barrier.commit(writes).await.unwrap();
+    }
+
+    async fn sweep(&self) -> usize {
+        self.catalog.sweep_staged(self.clock.now()).await.unwrap()
+    }
+}
+
+fn of_version(version: &str) -> (Component, Vec<u8>) {
+    let wasm = component(&PLAIN.replace("1.2.3", version));
+    (inspect(&wasm).unwrap(), wasm)
+}
+
+#[tokio::test]
+async fn of_what_was_deleted_only_what_it_stood_for_is_kept() {
+    let bench = Bench::new();
+    let (component, wasm) = of_version("1.2.3");
+    bench.upload(&component, &wasm).await.unwrap();
+    let rows =
+        |prefix: &str| bench.memory.dump().into_iter().filter(|(key, _)| key.starts_with(prefix)).collect::<Vec<_>>();
+    let before = rows("plugin/")[0].1.value.len();
+    bench.delete(&component).await;
+    let [(_, row)] = &rows("plugin/")[..] else { panic!("one record") };
+    assert!(row.value.len() < before.min(600), "{} of {before} bytes", row.value.len());
+    assert!(rows("plugin-part/").is_empty());
+    let manifest = &component.manifest;
+    let kept = bench.catalog.record(&manifest.name, &manifest.version).await.unwrap().unwrap().value;
+    assert!(kept.deleted && kept.digest == component.digest);
+    assert!(bench.catalog.find(&manifest.name, &Wanted::Exact(manifest.version.clone())).is_err());
+    // The same bytes may come again.
+    bench.upload(&component, &wasm).await.unwrap();
+    let found = bench.catalog.find(&manifest.name, &Wanted::Exact(manifest.version.clone())).unwrap();
+    assert_eq!(&bench.catalog.bytes(&found).await.unwrap()[..], &wasm[..]);
+}
+
+#[tokio::test]
+async fn so_many_versions_are_remembered_and_no_more_come() {
+    let bench = Bench::new();
+    let mut last = None;
+    for patch in 0..limits::PLUGINS_REMEMBERED {
+        let (component, wasm) = of_version(&format!("1.0.{patch}"));
+        let manifest = &component.manifest;
+        bench.catalog.check_room(&manifest.name, &manifest.version).unwrap();
+        bench.upload(&component, &wasm).await.unwrap();
+        bench.delete(&component).await;
+        last = Some(component);
+    }
+    let (name, known) = last.map(|last| (last.manifest.name.clone(), last.manifest.version.clone())).unwrap();
+    assert!(bench.catalog.check_room(&name, &"2.0.0".parse().unwrap()).is_err());
+    bench.catalog.check_room(&name, &known).unwrap();
+}
+
+#[tokio::test]
+async fn parts_of_an_upload_that_nobody_goes_on_with_are_swept_and_no_others() {
+    let bench = Bench::new();
+    let (left, done, fresh) = (of_version("1.0.0"), of_version("2.0.0"), of_version("3.0.0"));
+    bench.stage(&left.0, &left.1).await;
+    let staged = bench.stage(&done.0, &done.1).await;
+    assert_eq!(bench.keys("plugin-staged/").len(), 2);
+    bench.propose(&done.0, &done.1, &staged).await;
+    assert_eq!(bench.keys("plugin-staged/").len(), 1, "it has become a plugin");
+    // Whoever was slower with the same bytes has died.
+    bench.stage(&done.0, &done.1).await;
+    bench.hand.advance(limits::PLUGIN_STAGED_KEPT);
+    bench.stage(&fresh.0, &fresh.1).await;
+    assert_eq!(bench.sweep().await, 1);
+    let parts = bench.keys("plugin-part/");
+    let has = |version: &str| parts.iter().any(|key| key.starts_with(&format!("plugin-part/sample/{version}/")));
+    assert_eq!(["1.0.0", "2.0.0", "3.0.0"].map(has), [false, true, true]);
+    assert_eq!(bench.keys("plugin-staged/").len(), 1);
+    assert_eq!(bench.sweep().await, 0);
+    bench.catalog.reload().await.unwrap();
+    let found = bench.catalog.find(&done.0.manifest.name, &Wanted::Exact("2.0.0".parse().unwrap())).unwrap();
+    assert_eq!(&bench.catalog.bytes(&found).await.unwrap()[..], &done.1[..]);
+}
+
+#[test]
+fn every_shipped_plugin_has_the_names_of_its_functions_for_backtraces() {
+    use wasmparser::{Parser, Payload};
+    for (name, wasm) in super::shipped() {
+        let (mut modules, mut is_named) = (Vec::new(), false);
+        for payload in Parser::new(0).parse_all(&wasm) {
+            match payload.unwrap() {
+                // Its own is the first; what adapts it to WASI stands behind.
+                Payload::ModuleSection { unchecked_range, .. } => modules.push(unchecked_range),
+                Payload::CustomSection(section) if section.name() == "name" => {
+                    is_named |= modules.len() == 1 && modules[0].contains(&section.data_offset());
+                }
+                _ => {}
+            }
+        }
+        assert!(is_named, "{name}");
     }
 }

@@ -39,9 +39,30 @@ impl Uploaded {
         self.signer.map_or(Publisher::Unsigned, Publisher::Key)
     }
 
+    /// Its parts are those that were staged there.
+    pub(super) fn is_staged_at(&self, staged: &str) -> bool {
+        self.staged.as_deref() == Some(staged)
+    }
+
     /// Where its parts stand.
     fn folder(&self, name: &PluginName, version: &Version) -> String {
         folder(name, version, self.staged.as_deref())
+    }
+
+    /// What is left of it: which bytes the name and version stood for, and whose deed it was.
+    fn tombstone(&self) -> Self {
+        Self {
+            digest: self.digest.clone(),
+            bytes: 0,
+            staged: None,
+            signer: self.signer,
+            manifest: String::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
+            uploaded_at: self.uploaded_at,
+            uploaded_by: self.uploaded_by.clone(),
+            deleted: true,
+        }
     }
 
     /// As `inspect` had it.
@@ -106,19 +127,27 @@ impl UploadStore {
         Self { records: barrier.view(Prefix::Plugin), parts: barrier.view(Prefix::PluginPart) }
     }
 
-    /// All that there is; what has not changed is taken over from `old`.
+    /// All that there is and can be read; what has not changed is taken over from `old`. Whoever wants what cannot be read
+    /// finds that it is not there, and everybody else goes on.
     pub(super) async fn read_all(&self, old: &Index) -> Result<Index, barrier::Error> {
         let (mut index, mut after) = (Index::new(), None::<String>);
         loop {
             let page = self.records.list("", None, after.as_deref(), limits::LIST_DEFAULT).await?;
-            for (key, stored) in page.keys.iter().zip(self.records.get_many_bytes(&page.keys).await?) {
-                let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
-                let known = old.get(&place).filter(|entry| entry.version == stored.version);
-                let entry = match known {
-                    Some(entry) => entry.clone(),
-                    None => read(stored.version, &stored.value).ok_or_else(|| barrier::Error::Corrupt(key.clone()))?,
+            for (key, stored) in page.keys.iter().zip(self.records.get_each_bytes(&page.keys).await?) {
+                let stored = match stored {
+                    Ok(stored) => stored,
+                    Err(barrier::Error::Corrupt(_)) => {
+                        tracing::error!(plugin = key, "what the store has of an uploaded plugin cannot be read");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 };
-                index.insert(place, entry);
+                let (Some(stored), Some(place)) = (stored, place_of(key)) else { continue };
+                let known = old.get(&place).filter(|entry| entry.version == stored.version).cloned();
+                match known.or_else(|| read(stored.version, &stored.value)) {
+                    Some(entry) => drop(index.insert(place, entry)),
+                    None => tracing::error!(plugin = key, "what the store has of an uploaded plugin is not a record"),
+                }
             }
             match page.more {
                 true => after = page.keys.last().cloned(),
@@ -223,7 +252,7 @@ impl UploadStore {
     pub(super) fn delete(&self, to: &mut Writes, name: &PluginName, version: &Version, old: &Stored<Uploaded>) {
         let key = key(name, version);
         self.records.expect(to, &key, Expect::Version(old.version));
-        self.records.put(to, &key, &Uploaded { deleted: true, ..old.value.clone() }, None);
+        self.records.put(to, &key, &old.value.tombstone(), None);
         let folder = old.value.folder(name, version);
         for number in 0..old.value.bytes.div_ceil(limits::PLUGIN_PART_BYTES) {
             self.parts.delete(to, &part(&folder, number));
@@ -241,6 +270,7 @@ impl UploadStore {
 fn read(version: EntryVersion, value: &[u8]) -> Option<Entry> {
     let uploaded: Uploaded = serde_json::from_slice(value).ok()?;
     let component = match uploaded.component() {
+        _ if uploaded.deleted => None,
         Ok(component) => Some(Arc::new(component)),
         Err(error) => {
             tracing::warn!(digest = %uploaded.digest, %error, "an uploaded plugin is not understood by this release");
@@ -254,7 +284,7 @@ fn key(name: &PluginName, version: &Version) -> String {
     format!("{name}/{version}")
 }
 
-fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String {
+pub(super) fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String {
     match staged {
         None => format!("{name}/{version}/"),
         Some(staged) => format!("{name}/{version}/{staged}/"),
@@ -262,7 +292,7 @@ fn folder(name: &PluginName, version: &Version, staged: Option<&str>) -> String 
 }
 
 /// Names the folder of parts that are staged.
-fn staging_folder(component: &Component) -> &str {
+pub(super) fn staging_folder(component: &Component) -> &str {
     &component.digest.as_str()[..16]
 }
 

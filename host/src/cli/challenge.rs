@@ -50,6 +50,10 @@ async fn next(client: &Client, challenge: &Value) -> Result<Value, Failure> {
             (member, _) => {
                 exit::say(text("message").unwrap_or("To go on, open this page in a browser:"));
                 exit::say(&format!("  {}", text("url").unwrap_or_default()));
+                // Where several want to be asked, the first of them is told already.
+                for other in challenge["details"]["organizations"].as_array().into_iter().flatten().skip(1) {
+                    exit::say(&format!("  {}", other["url"].as_str().unwrap_or_default()));
+                }
                 let answer = match member {
                     Some(member) => Some((member, input::hidden(&title(member))?)),
                     None => {

@@ -70,7 +70,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("user credential list", "coffer user credential list build\ncoffer user credential list me --mount totp"),
     (
         "user credential add",
-        "echo '{\"label\": \"runner\", \"ttl\": \"90d\"}' | coffer user credential add build --json -",
+        "echo '{\"label\": \"runner\", \"ttl\": \"90d\"}' | coffer user credential add build --json -\n\
+         coffer user credential add ada --mount github --subject 583231",
     ),
     ("user credential remove", "coffer user credential remove build k7Qz2mYv"),
     ("role", "coffer role list"),

@@ -105,6 +105,9 @@ enum Credential {
         /// What the mount asks for, a JSON object
         #[arg(long, value_name = "FILE|-")]
         json: Option<std::path::PathBuf>,
+        /// Who the user is elsewhere, as the mount's provider knows people: for GitHub, the number of the account
+        #[arg(long, value_name = "ID", conflicts_with = "json")]
+        subject: Option<String>,
     },
     /// Take one away
     Remove {
@@ -219,11 +222,16 @@ async fn credential(with: &With, command: Credential) -> Result<(), Failure> {
     let answer = match command {
         Credential::List { username, mount } => {
             let found = client.get(&path(&username, &mount)?).await.map_err(|refused| elsewhere(refused, &username))?;
-            return with.list(&found, "credentials", &["id", "label", "created_at"]);
+            let are_links = found["credentials"][0]["subject"].is_string();
+            let columns: &'static [&'static str] =
+                if are_links { &["id", "subject"] } else { &["id", "label", "created_at"] };
+            return with.list(&found, "credentials", columns);
         }
-        Credential::Add { username, mount, json } => {
+        Credential::Add { username, mount, json, subject } => {
             output::somebody_listens()?;
-            let body = json.as_deref().map(input::json_object).transpose()?.unwrap_or_else(|| "{}".to_owned().into());
+            let said = subject.map(|subject| json!({"subject": subject}).to_string().into());
+            let body = json.as_deref().map(input::json_object).transpose()?.or(said);
+            let body = body.unwrap_or_else(|| "{}".to_owned().into());
             let added = client.written(Method::POST, &path(&username, &mount)?, &body).await;
             added.map_err(|refused| elsewhere(refused, &username))?
         }

@@ -31,6 +31,20 @@ impl Directory {
         Ok(())
     }
 
+    /// Takes an identity from its user: it leads to nobody, and may lead to anybody from then on.
+    pub async fn unlink(&self, to: &mut Writes, link: &Link, id: &UserId) -> Result<(), Error> {
+        let mut user = self.find_for_change(to, id).await?;
+        user.links.retain(|kept| kept != link);
+        for key in keys::of_link(&self.barrier, &link.mount, &link.subject)? {
+            let leads: Option<Leads> = read_for_change(&self.links, to, &key).await?;
+            if leads.is_some_and(|leads| leads.user.as_ref() == Some(id)) {
+                self.links.delete(to, &key);
+            }
+        }
+        self.users.put(to, id.as_str(), &user, None);
+        Ok(())
+    }
+
     /// A tombstone in the place of a link: under every key, so that none is found behind it.
     pub(super) async fn retire(&self, to: &mut Writes, link: &Link) -> Result<(), Error> {
         for key in keys::of_link(&self.barrier, &link.mount, &link.subject)? {

@@ -159,6 +159,35 @@ async fn an_identity_linked_while_its_user_is_deleted_is_not_left_behind() {
 }
 
 #[tokio::test]
+async fn an_identity_that_is_let_go_may_be_anybodys_and_one_of_who_is_gone_nobodys() {
+    let town = town();
+    let (ada, eve, mount) = (town.create("ada", "user").await, town.create("eve", "user").await, MountId::new());
+    for subject in ["42", "43"] {
+        town.link(&mount, subject, &ada).await.unwrap();
+    }
+    let unlink = async |subject: &str, user: &User| {
+        let (mut writes, link) = (Writes::default(), Link { mount: mount.clone(), subject: subject.into() });
+        town.directory.unlink(&mut writes, &link, &user.id).await.unwrap();
+        town.barrier.commit(writes).await
+    };
+    // It is ada's, whatever is said of eve.
+    unlink("42", &eve).await.unwrap();
+    assert_eq!(town.directory.by_link(&mount, "42").await.unwrap().unwrap().id, ada.id);
+    unlink("42", &ada).await.unwrap();
+    assert_eq!(town.directory.by_link(&mount, "42").await.unwrap(), None);
+    let left = town.directory.user(&ada.id).await.unwrap().unwrap();
+    assert!(!left.is_linked(&mount, "42") && left.is_linked(&mount, "43"));
+    assert_ne!(left.links[0].id(), Link { mount: MountId::new(), ..left.links[0].clone() }.id());
+    town.link(&mount, "42", &eve).await.unwrap();
+    // What goes with a user goes for ever.
+    town.delete(&ada).await.unwrap();
+    assert!(matches!(town.link(&mount, "43", &eve).await, Err(Error::Retired)));
+    unlink("43", &eve).await.unwrap();
+    assert!(matches!(town.link(&mount, "43", &eve).await, Err(Error::Retired)));
+    assert_eq!(town.directory.by_link(&mount, "42").await.unwrap().unwrap().id, eve.id);
+}
+
+#[tokio::test]
 async fn a_user_has_a_bounded_number_of_identities() {
     let town = town();
     let (ada, mount) = (town.create("ada", "user").await, MountId::new());

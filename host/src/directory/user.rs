@@ -1,3 +1,4 @@
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,6 +42,14 @@ pub struct Link {
     pub subject: String,
 }
 
+impl Link {
+    /// Names it among those of its user, wherever a subject could not stand.
+    pub fn id(&self) -> String {
+        let named = [self.mount.as_str().as_bytes(), b"/", self.subject.as_bytes()].concat();
+        hex::encode(&digest::digest(&digest::SHA256, &named).as_ref()[..16])
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct NewUser {
     pub username: Username,
@@ -50,6 +59,11 @@ pub struct NewUser {
 }
 
 impl User {
+    /// Does this identity lead here?
+    pub fn is_linked(&self, mount: &MountId, subject: &str) -> bool {
+        self.links.iter().any(|link| link.mount == *mount && link.subject == subject)
+    }
+
     /// Is this somebody who can put things right? A machine is not: by default its way to log
     /// in gives no admin.
     pub fn holds_the_keys(&self) -> bool {

@@ -80,12 +80,23 @@ impl Documents {
 
     /// Every document whose key begins with `prefix`, in the order of keys.
     pub async fn below(&self, prefix: &str) -> Result<Vec<(String, Document)>, Error> {
+        let each = self.each_below(prefix).await?;
+        each.into_iter().map(|(key, document)| Ok((key, document?))).collect()
+    }
+
+    /// The same where one that cannot be read takes nothing else with it.
+    pub async fn each_below(&self, prefix: &str) -> Result<Vec<(String, Result<Document, Error>)>, Error> {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let page = self.view.list(prefix, None, after.as_deref(), limits::LIST_MOST).await?;
-            for (key, stored) in page.keys.iter().zip(self.view.get_many::<Document>(&page.keys).await?) {
-                let Some(stored) = stored.filter(|stored| !stored.value.deleted) else { continue };
-                found.push((key.clone(), stored.value));
+            for (key, stored) in page.keys.iter().zip(self.view.get_each::<Document>(&page.keys).await?) {
+                match stored {
+                    Ok(stored) => {
+                        let there = stored.filter(|stored| !stored.value.deleted);
+                        found.extend(there.map(|stored| (key.clone(), Ok(stored.value))));
+                    }
+                    Err(error) => found.push((key.clone(), Err(error))),
+                }
             }
             match page.more {
                 true => after = page.keys.last().cloned(),

@@ -51,7 +51,7 @@ impl From<mount::Error> for ApiError {
     fn from(error: mount::Error) -> Self {
         match error {
             mount::Error::Disabled => Self::new(Kind::MountDisabled),
-            mount::Error::Compiling(_) => Self::new(Kind::Unavailable).caused_by(error),
+            mount::Error::Compiling(_) | mount::Error::Passing(_) => Self::new(Kind::Unavailable).caused_by(error),
             mount::Error::Broken(_) => Self::new(Kind::PluginFailed).caused_by(error),
             mount::Error::Fault(fault) => fault.into(),
             mount::Error::Store(error) => error.into(),

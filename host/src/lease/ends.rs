@@ -31,7 +31,7 @@ impl Leases {
         for mount in self.0.mounts.departed().await? {
             if lenders.contains(&mount) {
                 let ids = self.store().all_ids(&self.store().mounts, &format!("{mount}/")).await?;
-                self.end(ids, None).await?;
+                one_of_many(self.end(ids, None).await)?;
             }
         }
         Ok(())
@@ -45,7 +45,7 @@ impl Leases {
             let looks = sessions.into_iter().map(|(key, session)| async move {
                 if self.has_surely_ended(&session).await? {
                     let ids = self.store().all_ids(&self.store().sessions, &key).await?;
-                    self.end(ids, None).await?;
+                    one_of_many(self.end(ids, None).await)?;
                 }
                 Ok::<_, Error>(())
             });
@@ -68,9 +68,30 @@ impl Leases {
 
     /// Has everything revoked soon that this speaks of and that whoever asks may end, by the sweeper. Says how much.
     pub async fn revoke_all(&self, of: &Selection, by: Requester<'_>) -> Result<usize, Error> {
-        let (index, prefix) = self.index(of);
-        let ids = self.store().all_ids(index, &prefix).await?;
+        let ids = match of {
+            Selection::Session(session) => self.lent_to(session).await?,
+            Selection::User(_) | Selection::Below(_) => {
+                let (index, prefix) = self.index(of);
+                self.store().all_ids(index, &prefix).await?
+            }
+        };
         self.end(ids, Some((of, by))).await
+    }
+
+    /// What a session has borrowed. Its own index leads no longer to what is to go anyway, and may be failing: that of
+    /// its user does, or, where nobody knows any more whose it was, that of everything.
+    async fn lent_to(&self, session: &SessionId) -> Result<Vec<LeaseId>, Error> {
+        let (index, prefix) = match self.0.sessions.user_of(session).await? {
+            Some(user) => self.index(&Selection::User(user)),
+            None => self.index(&Selection::Below(None)),
+        };
+        let mut lent = Vec::new();
+        for some in self.store().all_ids(index, &prefix).await?.chunks(limits::LIST_MOST) {
+            let found = self.store().get_many(some).await?;
+            let its = found.into_iter().filter(|(_, record)| record.session.as_ref() == Some(session));
+            lent.extend(its.map(|(id, _)| id));
+        }
+        Ok(lent)
     }
 
     /// Where somebody asks, what is failing is tried at once as well.
@@ -102,5 +123,16 @@ impl Leases {
             }
         }
         Err(Error::Busy)
+    }
+}
+
+/// One that cannot be looked at keeps no other waiting; a store that does not answer does.
+pub(super) fn one_of_many<T>(looked: Result<T, Error>) -> Result<(), Error> {
+    match looked {
+        Err(error @ (Error::Busy | Error::Store(barrier::Error::Corrupt(_)))) => {
+            tracing::error!(%error, "a lease cannot be looked at");
+            Ok(())
+        }
+        other => other.map(drop),
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{
     Borrower, Error, Lease, Requester, State,
     error::OVER,
-    testing::{Bench, NODES, admin},
+    testing::{Bench, NODES, admin, asker},
 };
 use crate::{
     barrier::{Writes, layout::Prefix},
@@ -244,8 +244,8 @@ impl World {
 
     async fn renew(&mut self, node: usize, id: &LeaseId, seconds: Option<u64>, now: Timestamp) {
         let admin = admin();
-        let (by, request, span) = (Requester::other(&admin), RequestId::new(), seconds.map(Duration::from_secs));
-        let renewed = self.bench.nodes[node].renew(id, span, by, &request).await;
+        let (by, span) = (Requester::other(&admin), seconds.map(Duration::from_secs));
+        let renewed = self.bench.nodes[node].renew(id, span, by, &asker()).await;
         let is_over = |held: &Held| held.ending || held.failures > 0 || held.expires <= now;
         let is_over = is_over(&self.held[id]) || self.has_ended(self.held[id].session);
         let held = self.held.get_mut(id).unwrap();

@@ -42,6 +42,7 @@ pub use issue::Borrower;
 pub use journal::journal;
 pub use list::{Filter, Page, Place, Scope, Selection};
 pub use record::{Lease, State};
+pub use renew::Asker;
 pub use requester::Requester;
 pub use reservation::{Reservation, Reservations};
 

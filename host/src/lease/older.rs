@@ -1,7 +1,7 @@
 //! Leases whose indexes were written when what is due stood in one row, whatever mount it came from, and what a
 //! mount has lent in another, whoever holds it: they are moved to where both are looked for now.
 
-use super::{Error, Leases, store::id_in};
+use super::{Error, Leases, ends::one_of_many, store::id_in};
 use crate::{barrier, barrier::Writes, limits};
 
 /// As the moments began which stood first: of all that a clock of today can tell, and of one mount in 4,096.
@@ -16,7 +16,7 @@ impl Leases {
                 continue;
             }
             for key in due.list(&moment, None, None, limits::LIST_MOST).await?.keys {
-                self.move_one(&key).await?;
+                one_of_many(self.move_one(&key).await)?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
     Error, Leases, Requester,
@@ -7,10 +7,20 @@ use super::{
 };
 use crate::{
     barrier::Stored,
-    ids::{Action, LeaseId, RequestId},
+    ids::{Action, LeaseId, RequestId, Username},
     limits,
     runtime::{Facts, RenewLease},
 };
+
+/// Who asks, as the plugin may know it.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub request: RequestId,
+    pub name: Option<Username>,
+    pub address: Option<IpAddr>,
+    /// What a plugin may be shown, if it is granted.
+    pub headers: Arc<[(String, String)]>,
+}
 
 impl Leases {
     /// Has the plugin prolong it: for as long as it was first given, unless told otherwise, and
@@ -21,7 +31,7 @@ impl Leases {
         id: &LeaseId,
         increment: Option<Duration>,
         by: Requester<'_>,
-        request: &RequestId,
+        asker: &Asker,
     ) -> Result<Lease, Error> {
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let stored = self.renewable(id, by).await?;
@@ -30,8 +40,11 @@ impl Leases {
             let wanted = increment.unwrap_or(Duration::from_secs(record.span)).min(left);
             let input = RenewLease { internal: record.internal.0.clone(), increment_seconds: wanted.as_secs().max(1) };
             let facts = Facts {
-                request_id: request.to_string(),
+                request_id: asker.request.to_string(),
                 principal: Some(by.caller.user.to_string()),
+                principal_name: asker.name.as_ref().map(Username::to_string),
+                client_address: asker.address,
+                headers: asker.headers.to_vec(),
                 ..Facts::default()
             };
             let mut attempts = self.0.mounts.attend(&record.mount, facts, record.place()).await?;

@@ -139,6 +139,7 @@ pub(super) fn told(error: &mount::Error) -> String {
         mount::Error::Disabled => "the mount is disabled".to_owned(),
         mount::Error::Compiling(_) => "the plugin is being compiled".to_owned(),
         mount::Error::Broken(_) => "the mount is broken".to_owned(),
+        mount::Error::Passing(_) => "the mount cannot come up just now".to_owned(),
         mount::Error::Store(_) => "the store is not available".to_owned(),
         mount::Error::Fault(fault) => match fault {
             Fault::Refused(refusal) if refusal.is_ordinary() => format!("the plugin refuses: {}", refusal.code),

@@ -48,7 +48,9 @@ impl Leases {
             return Ok(HashSet::new());
         }
         self.0.mounts.refresh().await?;
-        Ok(self.lenders().await?)
+        let lenders = self.lenders().await?;
+        self.0.mounts.attend_only(&lenders);
+        Ok(lenders)
     }
 
     /// One look at every mount.

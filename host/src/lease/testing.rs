@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Borrower, GrantedAction, Leases, Parts, Reservations, journal};
+use super::{Asker, Borrower, GrantedAction, Leases, Parts, Reservations, journal};
 use crate::{
     audit::{Audit, Sink},
     barrier::{Barrier, Writes},
@@ -127,7 +127,8 @@ impl Bench {
         let by = catalog::Author { user: UserId::new(), at: self.clock.now() };
         self.catalog.propose(&mut writes, None, upload, by);
         self.store(writes).await;
-        let value = serde_json::json!({"plugin": "lender", "version": "1.0.0"});
+        let grant = serde_json::json!({"headers": component.manifest.requires.headers});
+        let value = serde_json::json!({"plugin": "lender", "version": "1.0.0", "grant": grant});
         let (mounts, name) = (&self.nodes[0].0.mounts, MountName::parse("db").unwrap());
         let change = mounts.prepare(Kind::Secrets, name.clone(), &value, false).await.unwrap();
         let mut writes = Writes::default();
@@ -223,6 +224,11 @@ pub(super) fn spec(seconds: u64, most: u64) -> LeaseSpec {
         renewable: true,
         internal: b"canary-internal".to_vec().into(),
     }
+}
+
+/// Of whom a plugin learns nothing but this.
+pub(super) fn asker() -> Asker {
+    Asker { request: RequestId::new(), name: None, address: None, headers: Arc::default() }
 }
 
 pub(super) fn caller(user: &UserId, role: &str) -> Caller {

@@ -1,18 +1,18 @@
 use std::time::Duration;
 
 use super::{
-    Error, Filter, Requester, Selection, State,
+    Asker, Borrower, Error, Filter, Requester, Selection, State,
     error::OVER,
     revoke::backoff,
-    testing::{Bench, NODES, admin, spec},
+    testing::{Bench, NODES, admin, asker, spec},
 };
 use crate::{
     barrier::{Writes, layout::Prefix},
-    ids::{MountId, RequestId, SecretPath, UserId},
+    ids::{MountId, RequestId, SecretPath, UserId, Username},
     limits, mount,
     runtime::{
         Facts, Fault, Handle, Unnoted,
-        testing::{GET, INTEND, PUT, lender, request},
+        testing::{GET, INTEND, PUT, lender, lender_that, request},
         types::LeaseSpec,
     },
 };
@@ -53,6 +53,70 @@ async fn what_cannot_be_revoked_is_failing_and_tried_ever_less_often_and_never_g
 }
 
 #[tokio::test]
+async fn by_its_session_what_is_failing_is_tried_again_as_by_its_user() {
+    let bench = Bench::new().await;
+    let (user, admin) = (UserId::new(), admin());
+    let long = Duration::from_secs(10_000);
+    let known = bench.borrower_in_session(&user, long).await;
+    let other = bench.borrower_in_session(&user, long).await;
+    for borrower in [known, Borrower { user: UserId::new(), ..bench.borrower(1000) }] {
+        let of = Selection::Session(borrower.session.clone());
+        // Their mount is nowhere.
+        let leases = [bench.lend(&borrower, 60).await.id, bench.lend(&borrower, 60).await.id];
+        let untouched = bench.lend(&other, 600).await.id;
+        bench.hand.advance(Duration::from_secs(60));
+        for _ in 0..8 {
+            bench.nodes[0].sweep_one(&leases[0]).await.unwrap();
+            let again_at = bench.nodes[0].get(&leases[0]).await.unwrap().unwrap().again_at.unwrap();
+            bench.hand.advance(again_at.since(bench.clock.now()));
+        }
+        bench.nodes[0].sweep_one(&leases[0]).await.unwrap();
+        assert_eq!(bench.nodes[1].revoke_all(&of, Requester::other(&admin)).await.unwrap(), 2);
+        let seen = bench.nodes[0].get(&leases[0]).await.unwrap().unwrap();
+        assert_eq!((seen.state, seen.again_at), (State::Failing, Some(bench.clock.now())));
+        assert_eq!(bench.nodes[0].get(&untouched).await.unwrap().unwrap().state, State::Active);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_prolongs_is_told_who_asks_and_from_where() {
+    let bench = Bench::new().await;
+    // Refuses to work unless it is told of `ada`, at an address, with the header `x`.
+    let imports = r#"
+        (import "coffer:plugin/context@1.0.0" "principal-name" (func $name (param i32)))
+        (import "coffer:plugin/context@1.0.0" "client-address" (func $address (param i32)))
+        (import "coffer:plugin/context@1.0.0" "header" (func $header (param i32 i32 i32)))"#;
+    let manifest = r#"(@custom "coffer:manifest"
+        "[plugin]\nname = \"lender\"\nversion = \"1.0.0\"\nkind = \"secrets\"\napi = \"1.0\"\n[requires]\nheaders = [\"x\"]\n")
+        (data (i32.const 3000) "x")"#;
+    let renew = "(call $name (i32.const 4096)) (call $address (i32.const 4112))
+        (call $header (i32.const 3000) (i32.const 1) (i32.const 4128))
+        (if (i32.ne (i32.load offset=8 (i32.const 4096)) (i32.const 3)) (then (unreachable)))
+        (if (i32.ne (i32.load offset=8 (i32.const 4112)) (i32.const 9)) (then (unreachable)))
+        (if (i32.ne (i32.load offset=8 (i32.const 4128)) (i32.const 5)) (then (unreachable)))
+        (i32.store (i32.const 8192) (i32.const 0))
+        (i64.store offset=8 (i32.const 8192) (local.get $by))
+        (i64.store offset=16 (i32.const 8192) (i64.const 31536000))
+        (i32.store offset=24 (i32.const 8192) (i32.const 1))
+        (i32.store offset=28 (i32.const 8192) (local.get $p))
+        (i32.store offset=32 (i32.const 8192) (local.get $n))
+        (i32.const 8192)";
+    let mount = bench.mount(&lender_that(imports, manifest, (renew, "(i32.const 2048)"), "(call $ok)")).await;
+    let user = UserId::new();
+    let borrower = bench.borrower_in_session(&user, Duration::from_secs(10_000)).await;
+    let lease = bench.lend_of((&mount.id, "db/a"), &borrower, 600).await;
+    let asker = Asker {
+        name: Some(Username::parse("ada").unwrap()),
+        address: Some([192, 0, 2, 1].into()),
+        headers: [("x".to_owned(), "value".to_owned()), ("y".to_owned(), "z".to_owned())].into(),
+        ..asker()
+    };
+    let admin = admin();
+    let renewed = bench.nodes[0].renew(&lease.id, None, Requester::other(&admin), &asker).await;
+    assert!(renewed.is_ok(), "{renewed:?}");
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
     let bench = Bench::new().await;
     let borrower = bench.borrower(1000);
@@ -61,17 +125,41 @@ async fn a_session_that_nobody_knows_takes_its_leases_with_it() {
     let state = async || bench.nodes[0].get(&lease.id).await.unwrap().unwrap().state;
     assert_eq!(state().await, State::Revoking);
     let admin = admin();
-    let (by, request) = (Requester::other(&admin), &borrower.request);
-    assert!(matches!(bench.nodes[1].renew(&lease.id, None, by, request).await, Err(Error::Unfit(OVER))));
+    let (by, asker) = (Requester::other(&admin), asker());
+    assert!(matches!(bench.nodes[1].renew(&lease.id, None, by, &asker).await, Err(Error::Unfit(OVER))));
     // One node at a time looks.
     let other = bench.lend(&borrower, 600).await;
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Active);
     // And who has not seen it yet does not prolong it either.
-    assert!(matches!(bench.nodes[1].renew(&other.id, None, by, request).await, Err(Error::Unfit(OVER))));
+    assert!(matches!(bench.nodes[1].renew(&other.id, None, by, &asker).await, Err(Error::Unfit(OVER))));
     bench.hand.advance(limits::LEASE_SESSIONS_EVERY);
     bench.nodes[1].sweep_ended().await.unwrap();
     assert_eq!(bench.nodes[0].get(&other.id).await.unwrap().unwrap().state, State::Revoking);
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_read_keeps_no_other_from_ending() {
+    let bench = Bench::new().await;
+    let mut lent = Vec::new();
+    for _ in 0..3 {
+        lent.push(bench.lend(&bench.borrower(1000), 600).await.id);
+    }
+    // Its mount is gone.
+    let gone = MountId::new();
+    let there = bench.borrower_in_session(&UserId::new(), Duration::from_secs(1000)).await;
+    lent.push(bench.lend_of((&gone, "db/a"), &there, 600).await.id);
+    let mut writes = Writes::default();
+    bench.barrier.view(Prefix::Mount).put(&mut writes, &format!("departed/{gone}"), &0, None);
+    bench.barrier.commit(writes).await.unwrap();
+    let key = format!("lease/{}", lent[1]);
+    let (_, mut row) = bench.memory.dump().into_iter().find(|(found, _)| *found == key).unwrap();
+    *row.value.last_mut().unwrap() ^= 1;
+    bench.memory.tamper(&key, Some(row));
+    bench.nodes[0].sweep_ended().await.unwrap();
+    for id in [&lent[0], &lent[2], &lent[3]] {
+        assert_eq!(bench.nodes[0].get(id).await.unwrap().unwrap().state, State::Revoking);
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Borrower, Error, Filter, GrantedAction, Requester, Selection, State,
-    testing::{Bench, admin, caller},
+    testing::{Bench, admin, asker, caller},
 };
 use crate::{
     ids::{Action, Folder, MountId, RequestId, Scope, UserId},
@@ -76,12 +76,10 @@ async fn what_is_forbidden_below_a_folder_is_neither_shown_nor_ended_whatever_le
     assert_eq!(list(&of_all[0], &narrow).await, []);
     // One by its id.
     let (admin, request) = (admin(), RequestId::new());
+    let asker = asker();
     for id in &closed {
         assert!(matches!(bench.nodes[0].show(id, Requester::other(&admin)).await, Err(Error::NotFound)));
-        assert!(matches!(
-            bench.nodes[0].renew(id, None, Requester::other(&admin), &request).await,
-            Err(Error::NotFound)
-        ));
+        assert!(matches!(bench.nodes[0].renew(id, None, Requester::other(&admin), &asker).await, Err(Error::NotFound)));
         assert!(matches!(bench.nodes[0].revoke(id, Requester::other(&admin), &request).await, Err(Error::NotFound)));
     }
     // And many at once: it is told what was done.
@@ -127,7 +125,7 @@ async fn nobody_prolongs_what_they_could_not_borrow_now() {
     store.replace(&mut writes, &old, &stored, super::record::Record { granted: None, ..stored.value.clone() });
     bench.barrier.commit(writes).await.unwrap();
     let holder = caller(&user, "app");
-    let renew = async |id, by| match bench.nodes[1].renew(id, None, by, &RequestId::new()).await {
+    let renew = async |id, by| match bench.nodes[1].renew(id, None, by, &asker()).await {
         Ok(_) => true,
         Err(Error::Forbidden(_)) => false,
         Err(error) => panic!("{error}"),

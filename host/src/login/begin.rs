@@ -137,6 +137,7 @@ impl Login {
         let user = self.directory.user(&user).await?.filter(|user| !user.disabled);
         let user = user.ok_or_else(|| Error::Denied("gone or disabled".to_owned()))?;
         self.demand_role(&mount, Some(&user), LoginEvidence { groups: &vouched.groups, by_device_flow })?;
+        check_link(&mount, &user, &vouched.subject)?;
         let bounds = tightest(&self.security.rules(), &vouched.limits(), &wish, client)?;
         let now = self.clock.now();
         let scope = wish.scope.map(|scope| scope.of(&user.id));
@@ -287,6 +288,15 @@ pub(super) fn proven(method: AuthMethod<'_>, user: UserId, identity: &Identity, 
         epochs,
         program,
         by_device_flow: false,
+    }
+}
+
+/// An identity has led to a user when it was proven. Whoever has taken it from them since then has ended what they had
+/// before the epochs were read, and this login with it.
+fn check_link(mount: &Mount, user: &User, subject: &str) -> Result<(), Error> {
+    match mount.live()?.proves_users() || user.is_linked(&mount.id, subject) {
+        true => Ok(()),
+        false => Err(Error::Denied("the identity leads to this user no more".to_owned())),
     }
 }
 

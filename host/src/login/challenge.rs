@@ -1,6 +1,8 @@
 //! Logins that take more than one step. Between the steps one row waits, sealed, under a MAC of the challenge's id: who
 //! reads the store cannot go on with anybody's login. It goes with the step that succeeds, in the same
-//! batch as what the plugin wrote; an error other than "not yet" ends it.
+//! batch as what the plugin wrote; an error other than "not yet" ends it. A plugin that got something meanwhile which
+//! it cannot get again, and has to wait still, answers a challenge of kind `wait`: its state is kept in place of the one
+//! before, and whoever asks is told "not yet".
 
 use std::{net::IpAddr, time::Duration};
 
@@ -100,6 +102,9 @@ pub(super) struct Row<W> {
 /// A provider's device flow: whoever shows the code to somebody else cannot be seen there.
 const DEVICE: &str = "device";
 
+/// Nobody is asked for anything: the plugin has got on, and waits.
+const WAIT: &str = "wait";
+
 /// 95 random bits.
 const ID: usize = 16;
 
@@ -180,6 +185,19 @@ impl Login {
         view.put(to, &key, &row, Some(end));
         let kind = challenge.kind;
         Ok(Asked { id: Secret::new(id), kind, details, expires_in: end.since(now), interval })
+    }
+
+    /// Adds the row of a challenge that has got on and waits still: as it is, but for the plugin's state.
+    fn stay(&self, to: &mut Writes, key: &str, mut waiting: Waiting, challenge: Challenge) {
+        let now = self.clock.now();
+        let end = now.after(challenge.expires_in).min(waiting.until);
+        (waiting.interval, waiting.polled_at) = (challenge.poll_interval.or(waiting.interval), Some(now));
+        let view = self.barrier.view(Prefix::Challenge);
+        for seat in &waiting.seats {
+            view.put(to, seat, &key, Some(end));
+        }
+        let row = Row { waiting: &waiting, state: Zeroizing::new(BASE64.encode(&*challenge.state)) };
+        view.put(to, key, &row, Some(end));
     }
 
     /// Is there such a challenge, begun from there, and may it be asked for just now? Changes nothing.
@@ -272,9 +290,14 @@ impl Login {
             let (wish, is_second) = (waiting.wish.clone(), waiting.first.is_some());
             let mut is_new = false;
             let ended = match outcome.value {
-                Step::Challenge(challenge) => StepOutcome::Asked(
-                    self.ask(&mut writes, Some(id), &mut waiting, challenge, callback.as_ref()).await?,
-                ),
+                Step::Challenge(challenge) if challenge.kind == WAIT => {
+                    self.stay(&mut writes, key, waiting, challenge);
+                    None
+                }
+                Step::Challenge(challenge) => {
+                    let asked = self.ask(&mut writes, Some(id), &mut waiting, challenge, callback.as_ref()).await?;
+                    Some(StepOutcome::Asked(asked))
+                }
                 Step::Identity(identity) => {
                     self.forget(&mut writes, key, &mut waiting);
                     let by_device_flow = waiting.by_device_flow;
@@ -288,19 +311,19 @@ impl Login {
                             return Err(error);
                         }
                     };
-                    StepOutcome::Proven(match waiting.first {
+                    Some(StepOutcome::Proven(match waiting.first {
                         Some(first) => first,
                         None => {
                             let basis = Basis { epochs: waiting.epochs, program: waiting.program };
                             Proven { by_device_flow, ..proven(method, user, &identity, basis) }
                         }
-                    })
+                    }))
                 }
             };
             writes.merge(outcome.writes);
             if attempts.commit(writes, outcome.may_rerun).await? {
                 self.announce(is_new).await;
-                return Ok((ended, wish, is_second));
+                return ended.map(|ended| (ended, wish, is_second)).ok_or(Refusal::SlowDown.into());
             }
         }
     }

@@ -2,7 +2,7 @@
 //! revoked after it was removed: until then its plugin is called with what it had last.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -40,6 +40,10 @@ impl Attended {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (version, live.clone()));
     }
 
+    fn retain(&self, is_needed: impl Fn(&MountId) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| is_needed(id));
+    }
+
     pub(super) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -63,8 +67,21 @@ impl Mounts {
     /// A call about what a mount has lent, and for nothing else.
     pub async fn attend(&self, id: &MountId, facts: Facts, place: &str) -> Result<Attempts, Error> {
         let (mount, live) = self.attended(id).await?;
-        let facts = Facts { mount_path: mount.name.to_string(), ..facts };
+        let headers = live.shown(&facts.headers);
+        let facts = Facts { mount_path: mount.name.to_string(), headers, ..facts };
         self.attempts(&mount, &live, facts, place)
+    }
+
+    /// Lets go of the plugins of mounts that answer again by themselves, or have lent nothing that is out: code, and
+    /// credentials in the clear.
+    pub fn attend_only(&self, lenders: &HashSet<MountId>) {
+        let answers = |id: &MountId| self.by_id(id).is_some_and(|mount| mount.live().is_ok());
+        self.0.attended.retain(|id| lenders.contains(id) && !answers(id));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn attending(&self) -> usize {
+        self.0.attended.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     async fn attended(&self, id: &MountId) -> Result<(Arc<Mount>, Arc<Live>), Error> {
@@ -73,6 +90,7 @@ impl Mounts {
                 State::Live(live) => return Ok((mount.clone(), live.clone())),
                 State::Compiling(digest) => return Err(Error::Compiling(digest.clone())),
                 State::Broken(why) => return Err(Error::Broken(why.clone())),
+                State::Passing(why) => return Err(Error::Passing(why.clone())),
                 State::Disabled => {
                     let record = self.record(mount.kind, &mount.name).await?.filter(|record| record.value.id == *id);
                     record.map(|stored| {

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Error, Inner, Kind, Mounts, State};
+use super::{Error, Inner, Kind, Mounts, State, prove::why};
 use crate::{
     barrier,
     catalog::{Digest, Found},
@@ -34,7 +34,35 @@ pub(super) enum Patience {
 }
 
 /// How a compilation ended: with the plugin, or why not. None: it has not yet.
-type Ended = Option<Result<Plugin, Arc<str>>>;
+type Ended = Option<Result<Plugin, Failure>>;
+
+/// Why a plugin is not there, for all who wait for it.
+#[derive(Clone, Debug)]
+struct Failure {
+    why: Arc<str>,
+    /// It may go well the next time.
+    is_passing: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let is_passing = error.is_passing();
+        let why = match error {
+            Error::Broken(why) | Error::Passing(why) => why.into(),
+            other => other.to_string().into(),
+        };
+        Self { why, is_passing }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure.is_passing {
+            true => Self::Passing(failure.why.to_string()),
+            false => Self::Broken(failure.why.to_string()),
+        }
+    }
+}
 
 #[derive(Debug)]
 struct UnderWay {
@@ -122,12 +150,11 @@ impl Inner {
     }
 
     fn failed(&self, digest: &Digest, error: &runtime::Error) -> Error {
-        let why = error.to_string();
-        // The engine's own trouble is nothing to the plugin.
-        if !matches!(error, runtime::Error::Engine(_)) {
-            self.compiled.fail(digest, &why);
+        let error = why(error);
+        if let Error::Broken(why) = &error {
+            self.compiled.fail(digest, why);
         }
-        Error::Broken(why)
+        error
     }
 }
 
@@ -153,8 +180,8 @@ impl Mounts {
         }
         let ended = ended.borrow().clone();
         match ended {
-            Some(ended) => ended.map(|plugin| plugin.for_another_mount()).map_err(|why| Error::Broken(why.to_string())),
-            None => Err(Error::Broken("its compilation ended early".to_owned())),
+            Some(ended) => ended.map(|plugin| plugin.for_another_mount()).map_err(Error::from),
+            None => Err(Error::Passing("its compilation ended early".to_owned())),
         }
     }
 
@@ -202,11 +229,7 @@ impl Mounts {
         let (mounts, found) = (self.clone(), found.clone());
         tokio::spawn(async move {
             let compiled = mounts.0.compile(&found).await;
-            let compiled = compiled.map_err(|error| match error {
-                Error::Broken(why) => Arc::from(why),
-                other => Arc::from(other.to_string()),
-            });
-            tell.send_replace(Some(compiled));
+            tell.send_replace(Some(compiled.map_err(Failure::from)));
             // Whoever asks from now on finds it, or begins anew; who has gone away looks again.
             let waited_for = lock(&mounts.0.compiled.under_way).remove(&digest);
             if waited_for.is_some_and(|waited_for| waited_for.awaited) {

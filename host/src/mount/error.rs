@@ -16,10 +16,23 @@ pub enum Error {
     /// It should answer and cannot; why is for the operator.
     #[error("the mount is broken: {0}")]
     Broken(String),
+    /// It should answer, and is about to be tried again: what was amiss was not it.
+    #[error("the mount cannot come up just now: {0}")]
+    Passing(String),
     #[error(transparent)]
     Fault(#[from] Fault),
     #[error(transparent)]
     Store(#[from] barrier::Error),
+}
+
+impl Error {
+    /// Why a plugin was not brought up, if the same may go well the next time.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => !matches!(error, barrier::Error::Corrupt(_)),
+            error => matches!(error, Self::Passing(_)),
+        }
+    }
 }
 
 /// Why a change of a mount's setting is refused.

@@ -94,6 +94,19 @@ fn host_given(asked: &HostGrant, spec: &Spec) -> Option<HostGrant> {
     Some(HostGrant { plain, networks, ..asked.clone() })
 }
 
+/// Of what the setting gives by name, what a version asks for.
+pub(super) fn of_asked(given: &Granted, asked: &Granted) -> Granted {
+    let some = |given: &[String], asked: &[String], bare: fn(&str) -> &str| {
+        given.iter().filter(|name| asked.iter().any(|asked| asked == bare(name))).cloned().collect()
+    };
+    Granted {
+        http: some(&given.http, &asked.http, base),
+        headers: some(&given.headers, &asked.headers, |name| name),
+        crypto: some(&given.crypto, &asked.crypto, |name| name),
+        subjects: some(&given.subjects, &asked.subjects, |name| name),
+    }
+}
+
 /// What a new version asks for that the live one did not, as far as the setting says nothing of it.
 pub(super) fn needs(spec: &Spec, asked: &Granted, live: &Granted) -> Granted {
     let open = |asked: &[String], known: [&[String]; 3]| {
@@ -179,6 +192,17 @@ mod tests {
         let granted = Granted { http: open.http.clone(), crypto: open.crypto.clone(), ..Granted::default() };
         let denied = Granted { headers: open.headers, ..Granted::default() };
         assert!(needs(&spec(granted, denied), &asked, &live).is_empty());
+    }
+
+    #[test]
+    fn of_what_is_given_a_version_has_what_it_asks_for_as_it_is_given() {
+        let given = Granted {
+            http: list(&["http://a.example:443 10.0.0.0/8", "c.example:443", "b.example"]),
+            headers: list(&["x-one", "x-two"]),
+            ..Granted::default()
+        };
+        let has = of_asked(&given, &names(&asked()));
+        assert_eq!((has.http, has.headers), (list(&["http://a.example:443 10.0.0.0/8"]), list(&["x-one"])));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, Kind, Mount, Mounts, Previous, Record, claim::Claim};
+use super::{Error, Kind, Mount, Mounts, Previous, Record, Unmigrated, claim::Claim};
 use crate::{
     barrier::{self, Stored, Writes},
     fence::Counter,
@@ -13,21 +13,40 @@ use crate::{
 /// Where a node says that it is at it.
 const CLAIM: &str = "migrating/";
 
+/// Data of a mount that is this node's to move on.
+#[derive(Debug)]
+pub struct Moving {
+    mount: Arc<Mount>,
+    claim: Claim,
+}
+
 impl Mounts {
     /// Mounts whose upgrade is final and whose data may not be the new version's yet.
     pub fn unmigrated(&self) -> Vec<Arc<Mount>> {
         let now = self.0.clock.now();
         let due = |mount: &Arc<Mount>| {
-            let previous = mount.previous.as_ref();
-            mount.live().is_ok() && previous.is_some_and(|previous| !previous.is_within_reach(now))
+            mount.live().is_ok() && mount.unmigrated.as_ref().is_some_and(|unmigrated| unmigrated.is_due(now))
         };
         [Kind::Auth, Kind::Secrets].into_iter().flat_map(|kind| self.of_kind(kind)).filter(due).collect()
     }
 
+    /// Makes it this node's. None: it is another's, or has been done.
+    pub async fn claim_migration(&self, mount: &Arc<Mount>) -> Result<Option<Moving>, barrier::Error> {
+        let Some(claim) = self.claim(format!("{CLAIM}{}", mount.id)).await? else { return Ok(None) };
+        let is_to_do = |record: &Record| record.id == mount.id && record.to_migrate().is_some();
+        match self.record(mount.kind, &mount.name).await {
+            Ok(Some(record)) if is_to_do(&record.value) => Ok(Some(Moving { mount: mount.clone(), claim })),
+            other => {
+                self.release(claim).await?;
+                other.map(|_| None)
+            }
+        }
+    }
+
     /// Has the plugin move some of the data on. True: all of it is.
-    pub async fn migrate(&self, mount: &Mount) -> Result<bool, Error> {
-        let Some(mut claim) = self.claim(format!("{CLAIM}{}", mount.id)).await? else { return Ok(false) };
-        let moved = self.migrate_claimed(mount, &mut claim).await;
+    pub async fn migrate(&self, moving: Moving) -> Result<bool, Error> {
+        let Moving { mount, mut claim } = moving;
+        let moved = self.migrate_claimed(&mount, &mut claim).await;
         self.release(claim).await?;
         moved
     }
@@ -35,7 +54,7 @@ impl Mounts {
     async fn migrate_claimed(&self, mount: &Mount, claim: &mut Claim) -> Result<bool, Error> {
         for _ in 0..limits::MIGRATION_STEPS {
             let Some(record) = self.record(mount.kind, &mount.name).await? else { return Ok(false) };
-            let Some(previous) = record.value.previous.clone() else { return Ok(true) };
+            let Some(unmigrated) = record.value.to_migrate() else { return Ok(true) };
             let live = mount.live()?;
             if record.value.id != mount.id || record.value.live.as_ref().is_none_or(|l| l.digest != *live.digest()) {
                 return Ok(false);
@@ -43,13 +62,13 @@ impl Mounts {
             if !live.plugin.exports().maintenance {
                 return self.note(&record, mount, None, Writes::default()).await;
             }
-            let from = previous.installed.version.to_string();
+            let from = unmigrated.from.to_string();
             let facts = Facts { mount_path: mount.name.to_string(), ..Facts::default() };
             let mut attempts = self.call(mount, facts, "")?;
             loop {
                 let outcome = attempts.run(Migrate { from: from.clone() }).await?;
                 // With the first of its writes it stands there that there is no way back.
-                let rest = (!outcome.value).then(|| Previous { migrating: true, ..previous.clone() });
+                let rest = (!outcome.value).then(|| Unmigrated { begun: true, ..unmigrated.clone() });
                 let is_done = rest.is_none();
                 let mut writes = outcome.writes;
                 self.propose_rest(&mut writes, &record, mount, rest);
@@ -78,7 +97,7 @@ impl Mounts {
         &self,
         record: &Stored<Record>,
         mount: &Mount,
-        rest: Option<Previous>,
+        rest: Option<Unmigrated>,
         mut writes: Writes,
     ) -> Result<bool, Error> {
         self.propose_rest(&mut writes, record, mount, rest);
@@ -92,10 +111,13 @@ impl Mounts {
         }
     }
 
-    fn propose_rest(&self, to: &mut Writes, record: &Stored<Record>, mount: &Mount, rest: Option<Previous>) {
+    fn propose_rest(&self, to: &mut Writes, record: &Stored<Record>, mount: &Mount, rest: Option<Unmigrated>) {
         let key = mount.kind.key(&mount.name);
         self.0.view.expect_as_read(to, &key, Some(record));
-        self.0.view.put(to, &key, &Record { previous: rest, ..record.value.clone() }, None);
+        let record = record.value.clone();
+        let previous = record.previous.clone().filter(|_| rest.is_some());
+        let previous = previous.map(|previous| Previous { migrating: true, ..previous });
+        self.0.view.put(to, &key, &record.with(previous, rest), None);
         self.0.fence.raise(to, Counter::Mounts);
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod exposed;
 mod grant;
 mod migrate;
+mod next;
 mod prepare;
 mod prove;
 mod record;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attempts::Attempts;
 pub use error::{Error, Refusal};
+pub use migrate::Moving;
 pub use prepare::Change;
 pub use record::RolledBack;
 pub use removed::rest_on;
@@ -40,7 +42,7 @@ pub use spec::{Granted, Mapping, Second, Spec, When};
 pub use state::{Condition, Health};
 pub use tick::Due;
 
-use record::{Installed, Previous, Record};
+use record::{Installed, Previous, Record, Unmigrated};
 
 use crate::{
     barrier::{Barrier, View, layout::Prefix},
@@ -100,6 +102,7 @@ pub struct Mount {
     /// The version that the setting names, and what it waits for.
     pending: Option<(String, Granted)>,
     previous: Option<Previous>,
+    unmigrated: Option<Unmigrated>,
     rolled_back: Option<RolledBack>,
     state: State,
     tally: Arc<Tally>,
@@ -113,6 +116,8 @@ enum State {
     Compiling(Digest),
     /// Why, for the operator.
     Broken(String),
+    /// The same of what is tried again soon, for it was not the mount's.
+    Passing(String),
 }
 
 /// A plugin that answers.
@@ -152,6 +157,11 @@ struct Inner {
 }
 
 impl Live {
+    /// Of the headers of a request, those that the plugin asks for and is granted.
+    fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
+        headers.iter().filter(|(name, _)| self.grant.headers.contains(name)).cloned().collect()
+    }
+
     pub fn manifest(&self) -> &Manifest {
         &self.component.manifest
     }
@@ -169,14 +179,31 @@ impl Live {
     pub fn takes_machines_only(&self) -> bool {
         self.manifest().auth.client_credentials
     }
+
+    /// Whom it proves is somebody of elsewhere, and the plugin keeps nothing of them: what one can log in with there is
+    /// an identity that the host links to a user.
+    pub fn takes_links(&self) -> bool {
+        !self.proves_users() && !self.takes_machines_only() && !self.plugin.exports().credentials
+    }
 }
 
 impl Mount {
     /// One that is in no table.
     fn trial(id: MountId, kind: Kind, name: MountName, spec: Spec, state: State) -> Self {
-        let (pending, previous, rolled_back) = (None, None, None);
-        let tally = Arc::default();
-        Self { id, kind, name, spec, number: 0, revision: None, pending, previous, rolled_back, state, tally }
+        Self {
+            id,
+            kind,
+            name,
+            spec,
+            number: 0,
+            revision: None,
+            pending: None,
+            previous: None,
+            unmigrated: None,
+            rolled_back: None,
+            state,
+            tally: Arc::default(),
+        }
     }
 
     /// The plugin that answers here, or why none does.
@@ -186,6 +213,7 @@ impl Mount {
             State::Disabled => Err(Error::Disabled),
             State::Compiling(digest) => Err(Error::Compiling(digest.clone())),
             State::Broken(why) => Err(Error::Broken(why.clone())),
+            State::Passing(why) => Err(Error::Passing(why.clone())),
         }
     }
 
@@ -196,8 +224,7 @@ impl Mount {
 
     /// Of the headers of a request, those that the plugin asks for and is granted.
     pub fn shown(&self, headers: &[(String, String)]) -> Vec<(String, String)> {
-        let Ok(live) = self.live() else { return Vec::new() };
-        headers.iter().filter(|(name, _)| live.grant.headers.contains(name)).cloned().collect()
+        self.live().map_or_else(|_| Vec::new(), |live| live.shown(headers))
     }
 
     /// How its calls went on this node, whichever plugin answered them.

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Error, Installed, Kind, Live, Mounts, Previous, Record, Refusal, Spec, attend, grant,
-    prove::{Trial, Valid},
-    removed,
+    Error, Installed, Kind, Live, Mounts, Record, Refusal, Spec, attend, grant, next::next, prove::Trial, removed,
 };
 use crate::{
     barrier::{Stored, Writes},
     catalog::Found,
-    clock::Timestamp,
     fence::Counter,
     ids::{MountId, MountName},
     problem::Problem,
@@ -25,11 +22,15 @@ pub struct Change {
     name: MountName,
     record: Option<Stored<Record>>,
     /// None: the mount is removed.
-    next: Option<(Record, Found)>,
+    next: Option<(Record, Option<Found>)>,
+    /// What answers then cannot take back what the version before may have lent.
+    forgets_leases: bool,
+    /// What answers then says of the host's own users that it is them.
+    pub proves_users: bool,
     /// What the plugin's `check` told.
     pub notes: Vec<String>,
     /// So that it is not let go, and compiled again, before it is in force.
-    _tried: Option<Arc<Live>>,
+    _tried: Vec<Arc<Live>>,
 }
 
 impl Change {
@@ -39,10 +40,9 @@ impl Change {
         ((&old.plugin, old.publisher) != (&next.plugin, next.publisher)).then_some(&old.id)
     }
 
-    /// What is tried says of the host's own users that it is them.
-    pub fn proves_users(&self) -> bool {
-        let found = self.next.as_ref().map(|(_, found)| found);
-        found.is_some_and(|found| found.component.manifest.auth.proves_users())
+    /// The mount, if nobody could take back afterwards what it has lent.
+    pub fn forgets_leases(&self) -> Option<&MountId> {
+        self.record.as_ref().filter(|_| self.forgets_leases).map(|record| &record.value.id)
     }
 }
 
@@ -66,19 +66,52 @@ impl Mounts {
         (adopts, checks): (bool, bool),
     ) -> Result<Change, Refusal> {
         let spec = Spec::parse(value).map_err(Refusal::Invalid)?;
+        let record = self.record(kind, &name).await?;
+        let old = record.as_ref().map(|record| &record.value);
+        let current = self.0.documents.read(&kind.key(&name)).await?;
+        let said = current.document().and_then(|document| Spec::parse(&document.value).ok());
+        if let (Some(old), Some(said), false) = (old, &said, adopts)
+            && is_nothing_to_its_plugin(said, &spec)
+        {
+            if said.second != spec.second {
+                self.check_second(kind, &name, &spec)?;
+            }
+            let next = Some((old.clone(), None));
+            let proves_users = self.would_prove_users_by(old, &spec);
+            let (forgets_leases, notes, _tried) = (false, Vec::new(), Vec::new());
+            return Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes, _tried });
+        }
         let valid = self.validate(kind, &spec).await?;
         grant::check(&spec, &valid.asked)?;
-        self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
-        let record = self.record(kind, &name).await?;
-        self.check_second(kind, &name, &spec)?;
-        let old = record.as_ref().map(|record| &record.value);
+        // Nothing comes to answer by it: it is tried when it is to.
+        let owner = (&spec.plugin, valid.found.publisher());
+        let is_off =
+            !spec.enabled && old.is_some_and(|old| (&old.plugin, old.publisher) == owner && old.live.is_some());
+        if !is_off {
+            self.check_trust(&valid.found.component.digest, valid.found.publisher())?;
+        }
+        if !is_off || said.is_none_or(|said| said.second != spec.second) {
+            self.check_second(kind, &name, &spec)?;
+        }
         let proved_users = old.and_then(|old| old.live.as_ref()).is_some_and(|live| self.proves_users(live));
-        let (next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts, proved_users))?;
-        let id = next.id.clone();
-        let trial = if is_live && checks { Trial::Check(id) } else { Trial::Compile };
-        let found = valid.found.clone();
-        let (notes, live) = self.prove((kind, &name), &spec, valid, trial).await?;
-        Ok(Change { kind, name, record, next: Some((next, found)), notes, _tried: Some(live) })
+        let (mut next, is_live) = next(old, &spec, &valid, (self.0.clock.now(), adopts, proved_users))?;
+        let (found, mut notes, mut tried) = (valid.found.clone(), Vec::new(), Vec::new());
+        if !is_live {
+            let (under, live) = self.on_terms_of((kind, &name), &spec, next).await?;
+            next = under;
+            tried.extend(live);
+        }
+        if !is_off {
+            let trial = if is_live && checks { Trial::Check(next.id.clone()) } else { Trial::Compile };
+            let (told, live) = self.prove((kind, &name), &spec, valid, trial).await?;
+            notes = told;
+            tried.push(live);
+        }
+        let proves_users = self.would_prove_users_by(&next, &spec);
+        let forgets_leases =
+            is_live && !found.component.takes_back() && old.is_some_and(|old| self.took_back(old, &next));
+        let next = Some((next, Some(found)));
+        Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes, _tried: tried })
     }
 
     /// A second factor is another auth mount, which says of the server's own users that it is them.
@@ -95,16 +128,32 @@ impl Mounts {
         }
     }
 
+    /// What was live, if it is another one than what comes, can take back what it has lent; so can one of which nobody can tell.
+    fn took_back(&self, old: &Record, next: &Record) -> bool {
+        let (Some(old), Some(next)) = (&old.live, &next.live) else { return false };
+        old.digest != next.digest && self.found(old).is_none_or(|found| found.component.takes_back())
+    }
+
+    fn found(&self, installed: &Installed) -> Option<Found> {
+        self.0.catalog.all().into_iter().find(|found| found.component.digest == installed.digest)
+    }
+
     /// As the manifest says; nobody can tell of one that is gone.
     fn proves_users(&self, live: &Installed) -> bool {
-        let all = self.0.catalog.all();
-        let found = all.iter().find(|found| found.component.digest == live.digest);
-        found.is_some_and(|found| found.component.manifest.auth.proves_users())
+        self.found(live).is_some_and(|found| found.component.manifest.auth.proves_users())
+    }
+
+    /// The same of what answers under this record and setting.
+    fn would_prove_users_by(&self, record: &Record, spec: &Spec) -> bool {
+        let waits = record.live.as_ref().filter(|_| record.needs.is_some());
+        let by = waits.map_or_else(|| spec.clone(), |live| live.over(spec));
+        self.find(&by).is_ok_and(|found| found.component.manifest.auth.proves_users())
     }
 
     pub async fn prepare_removal(&self, kind: Kind, name: MountName) -> Result<Change, Error> {
         let record = self.record(kind, &name).await?;
-        Ok(Change { kind, name, record, next: None, notes: Vec::new(), _tried: None })
+        let (next, forgets_leases, proves_users) = (None, false, false);
+        Ok(Change { kind, name, record, next, forgets_leases, proves_users, notes: Vec::new(), _tried: Vec::new() })
     }
 
     /// Adds to the batch of the setting what belongs with it; `number` is the setting's. Answers
@@ -116,7 +165,7 @@ impl Mounts {
         self.0.fence.raise(to, Counter::Mounts);
         match (&change.next, &change.record) {
             (Some((next, found)), _) => {
-                self.0.catalog.pin(to, found);
+                found.iter().for_each(|found| self.0.catalog.pin(to, found));
                 view.put(to, &key, &Record { number: Some(number), ..next.clone() }, None);
                 None
             }
@@ -132,56 +181,9 @@ impl Mounts {
     }
 }
 
-/// What becomes of the record, and whether the version that the setting names is what answers then.
-fn next(
-    old: Option<&Record>,
-    spec: &Spec,
-    valid: &Valid,
-    (now, adopts, proved_users): (Timestamp, bool, bool),
-) -> Result<(Record, bool), Refusal> {
-    let publisher = valid.found.publisher();
-    let wanted = valid.installed(spec);
-    let Some(old) = old else {
-        let fresh = Record {
-            id: MountId::new(),
-            plugin: spec.plugin.clone(),
-            created_at: now,
-            publisher,
-            number: None,
-            live: Some(wanted),
-            needs: None,
-            previous: None,
-            rolled_back: None,
-        };
-        return Ok((fresh, true));
-    };
-    let same_owner = old.plugin == spec.plugin && old.publisher == publisher;
-    if !same_owner && !adopts {
-        return Err(Problem::new("/plugin", "mount_holds_data", "holds what another plugin has stored").into());
-    }
-    let base = Record { plugin: spec.plugin.clone(), publisher, needs: None, ..old.clone() };
-    let live = match &old.live {
-        Some(live) if same_owner => live,
-        _ => return Ok((Record { live: Some(wanted), previous: None, rolled_back: None, ..base }, true)),
-    };
-    if live.digest == wanted.digest {
-        // What the way back would restore of the configuration may have been taken away since.
-        let previous = old.previous.clone().filter(|_| live.has_terms_of(&wanted));
-        return Ok((Record { live: Some(wanted), previous, ..base }, true));
-    }
-    let mut needs = grant::needs(spec, &wanted.asked, &live.asked);
-    if proved_users {
-        needs.subjects.clear();
-    }
-    if !needs.is_empty() && !valid.found.shipped() {
-        return Ok((Record { needs: Some(needs), ..base }, false));
-    }
-    let goes_back = wanted.version < live.version;
-    let reach = old.previous.as_ref().filter(|previous| previous.is_within_reach(now));
-    if goes_back && !adopts && reach.is_none_or(|previous| previous.installed.digest != wanted.digest) {
-        let why = "is older than what has written the data, which it need not understand";
-        return Err(Problem::new("/version", "rollback_window", why).into());
-    }
-    let previous = (!goes_back).then(|| Previous { installed: live.clone(), at: now, migrating: false });
-    Ok((Record { live: Some(wanted), previous, rolled_back: None, ..base }, true))
+/// The plugin and what it is given stay, and it is not brought up by this: so it need not be there, nor anything that it asks.
+fn is_nothing_to_its_plugin(said: &Spec, spec: &Spec) -> bool {
+    let stays = (&said.plugin, &said.version) == (&spec.plugin, &spec.version)
+        && (&said.config, &said.grant, &said.deny) == (&spec.config, &spec.grant, &spec.deny);
+    stays && (said.enabled || !spec.enabled)
 }

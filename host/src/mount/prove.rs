@@ -11,7 +11,7 @@ use crate::{
     catalog::{self, Digest, Found, Manifest, Publisher, Wanted},
     ids::{MountId, MountName},
     problem::Problem,
-    runtime::{Bounds, Check, Facts, Fault, Grant, egress::Credentials, types::GuestError},
+    runtime::{self, Bounds, Check, Facts, Fault, Grant, egress::Credentials, types::GuestError},
     security::{self, Rules},
 };
 
@@ -137,7 +137,7 @@ impl Mounts {
 
     /// Does it compile? For an upload that no mount uses yet.
     pub async fn try_out(&self, wasm: Arc<[u8]>) -> Result<(), Error> {
-        self.0.runtime.compile(wasm).await.map(drop).map_err(|error| Error::Broken(error.to_string()))
+        self.0.runtime.compile(wasm).await.map(drop).map_err(|error| why(&error))
     }
 
     /// What the manifest asks for, capped by the rules.
@@ -150,6 +150,14 @@ impl Mounts {
             wall: asked.wall.min(Duration::from_millis(most.max_wall_ms.into())),
             ..asked
         }
+    }
+}
+
+/// The engine's own trouble is nothing to the plugin.
+pub(super) fn why(error: &runtime::Error) -> Error {
+    match error {
+        runtime::Error::Engine(_) => Error::Passing(error.to_string()),
+        _ => Error::Broken(error.to_string()),
     }
 }
 
@@ -175,11 +183,43 @@ pub(super) fn barred(rules: &Rules, digest: &Digest, publisher: Publisher) -> Op
     }
 }
 
-/// What the plugin's `check` has against the configuration: `at` points into it.
+/// What the plugin's `check` has against the configuration: `at` points into it. That it cannot say now, or has failed, is
+/// nothing against the configuration.
 fn refused(error: GuestError) -> Refusal {
+    if !error.is_ordinary() || matches!(error.code.as_str(), "unavailable" | "rate-limited") {
+        return Error::Fault(Fault::Refused(error)).into();
+    }
     match error.problems.is_empty() {
         true if error.message.is_empty() => Problem::new("/config", "invalid_value", "is not valid").into(),
         true => Problem::new("/config", "invalid_value", error.message).into(),
         false => Refusal::Invalid(error.problems.into_iter().map(|problem| problem.below("/config")).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: &str) -> GuestError {
+        let retry_after = Some(Duration::from_secs(7));
+        GuestError { code: code.to_owned(), message: "so it is".to_owned(), problems: Vec::new(), retry_after }
+    }
+
+    #[test]
+    fn what_is_no_fault_of_a_configuration_is_not_said_to_be() {
+        for code in ["unavailable", "rate-limited", "internal", "acme-limit"] {
+            match refused(error(code)) {
+                Refusal::Failed(Error::Fault(Fault::Refused(told))) => {
+                    assert_eq!((told.code.as_str(), told.retry_after), (code, Some(Duration::from_secs(7))));
+                }
+                other => panic!("{code}: {other:?}"),
+            }
+        }
+        for code in ["invalid", "denied", "not-found"] {
+            match refused(error(code)) {
+                Refusal::Invalid(problems) => assert_eq!((problems[0].at.as_str(), problems.len()), ("/config", 1)),
+                other => panic!("{code}: {other:?}"),
+            }
+        }
     }
 }

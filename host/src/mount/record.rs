@@ -30,9 +30,12 @@ pub(super) struct Record {
     /// or denied, that version waits and the live one goes on.
     #[serde(default)]
     pub(super) needs: Option<Granted>,
-    /// What the live version took the place of.
+    /// The way back: what the live version took the place of.
     #[serde(default)]
     pub(super) previous: Option<Previous>,
+    /// See `to_migrate`: older stores have only `previous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unmigrated: Option<Unmigrated>,
     #[serde(default)]
     pub(super) rolled_back: Option<RolledBack>,
 }
@@ -60,6 +63,17 @@ pub(super) struct Previous {
     pub(super) migrating: bool,
 }
 
+/// What stands in the mount may still be as a version before has left it, whether there is a way back to that or not.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Unmigrated {
+    /// The oldest such version.
+    pub(super) from: Version,
+    /// When what is to move it on came to answer.
+    pub(super) at: Timestamp,
+    #[serde(default)]
+    pub(super) begun: bool,
+}
+
 /// A version that failed, and was left by the server itself.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RolledBack {
@@ -67,6 +81,50 @@ pub struct RolledBack {
     pub digest: Digest,
     pub reason: String,
     pub at: Timestamp,
+}
+
+impl Record {
+    /// Of a mount that is new: nothing was there before.
+    pub(super) fn new(plugin: PluginName, publisher: Publisher, live: Installed, now: Timestamp) -> Self {
+        Self {
+            id: MountId::new(),
+            plugin,
+            created_at: now,
+            publisher,
+            number: None,
+            live: Some(live),
+            needs: None,
+            previous: None,
+            unmigrated: None,
+            rolled_back: None,
+        }
+    }
+
+    pub(super) fn to_migrate(&self) -> Option<Unmigrated> {
+        let of_previous = |previous: &Previous| Unmigrated {
+            from: previous.installed.version.clone(),
+            at: previous.at,
+            begun: previous.migrating,
+        };
+        self.unmigrated.clone().or_else(|| self.previous.as_ref().map(of_previous))
+    }
+
+    /// The same with another way back, and this still to be moved on.
+    pub(super) fn with(self, previous: Option<Previous>, unmigrated: Option<Unmigrated>) -> Self {
+        Self { previous, unmigrated, ..self }
+    }
+}
+
+impl Unmigrated {
+    /// There is no way back any more.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.begun || now.since(self.at) >= limits::ROLLBACK_WINDOW
+    }
+
+    /// What is left of it when this version answers again, which has seen it before.
+    pub(super) fn back_at(self, version: &Version) -> Option<Self> {
+        (self.from < *version).then_some(self)
+    }
 }
 
 impl Installed {
@@ -91,5 +149,27 @@ impl Previous {
     /// The old version could be gone back to: it has not been so long, and the data is still its.
     pub(super) fn is_within_reach(&self, now: Timestamp) -> bool {
         !self.migrating && now.since(self.at) < limits::ROLLBACK_WINDOW
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As stores have it: nothing else in them says that there is something to move on.
+    #[test]
+    fn a_record_of_before_says_by_its_way_back_what_is_to_be_moved_on() {
+        let text = format!(
+            r#"{{"id":"{0}","plugin":"hello","created_at":1,"previous":{{"installed":{{"version":"1.2.3",
+            "digest":"{1}","wanted":"1.2.3","config":{{}},"grant":{{}},"deny":{{}},"asked":{{}}}},"at":7,"migrating":true}}}}"#,
+            MountId::new(),
+            "ab".repeat(32),
+        );
+        let record: Record = serde_json::from_str(&text).unwrap();
+        let at = Timestamp::from_millis(7);
+        assert_eq!(record.to_migrate(), Some(Unmigrated { from: Version::new(1, 2, 3), at, begun: true }));
+        let done = record.with(None, None);
+        assert_eq!(done.to_migrate(), None);
+        assert!(!serde_json::to_string(&done).unwrap().contains("unmigrated"));
     }
 }

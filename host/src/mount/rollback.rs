@@ -22,8 +22,8 @@ impl Mounts {
     }
 
     /// Puts the version before in place of the live one, in the setting too. None: there is no way
-    /// back, or somebody was faster.
-    pub async fn roll_back(&self, mount: &Mount, why: &str) -> Result<Option<RolledBack>, barrier::Error> {
+    /// back, or somebody was faster. `lends`: something is out that is still to be taken back.
+    pub async fn roll_back(&self, mount: &Mount, why: &str, lends: bool) -> Result<Option<RolledBack>, barrier::Error> {
         let key = mount.kind.key(&mount.name);
         let (record, current) = (self.record(mount.kind, &mount.name).await?, self.0.documents.read(&key).await?);
         let (Some(record), Some(document)) = (record, current.document()) else { return Ok(None) };
@@ -33,9 +33,11 @@ impl Mounts {
         let is_same = mount.live().is_ok_and(|live_now| *live_now.digest() == live.digest);
         let denied = barred(&self.0.security.rules(), &back.digest, record.value.publisher).is_some();
         let spec = back.over(&mount.spec);
+        let is_needed = lends && mount.live().is_ok_and(|live| live.plugin.exports().leases);
         let comes_up = async {
             let valid = self.validate(mount.kind, &spec).await.ok()?;
             (valid.found.component.digest == back.digest).then_some(())?;
+            (!is_needed || valid.found.component.takes_back()).then_some(())?;
             self.bring_up(valid, Patience::Endless).await.ok()
         };
         if !is_same || denied || !previous.is_within_reach(now) || comes_up.await.is_none() {
@@ -56,10 +58,11 @@ impl Mounts {
             number: Some(document.number),
             live: Some(back.clone()),
             needs: None,
-            previous: None,
             rolled_back: Some(rolled_back.clone()),
             ..record.value.clone()
         };
+        let unmigrated = record.value.to_migrate().and_then(|unmigrated| unmigrated.back_at(&back.version));
+        let next = next.with(None, unmigrated);
         self.0.view.expect_as_read(&mut writes, &key, Some(&record));
         self.0.view.put(&mut writes, &key, &next, None);
         [Counter::Settings, Counter::Mounts].iter().for_each(|counter| self.0.fence.raise(&mut writes, *counter));

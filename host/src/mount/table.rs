@@ -9,16 +9,18 @@ use crate::{
     catalog::Wanted,
     document::Document,
     fence::Counter,
-    ids::{MountId, MountName},
+    ids::{MountId, MountName, PluginName},
     limits,
     runtime::Tally,
 };
 
 /// The mounts as of one moment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     /// Of the fence's counter, when this was read.
     generation: Option<u64>,
+    /// From then on, by monotonic time, what did not come up over what may have passed is tried again.
+    again_at: Option<Duration>,
     mounts: BTreeMap<(Kind, MountName), Arc<Mount>>,
     /// One of them is: looked at by every request.
     is_compiling: bool,
@@ -35,6 +37,11 @@ impl Table {
 
     pub(super) fn by_id(&self, id: &MountId) -> Option<Arc<Mount>> {
         self.mounts.values().find(|mount| mount.id == *id).cloned()
+    }
+
+    /// Nothing has changed since, and nothing is to be tried again.
+    fn is_of(&self, generation: u64, now: Duration) -> bool {
+        self.generation == Some(generation) && self.again_at.is_none_or(|at| now < at)
     }
 
     /// Ids of mounts that do not answer.
@@ -65,7 +72,7 @@ impl Mount {
     /// Made from this very setting, and not broken by what may have passed.
     fn is_as(&self, document: &Document, record: &Stored<Record>) -> bool {
         let same = self.number == document.number && self.revision == Some(record.version);
-        same && !matches!(self.state, State::Broken(_) | State::Compiling(_))
+        same && !matches!(self.state, State::Broken(_) | State::Passing(_) | State::Compiling(_))
     }
 }
 
@@ -103,14 +110,23 @@ impl Mounts {
         let old = self.0.table.load_full();
         // Before anything is read: what is compiled from here on is news again.
         let news = self.0.compiled.take_news();
-        if !news && old.generation == Some(generation) {
+        if !news && old.is_of(generation, self.0.clock.monotonic()) {
             return Ok(());
         }
         let read = self.read_anew(generation, &old).await;
         if news && read.is_err() {
             self.0.compiled.tell_news();
         }
-        read
+        match read {
+            // Nothing has changed: whoever is answered still is, while what is to be tried again waits.
+            Err(error) if !news && old.generation == Some(generation) && !self.0.barrier.is_sealed() => {
+                tracing::warn!(%error, "mounts that do not come up cannot be tried again");
+                let again_at = Some(self.0.clock.monotonic() + limits::MOUNT_AGAIN);
+                self.publish_table(Table { again_at, ..(*old).clone() });
+                Ok(())
+            }
+            read => read,
+        }
     }
 
     async fn read_anew(&self, generation: u64, old: &Table) -> Result<(), barrier::Error> {
@@ -121,9 +137,23 @@ impl Mounts {
         self.0.catalog.reload().await?;
         let mut mounts = BTreeMap::new();
         for kind in [Kind::Auth, Kind::Secrets] {
-            for (key, document) in self.0.documents.below(&format!("{}/", kind.as_str())).await? {
+            for (key, document) in self.0.documents.each_below(&format!("{}/", kind.as_str())).await? {
                 let Some(name) = Kind::of_key(&key).and_then(|(_, name)| MountName::parse(name).ok()) else { continue };
-                let Some((document, record)) = self.both((kind, &name), document).await? else { continue };
+                let both = match document {
+                    Ok(document) => self.both((kind, &name), document).await,
+                    Err(error) => Err(error),
+                };
+                let (document, record) = match both {
+                    Ok(Some(both)) => both,
+                    Ok(None) => continue,
+                    Err(barrier::Error::Corrupt(row)) => {
+                        tracing::error!(mount = %name, kind = kind.as_str(), row, "a mount does not come up");
+                        let mount = self.unreadable((kind, &name), old.get(kind, &name)).await?;
+                        mounts.insert((kind, name), Arc::new(mount));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let mount = match old.get(kind, &name) {
                     Some(mount) if mount.is_as(&document, &record) => mount,
                     before => {
@@ -135,21 +165,28 @@ impl Mounts {
                 mounts.insert((kind, name), mount);
             }
         }
-        let is_compiling = mounts.values().any(|mount: &Arc<Mount>| matches!(mount.state, State::Compiling(_)));
-        let table = Table { generation: Some(generation), mounts, is_compiling };
+        let is_any = |of: fn(&State) -> bool| mounts.values().any(|mount: &Arc<Mount>| of(&mount.state));
+        let is_compiling = is_any(|state| matches!(state, State::Compiling(_)));
+        let is_passing = is_any(|state| matches!(state, State::Passing(_)));
+        let again_at = is_passing.then(|| self.0.clock.monotonic() + limits::MOUNT_AGAIN);
+        let table = Table { generation: Some(generation), again_at, mounts, is_compiling };
         self.0.let_go(&table);
         self.0.fence.brought_up(table.generation, table.silent());
+        self.publish_table(table);
+        Ok(())
+    }
+
+    fn publish_table(&self, table: Table) {
         self.0.table.store(Arc::new(table));
         // Sealed meanwhile: what was read is to be forgotten.
         if self.0.barrier.is_sealed() {
             self.clear();
         }
-        Ok(())
     }
 
     fn is_current(&self) -> bool {
         let generation = self.0.fence.generation(Counter::Mounts);
-        self.0.table.load().generation == Some(generation) && !self.0.compiled.has_news()
+        self.0.table.load().is_of(generation, self.0.clock.monotonic()) && !self.0.compiled.has_news()
     }
 
     pub(super) async fn record(
@@ -178,6 +215,26 @@ impl Mounts {
         Err(barrier::Error::Conflict)
     }
 
+    /// What the store has of it cannot be read: it answers nobody, and all others go on.
+    async fn unreadable(
+        &self,
+        (kind, name): (Kind, &MountName),
+        before: Option<Arc<Mount>>,
+    ) -> Result<Mount, barrier::Error> {
+        let record = match self.record(kind, name).await {
+            Ok(record) => record.map(|stored| stored.value),
+            Err(barrier::Error::Corrupt(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let was = before.map(|before| (before.id.clone(), before.spec.plugin.clone()));
+        let is = record.map(|record| (record.id, record.plugin));
+        // If nobody can tell which mount it is, it is none that anything else speaks of.
+        let unknown = || (MountId::new(), PluginName::parse("unknown").expect("a constant"));
+        let (id, plugin) = is.or(was).unwrap_or_else(unknown);
+        let state = State::Broken("what the store has of it cannot be read".to_owned());
+        Ok(Mount::trial(id, kind, name.clone(), Spec::shipped(plugin), state))
+    }
+
     /// A stored mount comes up whatever is wrong with it: a bad plugin never keeps the server down.
     async fn build(
         &self,
@@ -203,15 +260,16 @@ impl Mounts {
                     State::Live(Arc::new(Live { plugin, queues, ..live }))
                 }
                 Err(Refusal::Failed(Error::Compiling(digest))) => State::Compiling(digest),
+                Err(Refusal::Failed(error)) if error.is_passing() => State::Passing(told(&Refusal::Failed(error))),
                 Err(refusal) => State::Broken(told(&refusal)),
             },
         };
-        if let State::Broken(why) = &state {
+        if let State::Broken(why) | State::Passing(why) = &state {
             tracing::error!(mount = %name, kind = kind.as_str(), why, "a mount does not come up");
         }
+        let (number, revision, unmigrated) = (document.number, Some(stored.version), record.to_migrate());
         let (id, previous, rolled_back) = (record.id, record.previous, record.rolled_back);
-        let (number, revision) = (document.number, Some(stored.version));
-        Mount { id, kind, name, spec, number, revision, pending, previous, rolled_back, state, tally }
+        Mount { id, kind, name, spec, number, revision, pending, previous, unmigrated, rolled_back, state, tally }
     }
 
     /// What stands in the mount is shown to nobody else's plugin, and to no other bytes of the
@@ -245,7 +303,7 @@ fn told(refusal: &Refusal) -> String {
             let first = problems.first().map(|problem| format!("{} {}", problem.at, problem.message));
             format!("its setting does not fit its plugin: {}", first.unwrap_or_default())
         }
-        Refusal::Failed(Error::Broken(why)) => why.clone(),
+        Refusal::Failed(Error::Broken(why) | Error::Passing(why)) => why.clone(),
         Refusal::Failed(error) => error.to_string(),
     }
 }

@@ -17,16 +17,22 @@ use crate::{
         Fault, Handle, Options,
         testing::{GET, PUT, engine, maintained, request},
     },
-    storage::{Expect, Memory},
+    storage::{Backend, Expect, Memory},
 };
 
+mod changes;
+mod lending;
+mod passing;
 mod slow;
 mod ticks;
+mod torn;
+mod upgrades;
 
 struct House {
     mounts: Mounts,
     catalog: Catalog,
     barrier: Barrier,
+    memory: Arc<Memory>,
     documents: Documents,
     fence: Fence,
     security: Security,
@@ -51,8 +57,13 @@ fn name() -> MountName {
 
 impl House {
     async fn new() -> Self {
+        let memory = Arc::new(Memory::default());
+        Self::over(memory.clone(), memory).await
+    }
+
+    async fn over(memory: Arc<Memory>, storage: Arc<dyn Backend>) -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_000_000));
-        let barrier = Barrier::for_test(Arc::new(Memory::default()), clock.clone());
+        let barrier = Barrier::for_test(storage, clock.clone());
         let fence = Fence::new(barrier.clone(), clock.clone());
         let documents = Documents::new(&barrier);
         let security = Security::new(documents.clone(), fence.clone());
@@ -61,7 +72,7 @@ impl House {
         let runtime = Runtime::new(clock.clone(), options).unwrap();
         let parts = (&barrier, &clock, &fence);
         let mounts = Mounts::new(parts, documents.clone(), security.clone(), catalog.clone(), runtime);
-        let house = Self { mounts, catalog, barrier, documents, fence, security, clock, hand };
+        let house = Self { mounts, catalog, barrier, memory, documents, fence, security, clock, hand };
         house.rules(json!({"require_signature": false})).await;
         house
     }
@@ -147,9 +158,17 @@ impl House {
     async fn roll_back_all(&self) -> usize {
         let mut done = 0;
         for (mount, why) in self.mounts.failing() {
-            done += usize::from(self.mounts.roll_back(&mount, &why).await.unwrap().is_some());
+            done += usize::from(self.mounts.roll_back(&mount, &why, false).await.unwrap().is_some());
         }
         done
+    }
+
+    /// False: another node is at it, or it is not done.
+    async fn migrate(&self, mount: &Arc<Mount>) -> Result<bool, Error> {
+        match self.mounts.claim_migration(mount).await? {
+            Some(moving) => self.mounts.migrate(moving).await,
+            None => Ok(false),
+        }
     }
 }
 
@@ -180,7 +199,7 @@ async fn there_is_no_way_back_once_the_window_is_over() {
     house.hand.advance(Duration::from_secs(1));
     assert!(house.mounts.failing().is_empty());
     let mount = house.mount();
-    assert!(house.mounts.roll_back(&mount, "late").await.unwrap().is_none());
+    assert!(house.mounts.roll_back(&mount, "late", false).await.unwrap().is_none());
     match house.set("1.0.0").await {
         Err(Refusal::Invalid(problems)) => assert_eq!(problems[0].code, "rollback_window"),
         other => panic!("{other:?}"),
@@ -248,7 +267,7 @@ async fn data_is_moved_on_when_there_is_no_way_back_and_then_there_is_none() {
     house.hand.advance(Duration::from_secs(1));
     let [mount] = &house.mounts.unmigrated()[..] else { panic!("one mount is due") };
     let data = house.barrier.view(Prefix::Data(mount.id.clone()));
-    assert!(house.mounts.migrate(mount).await.unwrap());
+    assert!(house.migrate(mount).await.unwrap());
     assert_eq!(&data.get_bytes("m").await.unwrap().unwrap().value[..], b"m");
     assert!(house.mounts.unmigrated().is_empty(), "done once");
     assert!(house.mount().previous.is_none());
@@ -260,7 +279,7 @@ async fn a_version_that_migrates_nothing_is_final_after_the_window() {
     house.badly_upgraded().await;
     house.hand.advance(limits::ROLLBACK_WINDOW);
     let [mount] = &house.mounts.unmigrated()[..] else { panic!("one mount is due") };
-    assert!(house.mounts.migrate(mount).await.unwrap());
+    assert!(house.migrate(mount).await.unwrap());
     assert!(house.mounts.unmigrated().is_empty());
 }
 

@@ -15,7 +15,8 @@ impl Operate {
     pub(super) async fn roll_back(&self) -> Result<(), Error> {
         for (mount, why) in self.0.mounts.failing() {
             self.0.audit.record(work("mounts.rollback", &mount, "tried", Some(why.clone()))).await?;
-            let Some(rolled_back) = self.0.mounts.roll_back(&mount, &why).await? else { continue };
+            let lends = self.0.leases.lenders().await?.contains(&mount.id);
+            let Some(rolled_back) = self.0.mounts.roll_back(&mount, &why, lends).await? else { continue };
             tracing::error!(mount = %mount.name, version = %rolled_back.version, why, "an upgrade failed and is undone");
             let mut record = work("mounts.rollback", &mount, "done", Some(why));
             record.values.insert("version".to_owned(), rolled_back.version.to_string());
@@ -30,11 +31,20 @@ impl Operate {
             return Ok(());
         }
         for mount in self.0.mounts.unmigrated() {
-            self.0.audit.record(work("mounts.migrate", &mount, "tried", None)).await?;
-            match self.0.mounts.migrate(&mount).await {
-                Ok(done) => tracing::info!(mount = %mount.name, done, "data is moved on to a new version"),
-                Err(error) => tracing::error!(mount = %mount.name, %error, "data cannot be moved on"),
+            if let Err(error) = self.migrate_one(&mount).await {
+                tracing::error!(mount = %mount.name, %error, "data cannot be moved on");
             }
+        }
+        Ok(())
+    }
+
+    /// With a record before, of the node that does it.
+    async fn migrate_one(&self, mount: &Arc<Mount>) -> Result<(), Error> {
+        let Some(moving) = self.0.mounts.claim_migration(mount).await? else { return Ok(()) };
+        self.0.audit.record(work("mounts.migrate", mount, "tried", None)).await?;
+        match self.0.mounts.migrate(moving).await {
+            Ok(done) => tracing::info!(mount = %mount.name, done, "data is moved on to a new version"),
+            Err(error) => tracing::error!(mount = %mount.name, %error, "data cannot be moved on"),
         }
         Ok(())
     }

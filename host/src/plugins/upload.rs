@@ -57,12 +57,12 @@ impl Plugins {
         let (parts, wasm) = (&self.parts, &*upload.wasm);
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let Ok(old) = self.is_taken(permit.resource(), &upload.digest).await? else { return Err(Error::Exists) };
-            let mut writes = Writes::default();
+            let (mut writes, by) =
+                (Writes::default(), Author { user: permit.caller().user.clone(), at: parts.clock.now() });
             let staged = match wasm.len() > PIECE {
-                true => Some(self.stage(component, wasm).await?),
+                true => Some(self.stage(component, wasm, &by).await?),
                 false => None,
             };
-            let by = Author { user: permit.caller().user.clone(), at: parts.clock.now() };
             let upload = catalog::Upload { component, bytes: wasm, staged: staged.as_ref() };
             parts.catalog.propose(&mut writes, old.as_ref(), upload, by);
             match (self.commit(writes).await, staged) {
@@ -78,20 +78,28 @@ impl Plugins {
 
     /// A database gives one batch only so much time: a large plugin is written piece by piece, and
     /// is there when its record is. What a node that died has left is written over by the next
-    /// upload of the same bytes.
-    async fn stage(&self, component: &Component, wasm: &[u8]) -> Result<Staged, Error> {
+    /// upload of the same bytes, or swept.
+    async fn stage(&self, component: &Component, wasm: &[u8], by: &Author) -> Result<Staged, Error> {
         let mut staged = Staged::default();
         for (number, piece) in wasm.chunks(PIECE).enumerate() {
             let mut writes = Writes::default();
-            staged.extend(self.parts.catalog.stage(
-                &mut writes,
-                component,
-                number * limits::PLUGIN_PARTS_AT_ONCE,
-                piece,
-            ));
+            let from = number * limits::PLUGIN_PARTS_AT_ONCE;
+            staged.extend(self.parts.catalog.stage(&mut writes, component, from, piece, by));
             self.parts.barrier.commit(writes).await?;
         }
         Ok(staged)
+    }
+
+    /// Parts that were staged long ago and have not become a plugin go.
+    pub async fn sweep_staged(&self) -> Result<(), barrier::Error> {
+        if self.parts.barrier.is_sealed() {
+            return Ok(());
+        }
+        match self.parts.catalog.sweep_staged(self.parts.clock.now()).await? {
+            0 => {}
+            uploads => tracing::info!(uploads, "parts of plugins that have not become one are gone"),
+        }
+        Ok(())
     }
 
     /// Of an upload that somebody else was faster with.
@@ -138,11 +146,8 @@ impl Plugins {
         let publisher = component.signer.map_or(Publisher::Unsigned, Publisher::Key);
         let trusted = self.parts.mounts.check_trust(&component.digest, publisher);
         trusted.map_err(|problem| Error::Refused(vec![Problem { at: "/body".to_owned(), ..problem }]))?;
-        let uploaded = self.parts.catalog.all().iter().filter(|found| !found.shipped()).count();
-        match uploaded < limits::PLUGINS {
-            true => Ok(()),
-            false => Err(Error::Refused(vec![Problem::new("/body", "too_many", "there are 1000 plugins already")])),
-        }
+        let room = self.parts.catalog.check_room(&manifest.name, &manifest.version);
+        room.map_err(|why| Error::Refused(vec![Problem::new("/body", "too_many", why)]))
     }
 }
 

@@ -48,12 +48,16 @@ pub(super) fn step(step: auth::Step, most: usize) -> Result<Step, Fault> {
     }
 }
 
+/// Can somebody, or a group, be known by this?
+pub fn is_subject(text: &str) -> bool {
+    !text.is_empty() && text.len() <= limits::PLUGIN_TEXT_BYTES && !text.contains('\0')
+}
+
 pub(super) fn identity(answer: auth::Identity) -> Result<Identity, Fault> {
-    let named = |text: &str| !text.is_empty() && text.len() <= limits::PLUGIN_TEXT_BYTES && !text.contains('\0');
-    if !named(&answer.subject) {
+    if !is_subject(&answer.subject) {
         return Err(invalid("its identity has no usable subject"));
     }
-    if answer.groups.len() > limits::PLUGIN_GROUPS || !answer.groups.iter().all(|group| named(group)) {
+    if answer.groups.len() > limits::PLUGIN_GROUPS || !answer.groups.iter().all(|group| is_subject(group)) {
         return Err(invalid("its identity has no usable groups"));
     }
     if answer.metadata.len() > limits::PLUGIN_PROBLEMS {

@@ -181,8 +181,9 @@ pub struct Outcome<T> {
 /// Why a call did not succeed. Nothing of it is to be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The plugin's own error. Its text is for the caller only as `plugins.md` says.
-    #[error("the plugin refuses: {}", .0.code)]
+    /// The plugin's own error. Its text is for the caller only as `plugins.md` says, and for the operator where the
+    /// caller is told nothing.
+    #[error("the plugin refuses: {}", .0.for_operator())]
     Refused(GuestError),
     /// For the operator's log.
     #[error("the plugin trapped: {0}")]

@@ -31,7 +31,18 @@ pub(super) fn answered<T>(
 }
 
 pub(super) fn stopped(store: &mut Store<Sandbox>, error: wasmtime::Error) -> Fault {
-    let sandbox = store.data_mut();
+    // Before anything else: they are lost with the error.
+    let frames = frames(&error);
+    let trap = error.downcast_ref::<Trap>().copied();
+    let fault = meaning(store.data_mut(), error, &frames);
+    let kind = trap.map_or("host", kind);
+    if trap.is_some() || !frames.is_empty() {
+        store.data_mut().trapped = Some(Trapped { kind, frames });
+    }
+    fault
+}
+
+fn meaning(sandbox: &mut Sandbox, error: wasmtime::Error, frames: &[String]) -> Fault {
     let error = match error.downcast::<Fault>() {
         Ok(fault) => return fault,
         Err(error) => error,
@@ -47,12 +58,7 @@ pub(super) fn stopped(store: &mut Store<Sandbox>, error: wasmtime::Error) -> Fau
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Fault::Limit("stack"),
-        Some(trap) => {
-            let frames = frames(&error);
-            let told = frames.iter().fold(trap.to_string(), |told, frame| told + " < " + frame);
-            sandbox.trapped = Some(Trapped { kind: kind(*trap), frames });
-            Fault::Trap(told)
-        }
+        Some(trap) => Fault::Trap(frames.iter().fold(trap.to_string(), |told, frame| told + " < " + frame)),
         // Beyond traps there is what the ABI finds wrong: strings that are not UTF-8, lists that
         // lie outside of the memory, too much data at once.
         None => {

@@ -17,6 +17,7 @@ pub mod egress;
 mod engine;
 mod error;
 mod fault;
+mod forms;
 mod gate;
 mod imports;
 mod input;
@@ -39,6 +40,7 @@ mod turns;
 pub mod types;
 mod workers;
 
+pub use answer::is_subject;
 pub use cache::Cache;
 pub use call::{Argon2Cost, Bounds, Call, Callback, Dearest, Facts, Fault, Grant, Origin, Outcome, PasswordCosts};
 pub use egress::{Egress, HostGrant};

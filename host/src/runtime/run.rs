@@ -21,6 +21,7 @@ impl Plugin {
         let Admission { instantiable, pass, mut timing, meter } = admission;
         let turn = self.state.turns.turn();
         let mut store = self.store(call, input.secrets(), &meter, &turn);
+        store.data_mut().begun = timing.began();
         store.data_mut().may_intend = I::INTENDS && self.exports().leases;
         let _ticking = self.code.runtime.ticker.run();
         let work = async {

@@ -20,7 +20,7 @@ use crate::{barrier::Writes, clock::Clock, limits};
 pub(super) struct Sandbox {
     pub(super) call: Call,
     pub(super) clock: Clock,
-    /// When the call began, by the system's monotonic time.
+    /// When the call began, its queue before it, by the system's monotonic time.
     pub(super) begun: Duration,
     pub(super) storage: ReadTracker,
     pub(super) keys: ReadTracker,
@@ -61,8 +61,9 @@ pub(super) struct Shared {
 }
 
 impl Sandbox {
-    /// `inputs` are what the log must not show.
-    pub(super) fn new(call: &Call, inputs: Vec<Bytes>, shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
+    /// `inputs` are what the log must not show, beside what is secret of the call's facts.
+    pub(super) fn new(call: &Call, mut inputs: Vec<Bytes>, shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
+        inputs.extend(secrets(call));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::PLUGIN_HANDLES);
         Self {
@@ -88,11 +89,23 @@ impl Sandbox {
         }
     }
 
+    /// When the call's time is over, by the system's monotonic time.
+    pub(super) fn until(&self) -> Duration {
+        self.begun.saturating_add(self.call.bounds.wall)
+    }
+
     /// What is left of the call's time.
     pub(super) fn left(&self) -> Duration {
-        let elapsed = Clock::system().monotonic().saturating_sub(self.begun);
-        self.call.bounds.wall.saturating_sub(elapsed)
+        self.until().saturating_sub(Clock::system().monotonic())
     }
+}
+
+/// Of the facts that the guest is told: a header may be a key, and the state of a callback finishes a login.
+fn secrets(call: &Call) -> impl Iterator<Item = Bytes> {
+    let state = call.facts.callback.iter().map(|callback| callback.state.reveal());
+    let granted = call.facts.headers.iter().filter(|(name, _)| call.grant.headers.contains(name));
+    // As JSON, whatever they look like: each is one secret.
+    state.chain(granted.map(|(_, value)| value)).filter_map(|text| serde_json::to_vec(text).ok().map(Bytes::from))
 }
 
 /// What the call has used of its bounds on storage.

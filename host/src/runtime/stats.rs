@@ -32,8 +32,8 @@ pub struct Stats {
     pub spread: Spread,
     /// Bytes that the largest call had at its end.
     pub memory: usize,
-    /// Calls that did not succeed, by how they ended: `refused`, `trap`, `limit`, `deadline`,
-    /// `busy`, `resting`, `invalid`, `store`, and `abandoned` by who asked.
+    /// Calls that did not succeed, by how they ended: `refused`, `internal` where the plugin says that it cannot,
+    /// `trap`, `limit`, `deadline`, `busy`, `resting`, `invalid`, `store`, and `abandoned` by who asked.
     pub ended: BTreeMap<&'static str, u64>,
     pub traps: BTreeMap<&'static str, u64>,
     /// Bounds that were hit, by name.
@@ -144,9 +144,10 @@ impl Tally {
                 let kind = trapped.as_ref().map_or("host", |trapped| trapped.kind);
                 *rare.traps.entry(kind).or_default() += 1;
             }
-            // A refusal is an answer, and a crowd says nothing of the plugin.
-            Fault::Refused(_) | Fault::Busy | Fault::Resting(_) => return,
-            Fault::Deadline | Fault::Invalid(_) | Fault::Store(_) => {}
+            // That is an answer, and a crowd says nothing of the plugin.
+            Fault::Refused(refusal) if refusal.is_ordinary() => return,
+            Fault::Busy | Fault::Resting(_) => return,
+            Fault::Refused(_) | Fault::Deadline | Fault::Invalid(_) | Fault::Store(_) => {}
         }
         let frames = trapped.as_ref().map(|trapped| trapped.frames.clone()).unwrap_or_default();
         let Of { at, request, version, export } = of;
@@ -214,7 +215,8 @@ fn keep<T>(ring: &mut VecDeque<T>, one: T, most: usize) {
 
 fn name(fault: &Fault) -> &'static str {
     match fault {
-        Fault::Refused(_) => "refused",
+        Fault::Refused(refusal) if refusal.is_ordinary() => "refused",
+        Fault::Refused(_) => "internal",
         Fault::Trap(_) => "trap",
         Fault::Limit(_) => "limit",
         Fault::Deadline => "deadline",
@@ -271,6 +273,10 @@ pub(super) struct Timing<'a> {
 impl<'a> Timing<'a> {
     pub(super) fn begin(tally: &'a Tally, meter: Arc<Meter>) -> Self {
         Self { tally, meter, began: now(), marks: [None; 2], spent: Duration::ZERO }
+    }
+
+    pub(super) fn began(&self) -> Duration {
+        Duration::from_nanos(self.began)
     }
 
     pub(super) fn has_turn(&mut self) {

@@ -1,7 +1,7 @@
 //! What crosses the border, as the rest of the server sees it: mirrors of the records of
 //! `wit/v1/plugin.wit`, checked, with nothing of the sandbox in them.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -140,6 +140,14 @@ pub struct GuestError {
 }
 
 impl GuestError {
+    /// What a caller is told of an ordinary one is theirs; of others they are told nothing.
+    pub fn for_operator(&self) -> Cow<'_, str> {
+        match self.is_ordinary() || self.message.is_empty() {
+            true => Cow::Borrowed(&self.code),
+            false => Cow::Owned(format!("{}: {}", self.code, self.message)),
+        }
+    }
+
     /// It does its work: this is an answer, and no failure.
     pub fn is_ordinary(&self) -> bool {
         REFUSALS.contains(&self.code.as_str())

@@ -12,7 +12,7 @@ pub enum Error {
     #[error("not by this method")]
     Method(Method),
     /// The engine's own refusal.
-    #[error("the engine refuses: {}", .0.code)]
+    #[error("the engine refuses: {}", .0.for_operator())]
     Refused(GuestError),
     /// Not a cursor of ours, or not of this listing.
     #[error("not a cursor of this listing")]

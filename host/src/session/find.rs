@@ -3,7 +3,10 @@ use std::{net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use super::{AccessToken, AnyToken, Error, Session, Sessions, copies::Moment, record::Shown, standing::Standing};
-use crate::{ids::SessionId, limits};
+use crate::{
+    ids::{SessionId, UserId},
+    limits,
+};
 
 impl Sessions {
     /// Whom a token stands for. Spends nothing. Whether the session has ended (`Unknown`) is
@@ -21,6 +24,11 @@ impl Sessions {
         let Some(family) = self.alive(id).await? else { return Ok(None) };
         let left = self.uses_left(id, &family.facts, &family.record).await?;
         Ok(Some(Arc::new(family.facts.session(id, &family.record, left))))
+    }
+
+    /// Whose it is, or was, as long as anything is known of it.
+    pub async fn user_of(&self, id: &SessionId) -> Result<Option<UserId>, Error> {
+        Ok(self.open(id).await?.map(|(_, facts)| facts.user))
     }
 
     /// Is there no way to go on with it? A renewal that is on its way leaves it as it is. Uses that are spent end

@@ -139,13 +139,17 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
 
-    /// What another plugin has lent nobody else can take back.
+    /// What another plugin has lent nobody else can take back, nor a version that takes nothing back.
     pub(super) async fn check_no_leases_out(&self, change: &mount::Change) -> Result<(), Error> {
-        let Some(mount) = change.given_away() else { return Ok(()) };
+        let (mount, place) = match (change.given_away(), change.forgets_leases()) {
+            (Some(mount), _) => (mount, "/plugin"),
+            (None, Some(mount)) => (mount, "/version"),
+            (None, None) => return Ok(()),
+        };
         match self.leases.lenders().await?.contains(mount) {
             true => {
                 let why = "cannot be another one while leases are out that only the present one can take back; revoke them first";
-                Err(Error::Invalid(vec![Problem::new("/plugin", "leases_out", why)]))
+                Err(Error::Invalid(vec![Problem::new(place, "leases_out", why)]))
             }
             false => Ok(()),
         }

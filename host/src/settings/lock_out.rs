@@ -14,8 +14,10 @@ use crate::{
 pub(super) struct LoginMount {
     pub(super) name: MountName,
     pub(super) second: Option<Second>,
-    /// It can be somebody's second factor.
+    /// It knows the host's own users, and can be somebody's second factor.
     pub(super) proves_users: bool,
+    /// Its mapping gives `admin` to a group.
+    pub(super) maps_to_admin: bool,
 }
 
 /// What logins go by after a change.
@@ -28,8 +30,12 @@ pub(super) struct LoginsAfter<'a> {
 impl LoginMount {
     /// What a mount is once it has been changed so. None: it lets nobody in.
     pub(super) fn after(change: &mount::Change, name: &MountName, spec: &Spec) -> Option<Self> {
-        let (second, proves_users) = (spec.second.clone(), change.proves_users());
-        spec.enabled.then(|| Self { name: name.clone(), second, proves_users })
+        spec.enabled.then(|| Self::of(name, spec, change.proves_users))
+    }
+
+    fn of(name: &MountName, spec: &Spec, proves_users: bool) -> Self {
+        let maps_to_admin = spec.given().any(|role| role.as_str() == ADMIN);
+        Self { name: name.clone(), second: spec.second.clone(), proves_users, maps_to_admin }
     }
 }
 
@@ -83,7 +89,7 @@ impl Settings {
         }
         let logins = self.login_mounts(after);
         for login in logins.iter().filter(|login| after.rules.may_give(login.name.as_str(), ADMIN)) {
-            if self.lets_through(login, &logins).await? {
+            if self.leads_to_an_admin(login).await? && self.lets_through(login, &logins).await? {
                 return Ok(true);
             }
         }
@@ -95,9 +101,24 @@ impl Settings {
         let stay = self.mounts.of_kind(Kind::Auth).into_iter().filter(|mount| Some(&mount.name) != changed);
         let open = stay.filter_map(|mount| {
             let proves_users = mount.live().ok()?.proves_users();
-            Some(LoginMount { name: mount.name.clone(), second: mount.spec.second.clone(), proves_users })
+            Some(LoginMount::of(&mount.name, &mount.spec, proves_users))
         });
         open.chain(after.changed.iter().filter_map(|(_, becomes)| becomes.clone())).collect()
+    }
+
+    /// Whom a mount proves that knows others than our own users is an admin by its mapping, or by a link.
+    async fn leads_to_an_admin(&self, login: &LoginMount) -> Result<bool, Error> {
+        if login.proves_users || login.maps_to_admin {
+            return Ok(true);
+        }
+        let Some(mount) = self.mounts.get(Kind::Auth, &login.name) else { return Ok(false) };
+        for admin in self.directory.holders().await? {
+            let admin = self.directory.user(&admin).await?;
+            if admin.is_some_and(|admin| admin.links.iter().any(|link| link.mount == mount.id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A second factor that does not answer lets nobody in; one that is always asked for, only those who have it.

@@ -10,7 +10,7 @@ use redis::{
 
 use super::{
     Error,
-    near::{self, Near},
+    near::{self, Resolver},
 };
 use crate::limits;
 
@@ -24,20 +24,18 @@ impl Connection {
     /// `hear` is told what the server says unasked, and when the connection ends.
     pub(super) async fn one(
         client: &Client,
-        near_only: bool,
+        resolver: &Resolver,
         hear: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let hear = move |push: PushInfo| -> Result<(), redis::aio::SendError> {
             hear(push);
             Ok(())
         };
-        let mut config = AsyncConnectionConfig::new()
+        let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limits::REDIS_CONNECT))
             .set_response_timeout(None)
-            .set_push_sender(hear);
-        if near_only {
-            config = config.set_dns_resolver(Near);
-        }
+            .set_push_sender(hear)
+            .set_dns_resolver(resolver.clone());
         let made = client.get_multiplexed_async_connection_with_config(&config).await;
         made.map(Self::One).map_err(|error| meaning(&error))
     }

@@ -110,6 +110,22 @@ async fn sentinels_lead_to_the_primary_and_after_a_failover_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_remembers_every_server_that_it_has_been_led_to() {
+    let watched = Watched::start(1, &[]);
+    let link = until_open(&watched.url(), options("test")).await.unwrap();
+    let here = std::net::IpAddr::from([127, 0, 0, 1]);
+    for server in [watched.primary(), watched.replica(), &watched.sentinels[0]] {
+        assert_eq!(link.reached().on(server.port()), [here]);
+    }
+    let cluster = Cluster::start(3, &[]);
+    let first = format!("redis+cluster://127.0.0.1:{}", cluster.nodes[0].port());
+    let link = until_open(&first, options("test")).await.unwrap();
+    for node in &cluster.nodes {
+        assert_eq!(link.reached().on(node.port()), [here], "{:?}", link.reached());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_the_sentinels_have_replaced_is_left_though_it_answers() {
     let watched = Watched::start(1, &[]);
     let link = until_open(&watched.url(), options("test")).await.unwrap();

@@ -155,11 +155,11 @@ pub(super) async fn open(
     hear: impl Fn(redis::PushInfo) + Send + Sync + 'static,
 ) -> Result<(Connection, Option<Address>), Error> {
     match &target.kind {
-        Kind::Single(client) => Ok((Connection::one(client, target.near_only, hear).await?, None)),
+        Kind::Single(client) => Ok((Connection::one(client, &target.resolver, hear).await?, None)),
         Kind::Sentinel(sentinels) => {
             let primary = sentinels.primary().await?;
             let client = sentinels.client(&primary)?;
-            Ok((Connection::one(&client, target.near_only, hear).await?, Some(primary)))
+            Ok((Connection::one(&client, &target.resolver, hear).await?, Some(primary)))
         }
         Kind::Cluster { client, .. } => Ok((Connection::cluster(client).await?, None)),
     }

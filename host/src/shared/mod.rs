@@ -12,6 +12,7 @@ mod kinds;
 mod live;
 mod near;
 mod news;
+mod reached;
 mod script;
 mod sentinel;
 mod target;
@@ -36,6 +37,7 @@ pub use error::Error;
 pub use examine::examine;
 use live::Live;
 pub use news::{Heard, News};
+pub use reached::Reached;
 pub use script::Script;
 use target::Target;
 
@@ -100,6 +102,11 @@ impl Link {
 
     pub fn namespace(&self) -> &str {
         &self.0.options.namespace
+    }
+
+    /// Every address that it has been led to.
+    pub fn reached(&self) -> Reached {
+        self.0.target.resolver.reached.clone()
     }
 
     /// One command, within `limits::REDIS_WAIT`. An error leaves open whether it was carried out.

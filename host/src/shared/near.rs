@@ -5,12 +5,18 @@ use std::net::SocketAddr;
 
 use redis::{ErrorKind, RedisError, RedisFuture, io::AsyncDNSResolver};
 
+use super::Reached;
 use crate::address::is_loopback;
 
-/// Resolves names to loopback only.
-pub(super) struct Near;
+/// Resolves names, and remembers to what.
+#[derive(Clone, Default)]
+pub(super) struct Resolver {
+    /// To loopback alone.
+    pub(super) near_only: bool,
+    pub(super) reached: Reached,
+}
 
-impl AsyncDNSResolver for Near {
+impl AsyncDNSResolver for Resolver {
     fn resolve<'a, 'b: 'a>(
         &'a self,
         host: &'b str,
@@ -18,7 +24,8 @@ impl AsyncDNSResolver for Near {
     ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
         Box::pin(async move {
             let found: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
-            match found.iter().all(|address| is_loopback(address.ip())) {
+            found.iter().for_each(|address| self.reached.note(*address));
+            match !self.near_only || found.iter().all(|address| is_loopback(address.ip())) {
                 true => Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>),
                 false => Err(RedisError::from((ErrorKind::InvalidClientConfig, FAR))),
             }

@@ -119,7 +119,7 @@ async fn connect(
     hear: impl Fn(PushInfo) + Clone + Send + Sync + 'static,
 ) -> Result<Connection, Error> {
     let one = async |client: &Client| {
-        let connection = Connection::one(client, target.near_only, hear.clone()).await?;
+        let connection = Connection::one(client, &target.resolver, hear.clone()).await?;
         if let Connection::One(one) = &connection {
             one.clone().subscribe(channel).await.map_err(|error| super::connection::meaning(&error))?;
         }

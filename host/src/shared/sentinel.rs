@@ -1,10 +1,11 @@
 //! Sentinels tell which server is the primary just now. They are asked anew for each connection.
 
-use redis::{Client, Cmd, Value};
+use redis::{Client, Cmd, Value, io::AsyncDNSResolver};
 
 use super::{
     Error,
     connection::{self, Connection},
+    near::Resolver,
     target::Access,
 };
 use crate::{finding::Finding, limits};
@@ -14,7 +15,7 @@ pub(super) struct Sentinels {
     pub(super) service: String,
     /// To the servers that they name.
     pub(super) access: Access,
-    pub(super) near_only: bool,
+    pub(super) resolver: Resolver,
 }
 
 /// Where a server listens.
@@ -44,7 +45,7 @@ impl Sentinels {
         let (count, mut answering, mut quorum) = (self.sentinels.len(), 0, false);
         for sentinel in &self.sentinels {
             let asking = async {
-                let connection = Connection::one(sentinel, self.near_only, |_| {}).await.ok()?;
+                let connection = Connection::one(sentinel, &self.resolver, |_| {}).await.ok()?;
                 let mut question = Cmd::new();
                 question.arg("SENTINEL").arg("CKQUORUM").arg(&self.service);
                 Some(
@@ -75,22 +76,52 @@ impl Sentinels {
     }
 
     async fn ask(&self, sentinel: &Client) -> Result<Address, Error> {
-        let connection = Connection::one(sentinel, self.near_only, |_| {}).await?;
+        let connection = Connection::one(sentinel, &self.resolver, |_| {}).await?;
         let mut question = Cmd::new();
         question.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
-        match connection.send(&question).await.map_err(|error| connection::meaning(&error))? {
-            Value::Array(parts) => address(&parts),
-            _ => Err(Error::Away("the sentinels know no such service".to_owned())),
+        let primary = match connection.send(&question).await.map_err(|error| connection::meaning(&error))? {
+            Value::Array(parts) => address(&parts)?,
+            _ => return Err(Error::Away("the sentinels know no such service".to_owned())),
+        };
+        self.note_others(&connection).await;
+        Ok(primary)
+    }
+
+    /// The replicas and the other sentinels: nobody connects to them as yet. One that does not tell them is believed all
+    /// the same.
+    async fn note_others(&self, connection: &Connection) {
+        for what in ["REPLICAS", "SENTINELS"] {
+            let mut question = Cmd::new();
+            question.arg("SENTINEL").arg(what).arg(&self.service);
+            let Ok(Value::Array(all)) = connection.send(&question).await else { continue };
+            for Address { host, port } in all.iter().filter_map(named) {
+                // What it finds is noted there.
+                drop(self.resolver.resolve(&host, port).await);
+            }
         }
     }
 }
 
-fn address(parts: &[Value]) -> Result<Address, Error> {
-    let text = |value: &Value| match value {
+fn text(value: &Value) -> Option<String> {
+    match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
         Value::SimpleString(text) => Some(text.clone()),
         _ => None,
+    }
+}
+
+/// In what is told of one server: names and values.
+fn named(told: &Value) -> Option<Address> {
+    let pairs: Vec<(String, String)> = match told {
+        Value::Map(pairs) => pairs.iter().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
+        Value::Array(all) => all.chunks_exact(2).filter_map(|pair| text(&pair[0]).zip(text(&pair[1]))).collect(),
+        _ => return None,
     };
+    let find = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    Some(Address { host: find("ip")?.clone(), port: find("port")?.parse().ok()? })
+}
+
+fn address(parts: &[Value]) -> Result<Address, Error> {
     let found = match parts {
         [host, port] => text(host).zip(text(port).and_then(|port| port.parse().ok())),
         _ => None,

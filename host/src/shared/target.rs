@@ -9,13 +9,13 @@ use redis::{
     io::tcp::TcpSettings,
 };
 
-use super::{Error, Options, near::Near, sentinel::Sentinels};
+use super::{Error, Options, near::Resolver, sentinel::Sentinels};
 use crate::{address::is_loopback_host, limits};
 
 pub(super) struct Target {
     pub(super) kind: Kind,
-    /// Not a word goes to another machine in the clear.
-    pub(super) near_only: bool,
+    /// Where not a word goes to another machine in the clear, it leads to none.
+    pub(super) resolver: Resolver,
     /// It may, and by its URL it does.
     pub(super) far_and_plain: bool,
     shown: String,
@@ -62,9 +62,9 @@ impl Target {
             ConnectionAddr::Unix(path) => format!("unix://{}", path.display()),
             other => format!("{}://{other}", access.scheme()),
         };
-        let near_only = access.near_only(options);
+        let resolver = access.resolver(options);
         let client = access.client(info.addr().clone())?;
-        Ok(Self { kind: Kind::Single(client), near_only, far_and_plain: access.is_far_and_plain, shown })
+        Ok(Self { kind: Kind::Single(client), resolver, far_and_plain: access.is_far_and_plain, shown })
     }
 
     fn sentinel(base: &str, parts: &Parts, options: &Options) -> Result<Self, Error> {
@@ -93,9 +93,9 @@ impl Target {
         }
         let access = access.ok_or_else(|| unusable(KINDS))?;
         let shown = format!("{base}+sentinel://{}/?service={service}", parts.hosts.join(","));
-        let near_only = access.near_only(options);
-        let kind = Kind::Sentinel(Sentinels { sentinels, service, access, near_only });
-        Ok(Self { kind, near_only, far_and_plain, shown })
+        let resolver = access.resolver(options);
+        let kind = Kind::Sentinel(Sentinels { sentinels, service, access, resolver: resolver.clone() });
+        Ok(Self { kind, resolver, far_and_plain, shown })
     }
 
     fn cluster(base: &str, parts: &Parts, options: &Options) -> Result<Self, Error> {
@@ -109,24 +109,22 @@ impl Target {
         if infos.iter().any(|info| info.redis_settings().db() != 0) {
             return Err(unusable("a cluster has no databases to choose from"));
         }
-        let near_only = access.near_only(options);
+        let resolver = access.resolver(options);
         let nodes: Result<Vec<_>, Error> = infos.iter().map(|info| access.client(info.addr().clone())).collect();
         // What was sent and not answered is not sent again behind our back: it may have been done.
         let mut builder = ClusterClientBuilder::new(infos)
             .retries(0)
             .connection_timeout(limits::REDIS_CONNECT)
             .response_timeout(limits::REDIS_CONNECT)
-            .tcp_settings(tcp());
-        if near_only {
-            builder = builder.async_dns_resolver(Near);
-        }
+            .tcp_settings(tcp())
+            .async_dns_resolver(resolver.clone());
         if let Some(roots) = access.roots.clone() {
             builder = builder.certs(TlsCertificates { client_tls: None, root_cert: Some(roots) });
         }
         let client = builder.build().map_err(|_| unusable("its nodes do not go together, or its CA is no PEM"))?;
         let shown = format!("{base}+cluster://{}", parts.hosts.join(","));
         let far_and_plain = accesses.iter().any(|access| access.is_far_and_plain);
-        Ok(Self { kind: Kind::Cluster { client: Box::new(client), nodes: nodes? }, near_only, far_and_plain, shown })
+        Ok(Self { kind: Kind::Cluster { client: Box::new(client), nodes: nodes? }, resolver, far_and_plain, shown })
     }
 }
 
@@ -151,8 +149,8 @@ impl Access {
         }
     }
 
-    fn near_only(&self, options: &Options) -> bool {
-        !self.is_encrypted && !options.allow_plaintext
+    fn resolver(&self, options: &Options) -> Resolver {
+        Resolver { near_only: !self.is_encrypted && !options.allow_plaintext, ..Resolver::default() }
     }
 
     fn scheme(&self) -> &'static str {

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Counter, Error, Refusal, UserPath, Users, refused};
+use super::{Counter, Error, Refusal, UserPath, Users, links, refused};
 use crate::{
     barrier::{self, Writes},
     directory::{Kind as UserKind, User},
@@ -92,6 +92,9 @@ impl Users {
     ) -> Result<Told, Error> {
         let CredentialsPath { user: name, mount } = permit.resource();
         let mount = self.keeper(mount)?;
+        if mount.live()?.takes_links() {
+            return self.link(permit.caller(), name, &mount, new).await;
+        }
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
@@ -124,6 +127,7 @@ impl Users {
     ) -> Result<Told, Error> {
         let mount = self.keeper(mount)?;
         check_not_own_password(&mount)?;
+        check_not_own_identity(&mount)?;
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
@@ -151,6 +155,9 @@ impl Users {
     ) -> Result<(), Error> {
         let CredentialsPath { user: name, mount } = permit.resource();
         let mount = self.keeper(mount)?;
+        if mount.live()?.takes_links() {
+            return self.unlink(permit.caller(), name, &mount, id).await;
+        }
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.hold(&mut writes, name).await?;
@@ -177,6 +184,7 @@ impl Users {
     ) -> Result<(), Error> {
         let mount = self.keeper(mount)?;
         check_not_own_password(&mount)?;
+        check_not_own_identity(&mount)?;
         for _ in 0..limits::CHANGE_ATTEMPTS {
             let mut writes = Writes::default();
             let user = self.directory.hold(&mut writes, &session.user).await?;
@@ -189,14 +197,18 @@ impl Users {
         Err(Refusal::Busy.into())
     }
 
-    /// The mount, if its plugin keeps credentials.
+    /// The mount, if its plugin keeps credentials, or has the host keep who is who.
     fn keeper(&self, name: &MountName) -> Result<Arc<Mount>, Error> {
         let mount = self.mounts.get(Kind::Auth, name).ok_or(Error::NotFound("mount"))?;
-        let keeps = mount.live()?.plugin.exports().credentials;
+        let live = mount.live()?;
+        let keeps = live.plugin.exports().credentials || live.takes_links();
         Some(mount).filter(|_| keeps).ok_or(Error::NotFound("mount"))
     }
 
     async fn kept(&self, mount: &Mount, user: &User, request: &RequestId) -> Result<Vec<Value>, Error> {
+        if mount.live()?.takes_links() {
+            return Ok(links::listed(mount, user));
+        }
         let mut attempt = self.about(mount, user, request)?.read_only(true);
         let outcome = attempt.run(runtime::Credentials { subject: user.id.to_string() }).await?;
         if outcome.value.is_empty() {
@@ -291,6 +303,16 @@ fn check_fits(mount: &Mount, user: &User) -> Result<(), Error> {
 fn check_not_own_password(mount: &Mount) -> Result<(), Error> {
     match mount.keeps_passwords() {
         true => Err(Error::invalid("", "invalid_value", "one's own password is changed by its own call")),
+        false => Ok(()),
+    }
+}
+
+/// Nobody can be asked whether an identity is theirs: who could link one to themselves could take somebody else's.
+fn check_not_own_identity(mount: &Mount) -> Result<(), Error> {
+    match mount.live()?.takes_links() {
+        true => {
+            Err(Error::invalid("", "invalid_value", "one's own identities are for somebody else to link, and to end"))
+        }
         false => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ mod delete;
 mod error;
 mod explain;
 mod leaving;
+mod links;
 mod password;
 mod roles;
 mod sessions;

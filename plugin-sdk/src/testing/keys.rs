@@ -133,12 +133,12 @@ impl KeyHandle for Key {
 
     fn sign(&self, message: &[u8], scheme: &str) -> Result<Vec<u8>> {
         self.is_one_of(signers(scheme))?;
-        Ok(signature(&self.public(), message, scheme))
+        signature(&self.public(), message, scheme)
     }
 
     fn verify(&self, message: &[u8], signed: &[u8], scheme: &str) -> Result<bool> {
         self.is_one_of(signers(scheme))?;
-        Ok(signature(&self.public(), message, scheme) == signed)
+        Ok(signature(&self.public(), message, scheme)? == signed)
     }
 
     fn hmac(&self, message: &[u8]) -> Result<Vec<u8>> {
@@ -165,7 +165,7 @@ pub(super) fn verify_with(public_key: &[u8], message: &[u8], signed: &[u8], sche
     };
     match fits {
         false => Err(Error::new("invalid", "not a public key of this scheme")),
-        true => Ok(signature(public_key, message, scheme) == signed),
+        true => Ok(signature(public_key, message, scheme)? == signed),
     }
 }
 
@@ -182,7 +182,7 @@ pub(super) fn hash(algorithm: &str, data: &[u8]) -> Result<Vec<u8>> {
 
 /// The algorithms whose keys sign by this scheme.
 fn signers(scheme: &str) -> &'static [&'static str] {
-    match scheme {
+    match plain(scheme) {
         "ed25519" => &["ed25519"],
         "ecdsa-p256-sha256" => &["ecdsa-p256"],
         "rsa-pss-sha256" | "rsa-pkcs1v15-sha256" => &["rsa-2048", "rsa-3072", "rsa-4096"],
@@ -190,8 +190,34 @@ fn signers(scheme: &str) -> &'static [&'static str] {
     }
 }
 
-fn signature(public: &[u8], message: &[u8], scheme: &str) -> Vec<u8> {
-    stretch(&[b"signature", public, message, scheme.as_bytes()], 64)
+/// What there is of a scheme whose message is the digest of a text.
+fn plain(scheme: &str) -> &str {
+    scheme.strip_suffix("-prehashed").filter(|plain| plain.ends_with("sha256")).unwrap_or(scheme)
+}
+
+fn signature(public: &[u8], message: &[u8], scheme: &str) -> Result<Vec<u8>> {
+    let of_digest = plain(scheme) != scheme;
+    let digest = match scheme {
+        "ed25519" => message.to_vec(),
+        _ if !of_digest => hash("sha256", message)?,
+        _ if message.len() == 32 => message.to_vec(),
+        _ => return Err(Error::new("invalid", "a SHA-256 has 32 bytes")),
+    };
+    let signed = stretch(&[b"signature", public, &digest, plain(scheme).as_bytes()], 64);
+    Ok(if plain(scheme) == "ecdsa-p256-sha256" { der(&signed) } else { signed })
+}
+
+/// ECDSA's two numbers as X.509 has them.
+fn der(numbers: &[u8]) -> Vec<u8> {
+    let integers = numbers.chunks(32).flat_map(|number| {
+        let start = number.iter().position(|byte| *byte != 0).unwrap_or(31);
+        // A number whose first bit is set would be negative.
+        let sign = if number[start] >= 128 { &[0][..] } else { &[] };
+        let number = [sign, &number[start..]].concat();
+        [&[2, u8::try_from(number.len()).unwrap_or_default()], number.as_slice()].concat()
+    });
+    let integers: Vec<u8> = integers.collect();
+    [&[0x30, u8::try_from(integers.len()).unwrap_or_default()], integers.as_slice()].concat()
 }
 
 /// So many bytes that all of the parts have a say in.

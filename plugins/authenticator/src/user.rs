@@ -1,4 +1,4 @@
-use coffer_otp::{Seed, Shape};
+use coffer_otp::{Seed, Shape, wait};
 use coffer_plugin_sdk::prelude::*;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
@@ -6,10 +6,6 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 const APPS: usize = 8;
 /// How long one waits.
 const PENDING: Span = Span::from_secs(15 * 60);
-/// Wrong codes in a row before each next one has to wait, and how long: twice as long each time.
-const TRIES: u32 = 5;
-const WAIT_MILLIS: u64 = 30_000;
-const DOUBLINGS: u32 = 5;
 
 pub const RECOVERY: &str = "recovery";
 const RECOVERY_CODES: usize = 10;
@@ -103,9 +99,7 @@ impl User {
 
     /// Who has guessed too often is told when to come back, whatever the code.
     pub fn must_wait(&self) -> Result<()> {
-        let Some(over) = self.wrong.checked_sub(TRIES) else { return Ok(()) };
-        let until = self.wrong_at + (WAIT_MILLIS << over.min(DOUBLINGS));
-        match until.saturating_sub(time::now().millis()) {
+        match wait(self.wrong, self.wrong_at, time::now().millis()) {
             0 => Ok(()),
             wait => Err(Error::rate_limited(u32::try_from(wait).unwrap_or(u32::MAX))),
         }

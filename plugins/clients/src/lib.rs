@@ -10,6 +10,7 @@ use coffer_plugin_sdk::{
     serde_json::{Value, json},
 };
 use ipnet::IpNet;
+use serde::Deserializer;
 
 mod secret;
 
@@ -43,11 +44,20 @@ pub struct Login {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    label: Option<String>,
-    ttl: Option<Span>,
-    max_uses: Option<u32>,
-    addresses: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "told")]
+    label: Option<Option<String>>,
+    #[serde(default, deserialize_with = "told")]
+    ttl: Option<Option<Span>>,
+    #[serde(default, deserialize_with = "told")]
+    max_uses: Option<Option<u32>>,
+    #[serde(default, deserialize_with = "told")]
+    addresses: Option<Option<Vec<String>>>,
     client_secret: Option<String>,
+}
+
+/// There, even if it is null.
+fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,8 +68,24 @@ struct Stored {
     updated_at: Timestamp,
     expires_at: Option<Timestamp>,
     uses_left: Option<u32>,
+    /// What it had of them at first, for the one that replaces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_uses: Option<u32>,
     /// CIDR. None says nothing; an empty list allows nobody.
     addresses: Option<Vec<IpNet>>,
+}
+
+impl Stored {
+    /// How long it was to live when it was made: nothing but a new secret moves `updated_at`.
+    fn ttl(&self) -> Option<Span> {
+        let left = self.expires_at?.millis().saturating_sub(self.updated_at.millis());
+        Some(Span::from_secs(left.div_ceil(1000)))
+    }
+
+    /// Of one from before this was kept, what was left of it.
+    fn max_uses(&self) -> Option<u32> {
+        self.max_uses.or(self.uses_left).map(|uses| uses.max(1))
+    }
 }
 
 impl Check for Clients {
@@ -101,7 +127,7 @@ impl Auth for Clients {
 impl Credentials for Clients {
     type Credential = Wanted;
 
-    /// With an id, that one gets another secret.
+    /// With an id, that one gets another secret, which reaches as far as the one before where nothing else is said.
     fn enroll(&self, subject: &str, id: Option<&str>, wanted: Wanted) -> Result<Option<Value>> {
         let now = time::now();
         let before = match id {
@@ -114,19 +140,22 @@ impl Credentials for Clients {
                 None
             }
         };
-        let expires_at = self.ttl(&wanted)?.map(|ttl| now.after(ttl));
-        let (max_uses, addresses) = (wanted.max_uses()?, wanted.addresses()?);
-        if wanted.label.as_ref().is_some_and(|label| label.is_empty() || label.len() > LABEL_BYTES) {
+        let before = before.as_ref();
+        let expires_at = self.ttl(&wanted, before)?.map(|ttl| now.after(ttl));
+        let (max_uses, addresses) = (wanted.max_uses(before)?, wanted.addresses(before)?);
+        let label = wanted.label.unwrap_or_else(|| before?.label.clone());
+        if label.as_ref().is_some_and(|label| label.is_empty() || label.len() > LABEL_BYTES) {
             return Err(Error::invalid("/label", "out_of_range", "must be 1 to 100 bytes long"));
         }
         let secret = ClientSecret::new(id);
         let stored = Stored {
             digest: secret.digest(subject)?,
-            label: wanted.label,
+            label,
             created_at: before.map_or(now, |before| before.created_at),
             updated_at: now,
             expires_at,
             uses_left: max_uses,
+            max_uses,
             addresses,
         };
         storage::put(&place(subject, &secret.id), &stored, expires_at)?;
@@ -167,28 +196,38 @@ impl Credentials for Clients {
 }
 
 impl Clients {
-    fn ttl(&self, wanted: &Wanted) -> Result<Option<Span>> {
+    fn ttl(&self, wanted: &Wanted, before: Option<&Stored>) -> Result<Option<Span>> {
         let most = self.max_ttl.map_or(TTL_MOST, Span::as_secs);
         match wanted.ttl {
-            Some(ttl) if ttl.as_secs() == 0 || ttl.as_secs() > most => {
+            Some(Some(ttl)) if ttl.as_secs() == 0 || ttl.as_secs() > most => {
                 Err(Error::invalid("/ttl", "out_of_range", "must be at least 1 second and at most max_ttl"))
             }
-            Some(ttl) => Ok(Some(ttl)),
-            None => Ok(self.max_ttl),
+            Some(Some(ttl)) => Ok(Some(ttl)),
+            Some(None) => Ok(self.max_ttl),
+            // The configuration may have become stricter since.
+            None => Ok(match before.and_then(Stored::ttl) {
+                Some(ttl) => Some(Span::from_secs(ttl.as_secs().min(most))),
+                None => self.max_ttl,
+            }),
         }
     }
 }
 
 impl Wanted {
-    fn max_uses(&self) -> Result<Option<u32>> {
+    fn max_uses(&self, before: Option<&Stored>) -> Result<Option<u32>> {
         match self.max_uses {
-            Some(0) => Err(Error::invalid("/max_uses", "out_of_range", "must be at least 1")),
-            uses => Ok(uses),
+            Some(Some(0)) => Err(Error::invalid("/max_uses", "out_of_range", "must be at least 1")),
+            Some(uses) => Ok(uses),
+            None => Ok(before.and_then(Stored::max_uses)),
         }
     }
 
-    fn addresses(&self) -> Result<Option<Vec<IpNet>>> {
-        let Some(texts) = &self.addresses else { return Ok(None) };
+    fn addresses(&self, before: Option<&Stored>) -> Result<Option<Vec<IpNet>>> {
+        let texts = match &self.addresses {
+            Some(Some(texts)) => texts,
+            Some(None) => return Ok(None),
+            None => return Ok(before.and_then(|before| before.addresses.clone())),
+        };
         if texts.is_empty() || texts.len() > ADDRESSES {
             return Err(Error::invalid("/addresses", "out_of_range", "must be 1 to 64 networks"));
         }

@@ -103,6 +103,55 @@ fn another_secret_of_the_same_id_puts_the_old_one_out_of_use() {
 }
 
 #[test]
+fn another_secret_of_the_same_id_reaches_as_far_as_the_one_before() {
+    let host = with_ci();
+    host.set_client_address(Some("10.1.2.3"));
+    let limits = json!({ "label": "ci", "ttl": "1h", "max_uses": 2, "addresses": ["10.0.0.0/8"] });
+    let (id, old) = enroll(&host, limits);
+    login(&host, &old).unwrap();
+    host.advance_ms(30 * 60 * 1000);
+    let again = |more: Value| host.enroll::<Clients>(CI, Some(&id), more).unwrap()["client_secret"].clone();
+    let told = || {
+        let listed = host.credentials::<Clients>(CI).unwrap()[0].clone();
+        ["label", "expires_at", "uses_left", "addresses"].map(|name| listed[name].clone())
+    };
+    let new = again(json!({}));
+    // Uses and time begin anew.
+    let all = [json!("ci"), json!("2026-01-01T01:45:00.000Z"), json!(2), json!(["10.0.0.0/8"])];
+    assert_eq!(told(), all);
+    let identity = login(&host, new.as_str().unwrap()).unwrap();
+    assert_eq!(identity.limits.addresses, Some(vec!["10.0.0.0/8".to_owned()]));
+    login(&host, new.as_str().unwrap()).unwrap();
+    assert!(is_denied(&host, new.as_str().unwrap()));
+    // One that is spent is as good as it was at first, too.
+    again(json!({ "label": "build" }));
+    assert_eq!(told(), [json!("build"), all[1].clone(), json!(2), all[3].clone()]);
+    // Limits fall by saying so, and only those.
+    again(json!({ "max_uses": null }));
+    assert_eq!(told(), [json!("build"), all[1].clone(), Value::Null, all[3].clone()]);
+    again(json!({ "ttl": null, "addresses": null, "label": null }));
+    assert_eq!(told(), [Value::Null, Value::Null, Value::Null, Value::Null]);
+    // A mount that has become stricter since is obeyed.
+    again(json!({ "ttl": "2h" }));
+    host.set_config(json!({ "max_ttl": "1h" }));
+    for more in [json!({}), json!({ "ttl": null })] {
+        again(more);
+        assert_eq!(told()[1], "2026-01-01T01:45:00.000Z");
+    }
+}
+
+#[test]
+fn a_secret_of_before_is_replaced_by_one_of_what_is_known_of_it() {
+    let host = with_ci();
+    let (id, _) = enroll(&host, json!({ "max_uses": 1 }));
+    let stored = host.stored(&format!("secret/{CI}/{id}")).unwrap();
+    assert_eq!(stored["max_uses"], 1);
+    // Null is what is left out, where there is none before.
+    let (plain, _) = enroll(&host, json!({ "label": null, "ttl": null, "max_uses": null, "addresses": null }));
+    assert!(host.stored(&format!("secret/{CI}/{plain}")).unwrap().get("max_uses").is_none(), "as it was stored before");
+}
+
+#[test]
 fn a_secret_ends_to_the_millisecond_and_no_session_outlives_it() {
     let host = with_ci();
     let (_, secret) = enroll(&host, json!({ "ttl": "1h" }));

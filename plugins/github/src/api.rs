@@ -1,6 +1,6 @@
 //! Requests to GitHub, as its documentation has them, and what its refusals mean.
 
-use coffer_plugin_sdk::{http, prelude::*};
+use coffer_plugin_sdk::{http, prelude::*, serde_json};
 use serde::de::DeserializeOwned;
 
 use crate::GitHub;
@@ -25,7 +25,9 @@ pub enum By<'a> {
 pub enum Refused {
     /// The token is not good.
     Unauthorized,
-    /// It is not there, or not for this token.
+    /// Not for this token, whatever there is: who asks has no right to be told.
+    Forbidden,
+    /// It is not there, or nobody is to know that it is.
     NotFound,
     /// An organisation wants the token authorised by its own login first, at this URL.
     Sso(String),
@@ -35,7 +37,7 @@ pub enum Refused {
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Unauthorized | Refused::NotFound | Refused::Sso(_) => Self::denied(),
+            Refused::Unauthorized | Refused::Forbidden | Refused::NotFound | Refused::Sso(_) => Self::denied(),
             Refused::Failed(error) => error,
         }
     }
@@ -95,7 +97,7 @@ pub fn all_open<T: DeserializeOwned>(github: &GitHub, path: &str, by: By<'_>) ->
     }
     match next {
         None => Ok((found, left_out)),
-        Some(_) => Err(Refused::Failed(Error::internal("a list of GitHub's has no end"))),
+        Some(_) => Err(Refused::Failed(crate::groups::endless())),
     }
 }
 
@@ -135,36 +137,57 @@ pub fn send(request: http::Request) -> Result<http::Response> {
 
 /// Tells apart what GitHub refuses with. Its limits of rate come as 403 or as 429, and are no failed login.
 pub fn accepted(response: http::Response) -> Result<http::Response, Refused> {
+    if let Some(error) = limited(&response) {
+        return Err(Refused::Failed(error));
+    }
     let refused = match response.status {
         200..=299 => return Ok(response),
-        403 | 429 if wait(&response).is_some() => {
-            let mut error = Error::unavailable("GitHub's limit of requests is reached");
-            error.retry_after_ms = wait(&response).and_then(|seconds| u32::try_from(seconds * 1000).ok());
-            Refused::Failed(error)
-        }
         401 => Refused::Unauthorized,
         403 => match header(&response, "x-github-sso").and_then(sso_url) {
             Some(url) => Refused::Sso(url),
-            None => Refused::NotFound,
+            None => Refused::Forbidden,
         },
-        404 | 422 => Refused::NotFound,
+        404 => Refused::NotFound,
+        422 => Refused::Forbidden,
         500..=599 => Refused::Failed(Error::unavailable("GitHub has a failure of its own")),
         status => Refused::Failed(Error::internal(format!("GitHub answers {status}"))),
     };
     Err(refused)
 }
 
-/// Seconds until GitHub wants to be asked again, if that is why it refused.
+/// One of GitHub's limits of rate, if that is why it refused.
+pub fn limited(response: &http::Response) -> Option<Error> {
+    let seconds = matches!(response.status, 403 | 429).then(|| wait(response)).flatten()?;
+    let retry_after_ms = u32::try_from(seconds * 1000).ok();
+    Some(Error { retry_after_ms, ..Error::unavailable("GitHub's limit of requests is reached") })
+}
+
+/// Seconds until GitHub wants to be asked again. The secondary limits are often told by the body alone, and then a
+/// minute is what GitHub advises.
 fn wait(response: &http::Response) -> Option<u64> {
     let number = |name| header(response, name).and_then(|text| text.trim().parse::<u64>().ok());
     let waits = match (number("retry-after"), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
         (Some(seconds), ..) => Some(seconds),
         (None, Some(0), Some(reset)) => Some(reset.saturating_sub(time::now().millis() / 1000)),
         (None, Some(0), None) => Some(60),
-        _ if response.status == 429 => Some(60),
+        _ if response.status == 429 || says_limited(&response.body) => Some(60),
         _ => None,
     };
     waits.map(|seconds| seconds.clamp(1, WAIT_MOST_SECONDS))
+}
+
+fn says_limited(body: &[u8]) -> bool {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Told {
+        message: String,
+        documentation_url: String,
+    }
+    let told: Told = serde_json::from_slice(body).unwrap_or_default();
+    let message = told.message.to_ascii_lowercase();
+    message.contains("rate limit")
+        || message.contains("abuse detection")
+        || told.documentation_url.contains("rate-limits")
 }
 
 pub fn header<'a>(response: &'a http::Response, name: &str) -> Option<&'a str> {

@@ -4,10 +4,8 @@ use oauth2::{
     TokenResponse,
 };
 
-use crate::{GitHub, challenge, oauth};
+use crate::{GitHub, PATIENCE_SECONDS, challenge, oauth};
 
-/// How long somebody may take at GitHub: its own codes live ten minutes.
-const PATIENCE_SECONDS: u32 = 600;
 /// To see organisations and teams.
 const SCOPE: &str = "read:org";
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `api.rs` | requests to GitHub, pages, and what its refusals mean |
 //! | `person.rs` | who it is, and in which organisations and teams |
+//! | `groups.rs` | all organisations and teams, for who maps roles |
 //! | `browser.rs` | authorization code with PKCE, by the `oauth2` crate |
 //! | `device.rs` | RFC 8628, by the `oauth2` crate |
 //! | `recheck.rs` | is it still so, when a session is renewed |
@@ -17,10 +18,12 @@ use coffer_plugin_sdk::{from_json, prelude::*, serde_json::json};
 mod api;
 mod browser;
 mod device;
+mod groups;
 mod oauth;
 mod person;
 mod recheck;
 
+use api::Refused;
 use recheck::{Kept, Recheck};
 
 /// The configuration of a mount.
@@ -52,7 +55,12 @@ struct Hidden {
     _name: String,
 }
 
-/// Groups that are told when a configuration is checked.
+/// How long somebody may take at GitHub: its own codes live ten minutes.
+const PATIENCE_SECONDS: u32 = 600;
+/// How often GitHub is asked again that could not be asked: at least and at most.
+const ASK_SECONDS: (u32, u32) = (5, 60);
+
+/// Organisations that are told when a configuration is checked.
 const NOTES: usize = 25;
 
 const fn yes() -> bool {
@@ -68,6 +76,9 @@ pub struct Login {
     /// On a device without a browser.
     #[serde(default)]
     device: bool,
+    /// What the token shows is enough: no organisation's own login first.
+    #[serde(default)]
+    partial: bool,
 }
 
 /// What a challenge goes on with.
@@ -76,6 +87,12 @@ pub struct Login {
 enum Waiting {
     Browser(browser::Waiting),
     Device(device::Waiting),
+    /// For GitHub, which could not be asked who that is. A code is good once: the token is what there is of it.
+    Known {
+        token: String,
+        by: By,
+        partly: bool,
+    },
     /// For an organisation that wants to be logged in to first; then the same way is gone again.
     Sso {
         by: By,
@@ -121,11 +138,7 @@ impl Check for GitHub {
             notes.push("device logins are on: a device cannot show who asked for the code".to_owned());
         }
         if self.org_credential.is_some() {
-            let groups = person::groups(self)?;
-            notes.extend(groups.iter().take(NOTES).map(|group| format!("{} is {}", group.label, group.id)));
-            if groups.len() > NOTES {
-                notes.push(format!("and {} more: GET groups tells them all", groups.len() - NOTES));
-            }
+            notes.extend(self.seen()?);
         }
         Ok(notes)
     }
@@ -136,33 +149,22 @@ impl Auth for GitHub {
 
     fn login(&self, login: Login) -> Result<Step> {
         match login {
-            Login { token: Some(_), device: true } => {
+            Login { token: Some(_), device: true, .. } => {
                 Err(Error::invalid("/device", "invalid_value", "does not go with token"))
             }
-            Login { token: Some(token), .. } => self.by_token(&token, false),
-            Login { device: true, .. } => device::begin(self, false),
-            Login { .. } => browser::begin(self, false),
+            Login { token: Some(token), partial, .. } => self.by_token(&token, partial),
+            Login { device: true, partial, .. } => device::begin(self, partial),
+            Login { partial, .. } => browser::begin(self, partial),
         }
     }
 
     fn resume(&self, state: Vec<u8>, answer: Vec<u8>) -> Result<Step> {
-        match from_json(&state).map_err(|_| Error::denied())? {
-            Waiting::Browser(waiting) => {
-                let partly = waiting.partly;
-                let token = browser::finish(self, waiting, &answer)?;
-                self.identify(&token, By::Browser, partly)
-            }
-            Waiting::Device(waiting) => {
-                let token = device::poll(self, &waiting)?;
-                self.identify(&token, By::Device, waiting.partly)
-            }
-            Waiting::Sso { by: By::Token } => {
-                let TokenAgain { token } = from_json(&answer)?;
-                self.by_token(&token, true)
-            }
-            Waiting::Sso { by: By::Browser } => browser::begin(self, true),
-            Waiting::Sso { by: By::Device } => device::begin(self, true),
-        }
+        let waiting = from_json(&state).map_err(|_| Error::denied())?;
+        self.go_on(waiting, &answer).map_err(|error| match error.code.as_str() {
+            // Any other word would end the login, and nobody has failed.
+            "unavailable" => Error::slow_down(),
+            _ => error,
+        })
     }
 
     fn refresh(&self, internal: Vec<u8>) -> Result<Identity> {
@@ -172,6 +174,61 @@ impl Auth for GitHub {
 }
 
 impl GitHub {
+    /// What org_credential shows, to see that it is the right one. A GitHub that cannot be asked just now is no fault
+    /// of a configuration.
+    fn seen(&self) -> Result<Vec<String>> {
+        let groups = match groups::orgs(self) {
+            Ok(groups) => groups,
+            Err(Refused::Failed(error)) if error.code == "unavailable" => {
+                return Ok(vec!["GitHub could not be asked: whether org_credential is good is not known".to_owned()]);
+            }
+            Err(Refused::Failed(error)) => return Err(error),
+            Err(_) => {
+                let message = "is not taken by GitHub, or has no read:org";
+                return Err(Error::invalid("/org_credential", "invalid_value", message));
+            }
+        };
+        let mut notes: Vec<String> =
+            groups.iter().take(NOTES).map(|group| format!("{} is {}", group.label, group.id)).collect();
+        if groups.len() > NOTES {
+            notes.push(format!("and {} more: GET groups tells them all, and their teams", groups.len() - NOTES));
+        }
+        Ok(notes)
+    }
+
+    fn go_on(&self, waiting: Waiting, answer: &[u8]) -> Result<Step> {
+        match waiting {
+            Waiting::Browser(waiting) => {
+                let partly = waiting.partly;
+                let token = browser::finish(self, waiting, answer)?;
+                self.known(token, By::Browser, partly)
+            }
+            Waiting::Device(waiting) => {
+                let token = device::poll(self, &waiting)?;
+                self.known(token, By::Device, waiting.partly)
+            }
+            Waiting::Known { token, by, partly } => self.identify(&token, by, partly),
+            Waiting::Sso { by: By::Token } => {
+                let TokenAgain { token } = from_json(answer)?;
+                self.by_token(&token, true)
+            }
+            Waiting::Sso { by: By::Browser } => browser::begin(self, true),
+            Waiting::Sso { by: By::Device } => device::begin(self, true),
+        }
+    }
+
+    /// What a code has been changed for, which cannot be done again.
+    fn known(&self, token: String, by: By, partly: bool) -> Result<Step> {
+        match self.identify(&token, by, partly) {
+            Err(error) if error.code == "unavailable" => {
+                let asked = error.retry_after_ms.map_or(ASK_SECONDS.0, |wait| wait.div_ceil(1000));
+                let interval = asked.clamp(ASK_SECONDS.0, ASK_SECONDS.1);
+                challenge("wait", &json!({}), PATIENCE_SECONDS, Some(interval), &Waiting::Known { token, by, partly })
+            }
+            step => step,
+        }
+    }
+
     /// A token that somebody shows. One of another app proves only that its bearer logged in there, and one
     /// of an installation is nobody's.
     fn by_token(&self, token: &str, partly: bool) -> Result<Step> {
@@ -198,19 +255,20 @@ impl GitHub {
                 }
                 Ok(identity.into())
             }
-            person::Found::Sso(url) => {
+            person::Found::Sso(wanted) => {
                 let mut details = match by {
                     By::Token => json!({ "member": "token" }),
                     By::Browser | By::Device => json!({}),
                 };
-                details["url"] = json!(url);
+                details["url"] = json!(wanted.first().map(|first| &first.url));
+                details["organizations"] = json!(wanted);
                 details["message"] = json!(match by {
                     By::Token =>
                         "An organisation wants this token authorised first: open the URL, then send the token again.",
                     By::Browser | By::Device =>
                         "An organisation wants you logged in there first: open the URL, then go on.",
                 });
-                challenge("redirect", &details, 600, None, &Waiting::Sso { by })
+                challenge("redirect", &details, PATIENCE_SECONDS, None, &Waiting::Sso { by })
             }
         }
     }
@@ -236,7 +294,7 @@ impl Engine for GitHub {
     fn handle(&self, request: Request) -> Result<Response> {
         match (request.operation(), request.path.as_str()) {
             (Operation::Verb("groups"), "") | (Operation::Read, "groups") => {
-                Response::json(&json!({ "groups": person::groups(self)? }))
+                Response::json(&json!({ "groups": groups::all(self)? }))
             }
             _ => Err(Error::unsupported()),
         }

@@ -38,8 +38,11 @@ pub fn send(request: HttpRequest, credential: Option<&str>) -> Result<HttpRespon
         asked = asked.credential(credential);
     }
     let answer = api::send(asked)?;
-    if answer.status == 429 || answer.status >= 500 {
-        // Whatever else it says: nobody has been refused.
+    // Whatever else it says: nobody has been refused.
+    if let Some(error) = api::limited(&answer) {
+        return Err(error);
+    }
+    if answer.status >= 500 {
         return Err(match api::accepted(answer) {
             Err(refused) => refused.into(),
             Ok(_) => Error::internal("GitHub answers in riddles"),

@@ -28,10 +28,28 @@ pub struct Group {
 /// Labels that are told of one person: they are for people, and metadata is bounded.
 const LABELS: usize = 32;
 
+/// Organisations that are asked where a token is to be authorised for them: a call may send 32 requests.
+const SSO_MOST: usize = 8;
+
 pub enum Found {
     Person(Person),
-    /// Where the token is to be authorised first.
-    Sso(String),
+    /// Where the token is to be authorised first; never empty.
+    Sso(Vec<Sso>),
+}
+
+/// An organisation that wants a token authorised by its own login.
+#[derive(PartialEq, Eq, Debug, Serialize)]
+pub struct Sso {
+    /// Where GitHub says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    pub url: String,
+}
+
+impl From<String> for Sso {
+    fn from(url: String) -> Self {
+        Self { id: None, url }
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,9 +70,10 @@ struct Membership {
 }
 
 #[derive(Deserialize)]
-struct Org {
-    id: u64,
-    login: String,
+pub struct Org {
+    #[serde(alias = "databaseId")]
+    pub id: u64,
+    pub login: String,
 }
 
 #[derive(Deserialize)]
@@ -64,18 +83,11 @@ struct Team {
     organization: Org,
 }
 
-/// The same, below its organisation, where it is not named again.
-#[derive(Deserialize)]
-struct OrgTeam {
-    id: u64,
-    slug: String,
-}
-
 /// `partly`: what of memberships the token shows is enough, though there may be more.
 pub fn find(github: &GitHub, token: &str, partly: bool) -> Result<Found> {
     let by = By::Token(token);
     let shown: api::Page<User> = match api::page(&github.api("/user"), by) {
-        Err(Refused::Sso(url)) => return Ok(Found::Sso(url)),
+        Err(Refused::Sso(url)) => return Ok(Found::Sso(vec![url.into()])),
         other => other?,
     };
     // Older tokens of apps look like personal ones; GitHub says whose they are.
@@ -87,16 +99,20 @@ pub fn find(github: &GitHub, token: &str, partly: bool) -> Result<Found> {
         return Err(Error::denied());
     }
     let memberships = api::all_open::<Membership>(github, "/user/memberships/orgs?state=active&per_page=100", by);
-    let teams = api::all_open::<Team>(github, "/user/teams?per_page=100", by);
-    let (memberships, teams) = match (memberships, teams) {
-        (Err(Refused::Sso(url)), _) | (_, Err(Refused::Sso(url))) => return Ok(Found::Sso(url)),
-        // A token that may not see memberships proves who it is all the same.
-        (memberships, teams) => (or_none(memberships)?, or_none(teams)?),
+    let (memberships, mut left_out) = match memberships {
+        Err(Refused::Sso(url)) if !partly => return Ok(Found::Sso(vec![url.into()])),
+        listed => or_none(listed)?,
     };
-    let ((memberships, mut left_out), (teams, more)) = (memberships, teams);
+    let (teams, more) = match api::all_open::<Team>(github, "/user/teams?per_page=100", by) {
+        Err(Refused::Sso(url)) if !partly => return Ok(Found::Sso(vec![url.into()])),
+        listed => or_none(listed)?,
+    };
     left_out.extend(more);
-    if !partly && let Some(url) = left_out.first().and_then(|org| sso_of(github, *org, &user.login, by)) {
-        return Ok(Found::Sso(url));
+    if !partly {
+        let wanted = wanted(github, left_out, &user.login, by)?;
+        if !wanted.is_empty() {
+            return Ok(Found::Sso(wanted));
+        }
     }
     let is_active = |membership: &&Membership| membership.state == "active";
     let orgs: Vec<&Org> = memberships.iter().filter(is_active).map(|membership| &membership.organization).collect();
@@ -107,21 +123,29 @@ pub fn find(github: &GitHub, token: &str, partly: bool) -> Result<Found> {
     Ok(Found::Person(Person { id: user.id, login: user.login, name: user.name, groups }))
 }
 
+/// A token that may not see memberships proves who it is all the same.
 fn or_none<T: Default>(listed: Result<T, Refused>) -> Result<T> {
     match listed {
-        Err(Refused::NotFound) => Ok(T::default()),
+        Err(Refused::NotFound | Refused::Forbidden | Refused::Sso(_)) => Ok(T::default()),
         other => Ok(other?),
     }
 }
 
-/// Where the token is to be authorised for an organisation that a list has left out: asked directly, GitHub says so.
-fn sso_of(github: &GitHub, org: u64, login: &str, by: By<'_>) -> Option<String> {
-    let asked: Result<Membership, Refused> =
-        api::get(&github.api(&format!("/organizations/{org}/memberships/{login}")), by);
-    match asked {
-        Err(Refused::Sso(url)) => Some(url),
-        _ => None,
+/// Where the token is to be authorised for the organisations that lists have left out: asked directly, GitHub says so.
+/// One in which the person is nobody does not say.
+fn wanted(github: &GitHub, mut left_out: Vec<u64>, login: &str, by: By<'_>) -> Result<Vec<Sso>> {
+    left_out.sort_unstable();
+    left_out.dedup();
+    let mut wanted = Vec::new();
+    for org in left_out.into_iter().take(SSO_MOST) {
+        let path = github.api(&format!("/organizations/{org}/memberships/{login}"));
+        match api::get::<Membership>(&path, by) {
+            Err(Refused::Sso(url)) => wanted.push(Sso { id: Some(org), url }),
+            Err(Refused::NotFound | Refused::Forbidden) | Ok(_) => {}
+            Err(other) => return Err(other.into()),
+        }
     }
+    Ok(wanted)
 }
 
 /// A token of another OAuth app was given to that app, and proves nothing here.
@@ -141,28 +165,16 @@ pub fn is_of_our_app(github: &GitHub, token: &str) -> Result<()> {
     }
 }
 
-/// All organisations and teams that the mount's own credential sees: for who maps roles.
-pub fn groups(github: &GitHub) -> Result<Vec<Group>> {
-    if github.org_credential.is_none() {
-        return Err(Error::invalid("", "not_configured", "needs org_credential in the configuration of this mount"));
-    }
-    let by = By::Credential("org_credential");
-    let mut groups = Vec::new();
-    for org in api::all::<Org>(github, "/user/orgs?per_page=100", by)? {
-        groups.push(Group::org(&org));
-        let path = format!("/orgs/{}/teams?per_page=100", org.login);
-        let teams = or_none(api::all::<OrgTeam>(github, &path, by))?;
-        groups.extend(teams.iter().map(|team| Group::team(team.id, &team.slug, &org)));
-    }
-    Ok(groups)
-}
-
 impl Group {
-    fn org(org: &Org) -> Self {
+    pub fn is_org(&self) -> bool {
+        self.id.starts_with("org:")
+    }
+
+    pub fn org(org: &Org) -> Self {
         Self { id: format!("org:{}", org.id), label: org.login.clone(), org: org.id }
     }
 
-    fn team(id: u64, slug: &str, org: &Org) -> Self {
+    pub fn team(id: u64, slug: &str, org: &Org) -> Self {
         Self { id: format!("team:{id}"), label: format!("{}/{slug}", org.login), org: org.id }
     }
 }

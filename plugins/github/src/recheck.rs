@@ -2,10 +2,12 @@ use coffer_plugin_sdk::{
     prelude::*,
     serde_json::{Value, json},
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     GitHub,
     api::{self, By, Refused},
+    groups::{endless, unusable},
     person::{self, Found, Group, Person},
 };
 
@@ -35,6 +37,12 @@ pub struct Kept {
     login_at: Timestamp,
     /// Only by `keep_token`.
     token: Option<String>,
+    /// The groups of the login, where some of them were gone when it was last checked: who is back in one is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<Vec<Group>>,
+    /// Organisations that `org_credential` has been told of: what it is told no more is its own trouble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<u64>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +52,7 @@ struct Named {
 }
 
 #[derive(Deserialize)]
-struct Membership {
+struct TeamMembership {
     state: String,
 }
 
@@ -54,12 +62,13 @@ impl Kept {
         // What groups are called is for people, and takes room.
         let mut person = person.clone();
         person.groups.iter_mut().for_each(|group| group.label.clear());
-        Self { person, login_at: time::now(), token }
+        Self { person, login_at: time::now(), token, first: None, told: Vec::new() }
     }
 }
 
 /// What holds now. By the way that is configured now: a session of before may have to be begun anew.
 pub fn again(github: &GitHub, kept: Kept) -> Result<Identity> {
+    let (mut first, mut told) = (kept.first.clone(), kept.told.clone());
     let person = match github.recheck {
         Recheck::Relogin => {
             let age = time::now().millis().saturating_sub(kept.login_at.millis());
@@ -71,67 +80,103 @@ pub fn again(github: &GitHub, kept: Kept) -> Result<Identity> {
         Recheck::KeepToken => {
             let token = kept.token.as_deref().ok_or_else(Error::denied)?;
             match person::find(github, token, true)? {
-                Found::Person(person) if person.id == kept.person.id => person,
+                Found::Person(person) if person.id == kept.person.id => {
+                    first = None;
+                    person
+                }
                 Found::Person(_) | Found::Sso(_) => return Err(Error::denied()),
             }
         }
-        Recheck::OrgCredential => still_in(github, &kept.person)?,
+        Recheck::OrgCredential => {
+            let groups = first.unwrap_or_else(|| kept.person.groups.clone());
+            let before = Person { groups, ..kept.person.clone() };
+            let person = still_in(github, &before, &mut told)?;
+            first = (person.groups != before.groups).then_some(before.groups);
+            person
+        }
     };
-    let kept = Kept { person, ..kept };
+    let kept = Kept { person, first, told, ..kept };
     kept.person.identity()?.with_internal(&kept)
 }
 
-/// Those groups that the person is in still. A login may have been renamed: it is asked for by its id.
-fn still_in(github: &GitHub, before: &Person) -> Result<Person> {
-    let by = By::Credential("org_credential");
-    let named: Named = api::get(&github.api(&format!("/user/{}", before.id)), by)?;
+/// Those groups that the person is in still. A login may have been renamed: it is asked for by its id. Only what GitHub
+/// says is not there is not there: whatever else it has against the credential is nobody's fault but the mount's.
+fn still_in(github: &GitHub, before: &Person, told: &mut Vec<u64>) -> Result<Person> {
+    let named: Named = match asked(&github.api(&format!("/user/{}", before.id)))? {
+        Told::Is(named) => named,
+        Told::IsNot => return Err(Error::denied()),
+        Told::Nothing => return Err(unusable()),
+    };
     if named.id != before.id {
         return Err(Error::internal("GitHub names another user than was asked for"));
     }
-    let mut groups = match before.groups.len() {
-        few if few <= ONE_BY_ONE => one_by_one(github, &before.groups, &named.login)?,
-        _ => by_organisation(github, &before.groups, &named.login)?,
-    };
-    // Of a team one counts only where its organisation does.
-    let orgs: Vec<u64> = groups.iter().filter(|group| group.id.starts_with("org:")).map(|group| group.org).collect();
-    groups.retain(|group| orgs.contains(&group.org));
-    Ok(Person { login: named.login, groups, ..before.clone() })
-}
-
-fn one_by_one(github: &GitHub, before: &[Group], login: &str) -> Result<Vec<Group>> {
-    let mut groups = Vec::new();
-    for group in before {
-        if is_member(github, group, login)? {
-            groups.push(group.clone());
-        }
-    }
-    Ok(groups)
-}
-
-/// The same with a request for each organisation and one for each hundred teams in it.
-fn by_organisation(github: &GitHub, before: &[Group], login: &str) -> Result<Vec<Group>> {
-    let mut groups = Vec::new();
-    for org in before.iter().filter(|group| group.id.starts_with("org:")) {
-        let path = format!("/organizations/{}/memberships/{login}", org.org);
-        let membership: MembershipOf = match api::get(&github.api(&path), By::Credential("org_credential")) {
-            Ok(membership) => membership,
-            Err(Refused::NotFound) => continue,
-            Err(Refused::Unauthorized | Refused::Sso(_)) => return Err(unusable()),
-            Err(Refused::Failed(error)) => return Err(error),
+    let by_organisation = before.groups.len() > ONE_BY_ONE;
+    let (mut groups, mut untold) = (Vec::new(), Vec::new());
+    for org in before.groups.iter().filter(|group| group.is_org()) {
+        let path = format!("/organizations/{}/memberships/{}", org.org, named.login);
+        let membership: Membership = match asked(&github.api(&path))? {
+            Told::Is(membership) => membership,
+            Told::IsNot => {
+                told.push(org.org);
+                continue;
+            }
+            Told::Nothing => {
+                untold.push(org.org);
+                continue;
+            }
         };
+        told.push(org.org);
         if membership.state != "active" {
             continue;
         }
         groups.push(org.clone());
-        let teams = teams_of(github, &membership.organization.login, login)?;
-        let own = before.iter().filter(|group| group.org == org.org && group.id.starts_with("team:"));
-        groups.extend(own.filter(|group| teams.iter().any(|team| group.id == format!("team:{team}"))).cloned());
+        // Of a team one counts only where its organisation does.
+        let own = before.groups.iter().filter(|group| group.org == org.org && !group.is_org());
+        match by_organisation {
+            true => {
+                let teams = teams_of(github, &membership.organization.login, &named.login)?;
+                groups.extend(own.filter(|group| teams.iter().any(|team| group.id == format!("team:{team}"))).cloned());
+            }
+            false => {
+                for team in own {
+                    if is_in_team(github, team, &named.login)? {
+                        groups.push(team.clone());
+                    }
+                }
+            }
+        }
     }
-    Ok(groups)
+    // People are in organisations, too, that are none of the credential's, and it vouches for none of those. But one
+    // that it is shut out of, or that is shut out of all, is not what somebody's session ends by.
+    let is_shut_out = told.is_empty() || untold.iter().any(|org| told.contains(org));
+    if !untold.is_empty() && is_shut_out {
+        return Err(unusable());
+    }
+    told.sort_unstable();
+    told.dedup();
+    Ok(Person { login: named.login, groups, ..before.clone() })
+}
+
+enum Told<T> {
+    Is(T),
+    IsNot,
+    /// Not to this credential.
+    Nothing,
+}
+
+/// By the mount's own credential.
+fn asked<T: DeserializeOwned>(url: &str) -> Result<Told<T>> {
+    match api::get(url, By::Credential("org_credential")) {
+        Ok(told) => Ok(Told::Is(told)),
+        Err(Refused::NotFound) => Ok(Told::IsNot),
+        Err(Refused::Forbidden) => Ok(Told::Nothing),
+        Err(Refused::Unauthorized | Refused::Sso(_)) => Err(unusable()),
+        Err(Refused::Failed(error)) => Err(error),
+    }
 }
 
 #[derive(Deserialize)]
-struct MembershipOf {
+struct Membership {
     state: String,
     organization: Org,
 }
@@ -164,23 +209,15 @@ fn teams_of(github: &GitHub, org: &str, login: &str) -> Result<Vec<u64>> {
         }
         after = told["pageInfo"]["endCursor"].clone();
     }
-    Err(Error::internal("a list of GitHub's has no end"))
+    Err(endless())
 }
 
-/// The credential itself: nobody has been found out of anything.
-fn unusable() -> Error {
-    Error::unavailable("GitHub does not take org_credential")
-}
-
-fn is_member(github: &GitHub, group: &Group, login: &str) -> Result<bool> {
-    let path = match group.id.split_once(':') {
-        Some(("team", team)) => format!("/organizations/{}/team/{team}/memberships/{login}", group.org),
-        _ => format!("/organizations/{}/memberships/{login}", group.org),
-    };
-    match api::get::<Membership>(&github.api(&path), By::Credential("org_credential")) {
-        Ok(membership) => Ok(membership.state == "active"),
-        Err(Refused::NotFound) => Ok(false),
-        Err(Refused::Unauthorized | Refused::Sso(_)) => Err(unusable()),
-        Err(Refused::Failed(error)) => Err(error),
+fn is_in_team(github: &GitHub, group: &Group, login: &str) -> Result<bool> {
+    let team = group.id.trim_start_matches("team:");
+    let path = format!("/organizations/{}/team/{team}/memberships/{login}", group.org);
+    match asked::<TeamMembership>(&github.api(&path))? {
+        Told::Is(membership) => Ok(membership.state == "active"),
+        Told::IsNot => Ok(false),
+        Told::Nothing => Err(unusable()),
     }
 }

@@ -263,6 +263,42 @@ fn a_limit_of_rate_is_no_failed_login() {
     assert_eq!(code(by_token(&host, "ghp_x")), "internal");
 }
 
+/// The secondary limits of GitHub's, as they come without any header.
+fn limits() -> [Value; 3] {
+    [
+        json!({ "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+            "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits" }),
+        json!({ "message": "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again." }),
+        json!({ "message": "Too much.", "documentation_url": "https://docs.github.com/free-pro-team@latest/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits" }),
+    ]
+}
+
+#[test]
+fn a_secondary_limit_of_rate_is_known_by_what_it_says() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let again = checked_once(&host, &world);
+    for limit in limits() {
+        world.on("GET https://api.github.com/user/1", answer(403, &[], &limit));
+        let error = host.refresh::<GitHub>(&again.internal).err().unwrap();
+        assert_eq!((error.code.as_str(), error.retry_after_ms), ("unavailable", Some(60_000)), "{limit}");
+        world.on("GET https://api.github.com/user", answer(403, &[("x-ratelimit-remaining", "4987")], &limit));
+        let error = by_token(&host, "ghp_x").err().unwrap();
+        assert_eq!((error.code.as_str(), error.retry_after_ms), ("unavailable", Some(60_000)), "{limit}");
+    }
+    // Nothing else that is forbidden is one.
+    world.on("GET https://api.github.com/user", answer(403, &[], &json!({ "message": "rated limitless" })));
+    assert_eq!(code(by_token(&host, "ghp_x")), "denied");
+    world.on("GET https://api.github.com/user", answer(403, &[], &json!("rate limit")));
+    assert_eq!(code(by_token(&host, "ghp_x")), "denied");
+    // Nor does OAuth take it for a person who declined.
+    let (challenge, ..) = begun(&host);
+    for limit in limits() {
+        world.on("POST https://github.com/login/oauth/access_token", answer(403, &[], &limit));
+        assert_eq!(code(host.resume::<GitHub>(&challenge.state, json!({ "code": "abc" }))), "slow-down", "{limit}");
+    }
+}
+
 #[test]
 fn an_organisation_that_wants_its_own_login_is_told_with_githubs_url() {
     let host = Host::new();
@@ -280,6 +316,81 @@ fn an_organisation_that_wants_its_own_login_is_told_with_githubs_url() {
     world.on("GET https://api.github.com/user/teams?per_page=100", answer(200, &[], &json!([])));
     let identity = identity(host.resume::<GitHub>(&challenge.state, json!({ "token": "ghp_x" })));
     assert_eq!(identity.groups, ["org:7"]);
+}
+
+/// Lists leave out these organisations, and each says where to log in.
+fn with_saml(world: &World, orgs: &[u64]) {
+    let ids: Vec<String> = orgs.iter().map(u64::to_string).collect();
+    let header = format!("partial-results; organizations={}", ids.join(","));
+    for list in ["/user/memberships/orgs?state=active&per_page=100", "/user/teams?per_page=100"] {
+        let partial = answer(200, &[("X-GitHub-SSO", &header)], &json!([]));
+        world.on(&format!("GET https://api.github.com{list}"), partial);
+    }
+    for org in orgs {
+        let url = format!("required; url=https://github.com/orgs/{org}/sso");
+        let refused = answer(403, &[("X-GitHub-SSO", &url)], &json!({ "message": "Resource protected" }));
+        world.on(&format!("GET https://api.github.com/organizations/{org}/memberships/ada"), refused);
+    }
+}
+
+#[test]
+fn all_organisations_that_want_their_own_login_are_told() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    with_saml(&world, &[7, 8, 9]);
+    // One of them has nothing to do with it.
+    world.on("GET https://api.github.com/organizations/8/memberships/ada", answer(404, &[], &json!({})));
+    let (asked, details) = challenge(by_token(&host, "ghp_x"));
+    let url = |org: u64| format!("https://github.com/orgs/{org}/sso");
+    assert_eq!(details["url"], url(7));
+    assert_eq!(details["organizations"], json!([{ "id": 7, "url": url(7) }, { "id": 9, "url": url(9) }]));
+    assert_eq!(identity(host.resume::<GitHub>(&asked.state, json!({ "token": "ghp_x" }))).subject, "1");
+    // Each is asked once, though both lists name it.
+    assert_eq!(world.asked("/organizations/7/").len(), 1);
+    // Who wants nothing of them says so.
+    assert_eq!(identity(host.login::<GitHub>(json!({ "token": "ghp_x", "partial": true }))).subject, "1");
+    // A hiccup is no answer of theirs.
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", answer(502, &[], &json!({})));
+    assert_eq!(code(by_token(&host, "ghp_x")), "unavailable");
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", bad_credentials());
+    assert_eq!(code(by_token(&host, "ghp_x")), "denied");
+    // However many there are, no more are asked than a call may.
+    with_saml(&world, &(100..150).collect::<Vec<_>>());
+    let before = world.asked("").len();
+    assert!(challenge(by_token(&host, "ghp_x")).1["organizations"].as_array().unwrap().len() >= 8);
+    assert!(world.asked("").len() - before <= 32);
+}
+
+#[test]
+fn after_an_organisations_own_login_a_browser_and_a_device_begin_anew() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    with_saml(&world, &[7]);
+    let token = json!({ "access_token": "gho_ours", "scope": "read:org", "token_type": "bearer" });
+    world.on("POST https://github.com/login/oauth/access_token", answer(200, &[], &token));
+    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
+        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
+    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
+    let (browser, ..) = begun(&host);
+    host.set_config(with_app(json!({ "device_flow": true })));
+    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    for (way, said) in [(browser, json!({ "code": "abc" })), (device, json!({}))] {
+        let (sso, details) = challenge(host.resume::<GitHub>(&way.state, said.clone()));
+        assert_eq!((sso.kind.as_str(), &details["member"]), ("redirect", &Value::Null));
+        assert_eq!(details["url"], "https://github.com/orgs/7/sso");
+        let (again, _) = challenge(host.resume::<GitHub>(&sso.state, json!({})));
+        assert_eq!(again.kind, way.kind);
+        assert_ne!(again.state, way.state);
+        // Whoever has not done it goes without.
+        assert!(identity(host.resume::<GitHub>(&again.state, said)).groups.is_empty());
+    }
+    for (wanted, kind) in
+        [(json!({ "partial": true }), "redirect"), (json!({ "partial": true, "device": true }), "device")]
+    {
+        let (way, _) = challenge(host.login::<GitHub>(wanted));
+        assert_eq!(way.kind, kind);
+        assert_eq!(identity(host.resume::<GitHub>(&way.state, json!({ "code": "abc" }))).subject, "1");
+    }
 }
 
 fn begun(host: &Host) -> (Challenge, String, BTreeMap<String, String>) {
@@ -348,8 +459,6 @@ fn a_code_that_is_wrong_or_a_person_who_declines_is_a_failed_login() {
     }
     world.on("POST https://github.com/login/oauth/access_token", answer(200, &[], &json!({ "hello": "world" })));
     assert_eq!(resume(json!({ "code": "abc" })), "internal");
-    world.on("POST https://github.com/login/oauth/access_token", answer(503, &[], &json!({})));
-    assert_eq!(resume(json!({ "code": "abc" })), "unavailable");
     assert_eq!(code(host.resume::<GitHub>(b"junk", json!({ "code": "abc" }))), "denied");
     // Without an app, or without a way back, there is no such login.
     host.set_config(json!({}));
@@ -389,6 +498,50 @@ fn a_device_waits_as_rfc_8628_has_it() {
     assert_eq!(identity(poll()).subject, "1");
     let form = String::from_utf8(world.asked("/access_token")[0].body.clone()).unwrap();
     assert!(form.contains("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code"), "{form}");
+}
+
+fn hiccups() -> Vec<http::Response> {
+    let mut hiccups = vec![answer(502, &[], &json!({})), answer(429, &[("retry-after", "30")], &json!({}))];
+    hiccups.extend(limits().iter().map(|limit| answer(403, &[], limit)));
+    hiccups
+}
+
+#[test]
+fn a_hiccup_of_githubs_ends_no_login_that_has_begun() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let token = json!({ "access_token": "gho_ours", "scope": "read:org", "token_type": "bearer" });
+    let exchange = "POST https://github.com/login/oauth/access_token";
+    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
+        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
+    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
+    let (browser, ..) = begun(&host);
+    host.set_config(with_app(json!({ "device_flow": true })));
+    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    for (begun, said) in [(browser, json!({ "code": "abc" })), (device, json!({}))] {
+        for hiccup in hiccups() {
+            // Before there is a token, everything is as it was.
+            world.on(exchange, hiccup.clone());
+            assert_eq!(code(host.resume::<GitHub>(&begun.state, said.clone())), "slow-down");
+            // After that, the token is kept: a code is good once.
+            world.on(exchange, answer(200, &[], &token));
+            world.on("GET https://api.github.com/user/teams?per_page=100", hiccup.clone());
+            let exchanges = world.asked("/access_token").len();
+            let (waits, details) = challenge(host.resume::<GitHub>(&begun.state, said.clone()));
+            assert_eq!((waits.kind.as_str(), details), ("wait", json!({})));
+            assert!(waits.poll_interval_seconds.is_some_and(|interval| (5..=60).contains(&interval)));
+            assert_eq!(code(host.resume::<GitHub>(&waits.state, said.clone())), "slow-down");
+            world.on("GET https://api.github.com/user/teams?per_page=100", answer(200, &[], &json!([])));
+            assert_eq!(identity(host.resume::<GitHub>(&waits.state, said.clone())).groups, ["org:7"]);
+            assert_eq!(world.asked("/access_token").len(), exchanges + 1);
+        }
+    }
+    // Nor one that waits for a token to be authorised.
+    let refused = answer(403, &[("X-GitHub-SSO", "required; url=https://github.com/orgs/acme/sso")], &json!({}));
+    world.on("GET https://api.github.com/user/teams?per_page=100", refused);
+    let (sso, _) = challenge(by_token(&host, "ghp_x"));
+    world.on("GET https://api.github.com/user/teams?per_page=100", answer(502, &[], &json!({})));
+    assert_eq!(code(host.resume::<GitHub>(&sso.state, json!({ "token": "ghp_x" }))), "slow-down");
 }
 
 #[test]
@@ -447,7 +600,10 @@ fn memberships_are_checked_by_the_mounts_own_credential() {
     world.on("GET https://api.github.com/user/1", answer(200, &[], &json!({ "id": 1, "login": "countess" })));
     let org = "GET https://api.github.com/organizations/7/memberships/countess";
     let team = "GET https://api.github.com/organizations/7/team/42/memberships/countess";
-    let state = |state: &str| answer(200, &[], &json!({ "state": state, "role": "member" }));
+    let state = |state: &str| {
+        let told = json!({ "state": state, "role": "member", "organization": { "id": 7, "login": "acme" } });
+        answer(200, &[], &told)
+    };
     world.on(org, state("active"));
     world.on(team, state("active"));
     assert_eq!(host.refresh::<GitHub>(&first.internal).unwrap().groups, ["org:7", "team:42"]);
@@ -461,6 +617,88 @@ fn memberships_are_checked_by_the_mounts_own_credential() {
     assert_eq!(code(host.refresh::<GitHub>(&first.internal)), "unavailable", "the mount's fault is nobody's");
 }
 
+/// A login by org_credential that has been checked again once, by a credential that is told everything.
+fn checked_once(host: &Host, world: &World) -> Identity {
+    host.set_config(json!({ "recheck": "org_credential", "org_credential": { "$credential": "org_credential" } }));
+    let first = identity(by_token(host, "ghp_x"));
+    world.on("GET https://api.github.com/user/1", answer(200, &[], &ada()));
+    let member = json!({ "state": "active", "role": "member", "organization": { "id": 7, "login": "acme" } });
+    world.on("GET https://api.github.com/organizations/7/memberships/ada", answer(200, &[], &member));
+    world.on("GET https://api.github.com/organizations/7/team/42/memberships/ada", answer(200, &[], &member));
+    host.refresh::<GitHub>(&first.internal).unwrap()
+}
+
+fn forbidden() -> http::Response {
+    answer(403, &[], &json!({ "message": "You must be a member of acme to see membership information for ada." }))
+}
+
+#[test]
+fn a_credential_that_has_expired_or_is_shut_out_ends_nobodys_session() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let again = checked_once(&host, &world);
+    let first = identity(by_token(&host, "ghp_x"));
+    let sso = answer(403, &[("X-GitHub-SSO", "required; url=https://github.com/orgs/acme/sso")], &json!({}));
+    let org = "GET https://api.github.com/organizations/7/memberships/ada";
+    let team = "GET https://api.github.com/organizations/7/team/42/memberships/ada";
+    for at in ["GET https://api.github.com/user/1", org, team] {
+        for refusal in [bad_credentials(), forbidden(), sso.clone()] {
+            let before = world.0.borrow().answers[at].clone();
+            world.on(at, refusal);
+            for session in [&again, &first] {
+                assert_eq!(code(host.refresh::<GitHub>(&session.internal)), "unavailable", "{at}");
+            }
+            world.0.borrow_mut().answers.insert(at.to_owned(), before);
+        }
+    }
+    assert_eq!(host.refresh::<GitHub>(&again.internal).unwrap().groups, ["org:7", "team:42"]);
+}
+
+#[test]
+fn who_is_back_in_a_team_is_back_at_the_next_renewal() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let again = checked_once(&host, &world);
+    let (org, team) = ("organizations/7/memberships/ada", "organizations/7/team/42/memberships/ada");
+    for (gone, left) in [(team, vec!["org:7"]), (org, vec![])] {
+        let at = format!("GET https://api.github.com/{gone}");
+        let before = world.0.borrow().answers[&at].clone();
+        world.on(&at, answer(404, &[], &json!({ "message": "Not Found" })));
+        let out = host.refresh::<GitHub>(&again.internal).unwrap();
+        assert_eq!(out.groups, left);
+        let out = host.refresh::<GitHub>(&out.internal).unwrap();
+        assert_eq!(out.groups, left);
+        world.0.borrow_mut().answers.insert(at, before);
+        let back = host.refresh::<GitHub>(&out.internal).unwrap();
+        assert_eq!(back.groups, ["org:7", "team:42"]);
+    }
+    // What a version before this one has kept is understood.
+    let mut kept: Value = serde_json::from_slice(&again.internal).unwrap();
+    for grown in ["first", "told"] {
+        kept.as_object_mut().unwrap().remove(grown);
+    }
+    let kept = serde_json::to_vec(&kept).unwrap();
+    assert_eq!(host.refresh::<GitHub>(&kept).unwrap().groups, ["org:7", "team:42"]);
+}
+
+#[test]
+fn an_organisation_that_is_none_of_the_credentials_hinders_nobody() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    let member = |id: u64| json!({ "state": "active", "organization": { "id": id, "login": format!("o{id}") } });
+    let orgs = json!([member(7), member(9)]);
+    world.on("GET https://api.github.com/user/memberships/orgs?state=active&per_page=100", answer(200, &[], &orgs));
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", forbidden());
+    let again = checked_once(&host, &world);
+    assert_eq!(again.groups, ["org:7", "team:42"]);
+    // One that it was told of before is another matter.
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", answer(200, &[], &member(9)));
+    let again = checked_once(&host, &world);
+    assert_eq!(again.groups, ["org:7", "team:42", "org:9"]);
+    world.on("GET https://api.github.com/organizations/9/memberships/ada", forbidden());
+    assert_eq!(code(host.refresh::<GitHub>(&again.internal)), "unavailable");
+}
+
 #[test]
 fn an_admin_looks_up_what_to_map_roles_by() {
     let host = Host::new();
@@ -471,15 +709,76 @@ fn an_admin_looks_up_what_to_map_roles_by() {
         "GET https://api.github.com/user/orgs?per_page=100",
         answer(200, &[], &json!([{ "id": 7, "login": "acme" }])),
     );
-    let teams = json!([{ "id": 42, "slug": "platform", "name": "Platform" }]);
-    world.on("GET https://api.github.com/orgs/acme/teams?per_page=100", answer(200, &[], &teams));
+    world.on(GRAPHQL, told(&json!([node(7, "acme", &json!([{ "databaseId": 42, "slug": "platform" }]), None)]), None));
     let groups = host.get::<GitHub>("groups", "", json!({})).unwrap();
     assert_eq!(
         groups["groups"],
         json!([{ "id": "org:7", "label": "acme", "org": 7 }, { "id": "team:42", "label": "acme/platform", "org": 7 }])
     );
-    assert_eq!(host.check::<GitHub>().unwrap(), ["acme is org:7", "acme/platform is team:42"]);
+    assert_eq!(host.check::<GitHub>().unwrap(), ["acme is org:7"]);
     assert_eq!(host.get::<GitHub>("read", "none", json!({})).unwrap_err().code, "unsupported");
+}
+
+const GRAPHQL: &str = "POST https://api.github.com/graphql";
+
+fn page_info(next: Option<&str>) -> Value {
+    json!({ "hasNextPage": next.is_some(), "endCursor": next })
+}
+
+fn node(id: u64, login: &str, teams: &Value, next: Option<&str>) -> Value {
+    json!({ "databaseId": id, "login": login, "teams": { "nodes": teams, "pageInfo": page_info(next) } })
+}
+
+fn told(orgs: &Value, next: Option<&str>) -> http::Response {
+    let organizations = json!({ "nodes": orgs, "pageInfo": page_info(next) });
+    answer(200, &[], &json!({ "data": { "viewer": { "organizations": organizations } } }))
+}
+
+#[test]
+fn any_number_of_organisations_is_looked_up_in_few_requests() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    host.set_config(json!({ "org_credential": { "$credential": "org_credential" } }));
+    let org = |id: u64| node(id, &format!("o{id}"), &json!([{ "databaseId": 1000 + id, "slug": "all" }]), None);
+    let many = |from: u64| (from..from + 50).map(org).collect::<Vec<Value>>();
+    world.on(GRAPHQL, told(&json!(many(0)), Some("a")));
+    // One has more teams than are told at once, and one is hidden from the credential.
+    let big = node(50, "big", &json!([{ "databaseId": 7000, "slug": "first" }]), Some("t"));
+    world.then(GRAPHQL, told(&json!([big, null, org(51)]), None));
+    let teams = json!({ "nodes": [{ "databaseId": 7001, "slug": "second" }], "pageInfo": page_info(None) });
+    world.then(GRAPHQL, answer(200, &[], &json!({ "data": { "organization": { "teams": teams } } })));
+    let groups = host.get::<GitHub>("groups", "", json!({})).unwrap()["groups"].as_array().unwrap().clone();
+    assert_eq!(groups.len(), 2 * 50 + 3 + 2);
+    assert!(groups.contains(&json!({ "id": "team:7001", "label": "big/second", "org": 50 })));
+    let asked = world.asked("/graphql");
+    let variables: Vec<Value> =
+        asked.iter().map(|one| serde_json::from_slice::<Value>(&one.body).unwrap()["variables"].clone()).collect();
+    assert_eq!(variables, [json!({ "after": null }), json!({ "after": "a" }), json!({ "org": "big", "after": "t" })]);
+    for (refusal, code) in [
+        (bad_credentials(), "unavailable"),
+        (answer(502, &[], &json!({})), "unavailable"),
+        (answer(200, &[], &json!({ "data": null, "errors": [{ "type": "RATE_LIMITED" }] })), "unavailable"),
+        (told(&json!([]), Some("again")), "internal"),
+    ] {
+        world.on(GRAPHQL, refusal);
+        assert_eq!(host.get::<GitHub>("groups", "", json!({})).unwrap_err().code, code);
+    }
+}
+
+#[test]
+fn a_github_that_is_away_hinders_no_mount_and_a_wrong_credential_does() {
+    let host = Host::new();
+    let world = World::of_ada(&host);
+    host.set_config(json!({ "org_credential": { "$credential": "org_credential" } }));
+    let orgs = "GET https://api.github.com/user/orgs?per_page=100";
+    for hiccup in hiccups() {
+        world.on(orgs, hiccup);
+        assert!(host.check::<GitHub>().unwrap()[0].starts_with("GitHub could not be asked"));
+    }
+    for refusal in [bad_credentials(), forbidden()] {
+        world.on(orgs, refusal);
+        assert_eq!(host.check::<GitHub>().unwrap_err().problems[0].at, "/org_credential");
+    }
 }
 
 #[test]

@@ -10,10 +10,6 @@ pub type Object = Map<String, Value>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Create {
     pub data: Object,
     pub ttl: Option<Span>,

@@ -13,11 +13,10 @@
 //! call gets both places of the record and every change writes it, so two changes of one secret
 //! never pass each other.
 
-use coffer_plugin_sdk::prelude::*;
+use coffer_plugin_sdk::{NoParameters, prelude::*};
 
 mod bodies;
 mod list;
-mod merge;
 mod read;
 mod record;
 mod verbs;
@@ -58,12 +57,12 @@ impl Engine for Kv {
             Operation::Update => self.update(path, request.body()?),
             Operation::Patch => self.patch(path, request.body()?),
             Operation::Delete => write::delete(path, &request.query()?),
-            Operation::Verb("history") => request.query().and_then(|bodies::Nothing {}| read::history(path)),
+            Operation::Verb("history") => request.query().and_then(|NoParameters {}| read::history(path)),
             Operation::Verb("metadata") => verbs::metadata(path, request.body()?),
             Operation::Verb("restore") => self.restore(path, &request.body()?),
             Operation::Verb("undelete") => verbs::undelete(path, &request.body()?),
             Operation::Verb("destroy") => verbs::destroy(path, &request.body()?),
-            Operation::Verb("purge") => request.body().and_then(|bodies::Nothing {}| verbs::purge(path)),
+            Operation::Verb("purge") => request.body().and_then(|NoParameters {}| verbs::purge(path)),
             Operation::Verb(_) => Err(Error::unsupported()),
         }
     }

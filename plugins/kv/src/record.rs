@@ -1,10 +1,9 @@
-use coffer_plugin_sdk::{prelude::*, serde_json};
+use coffer_plugin_sdk::{check_metadata, prelude::*, serde_json};
 
 use crate::bodies::{Changed, Object};
 
 /// Of JSON, each.
 const DATA_BYTES: usize = 1024 * 1024;
-const METADATA_BYTES: usize = 16 * 1024;
 /// Data of all versions of a secret together. When its end is moved, all of it is written anew in
 /// one call, and the host bounds what a call may write.
 const KEPT_BYTES: usize = 6 * 1024 * 1024;
@@ -187,10 +186,7 @@ impl<'a> Secret<'a> {
     }
 
     pub fn set_metadata(&mut self, metadata: Object) -> Result<()> {
-        let bytes = serde_json::to_vec(&metadata).map_err(|_| Error::internal("the metadata does not serialise"))?;
-        if bytes.len() > METADATA_BYTES {
-            return Err(Error::invalid("/metadata", "out_of_range", "must be at most 16 KiB of JSON"));
-        }
+        check_metadata(&metadata)?;
         self.record.metadata = metadata;
         Ok(())
     }

@@ -1,9 +1,8 @@
-use coffer_plugin_sdk::{prelude::*, serde_json::json};
+use coffer_plugin_sdk::{merge, prelude::*, serde_json::json};
 
 use crate::{
     Kv,
     bodies::{Destroy, Metadata, Restore, Undelete},
-    merge::merge,
     record::Secret,
 };
 

@@ -1,9 +1,8 @@
-use coffer_plugin_sdk::{prelude::*, serde_json::json};
+use coffer_plugin_sdk::{merge, prelude::*, serde_json::json};
 
 use crate::{
     Kv,
     bodies::{Create, Delete, Patch, Update},
-    merge::merge,
     record::Secret,
 };
 

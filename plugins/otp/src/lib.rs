@@ -8,8 +8,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 mod url;
+mod wait;
 
 pub use url::{Otpauth, otpauth};
+pub use wait::wait;
 
 /// RFC 4226 section 4 wants 128 bits at least; what others give out is often shorter.
 pub const SEED_BYTES_LEAST: usize = 10;

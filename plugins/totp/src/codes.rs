@@ -1,10 +1,7 @@
+use coffer_otp::wait;
 use coffer_plugin_sdk::{prelude::*, serde_json::json};
 
 use crate::life::Record;
-
-/// Wrong codes in a row that are looked at; then one in each period of `WAIT`.
-const TRIES: u32 = 5;
-const WAIT_MILLIS: u64 = 30_000;
 
 /// What became of the codes that were shown here.
 #[derive(Serialize, Deserialize, Default)]
@@ -45,8 +42,8 @@ pub fn validate(path: &str, asked: &Validate) -> Result<Response> {
     let place = used_place(path);
     let mut used = storage::get::<Used>(&place)?.map(|entry| entry.value).unwrap_or_default();
     let now = time::now().millis();
-    let wait = (used.at + WAIT_MILLIS).saturating_sub(now);
-    if used.wrong >= TRIES && wait > 0 {
+    let wait = wait(used.wrong, used.at, now);
+    if wait > 0 {
         return Err(Error::rate_limited(u32::try_from(wait).unwrap_or(u32::MAX)));
     }
     let found = shape.find(&seed, &asked.code, shape.step(now), drift, used.step);

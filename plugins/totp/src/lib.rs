@@ -6,7 +6,7 @@
 //! | `key/<path>` | the seed and how codes are made of it |
 //! | `used/<path>` | the last code that was accepted, and how many were wrong since |
 
-use coffer_plugin_sdk::prelude::*;
+use coffer_plugin_sdk::{NoParameters, prelude::*};
 
 mod codes;
 mod life;
@@ -22,9 +22,10 @@ impl Engine for Totp {
             Operation::List => life::list(path, &request.query()?),
             _ if path.is_empty() => Err(Error::unsupported()),
             Operation::Create => life::create(path, request.body()?),
-            Operation::Read => request.query().and_then(|life::Nothing {}| life::read(path)),
-            Operation::Delete => request.query().and_then(|life::Nothing {}| life::delete(path)),
-            Operation::Verb("code") => request.query().and_then(|life::Nothing {}| codes::code(path)),
+            Operation::Read => request.query().and_then(|NoParameters {}| life::read(path)),
+            Operation::Patch => life::patch(path, request.body()?),
+            Operation::Delete => request.query().and_then(|NoParameters {}| life::delete(path)),
+            Operation::Verb("code") => request.query().and_then(|NoParameters {}| codes::code(path)),
             Operation::Verb("validate") => codes::validate(path, &request.body()?),
             _ => Err(Error::unsupported()),
         }

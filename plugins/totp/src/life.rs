@@ -1,21 +1,16 @@
 use coffer_otp::{Algorithm, Otpauth, Seed, Shape, otpauth};
 use coffer_plugin_sdk::{
-    ListQuery, listing,
+    ListQuery, check_metadata, listing, merge,
     prelude::*,
-    serde_json::{self, Map, Value, json},
+    serde_json::{Map, Value, json},
 };
 
 use crate::codes;
 
-const METADATA_BYTES: usize = 16 * 1024;
 const TEXT_BYTES: usize = 256;
 /// RFC 4226 section 4 recommends 160 bits.
 const SEED_BYTES: u32 = 20;
 const DRIFT_MOST: u64 = 2;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +34,13 @@ struct New {
     drift: Option<u64>,
 }
 
+/// Merged into what is there (RFC 7396). Nothing else of a seed can be changed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    metadata: Map<String, Value>,
+}
+
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     pub seed: Seed,
@@ -53,6 +55,9 @@ pub struct Record {
     created_at: Timestamp,
     /// A user's id.
     created_by: Option<String>,
+    /// When the metadata was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updated_at: Option<Timestamp>,
 }
 
 fn place(path: &str) -> String {
@@ -75,9 +80,7 @@ pub fn create(path: &str, body: Create) -> Result<Response> {
         return Err(Error::exists());
     }
     let metadata = body.metadata.unwrap_or_default();
-    if serde_json::to_vec(&metadata).map_or(0, |metadata| metadata.len()) > METADATA_BYTES {
-        return Err(Error::invalid("/metadata", "out_of_range", "must be at most 16 KiB of JSON"));
-    }
+    check_metadata(&metadata)?;
     let own = body.data.url.is_none() && body.data.secret.is_none();
     let drift = body.data.drift.unwrap_or(1);
     if drift > DRIFT_MOST {
@@ -90,7 +93,8 @@ pub fn create(path: &str, body: Create) -> Result<Response> {
         }
     }
     let (created_at, created_by) = (time::now(), context::principal());
-    let record = Record { seed, shape, drift, issuer, account, own, metadata, created_at, created_by };
+    let record =
+        Record { seed, shape, drift, issuer, account, own, metadata, created_at, created_by, updated_at: None };
     storage::put(&place(path), &record, None)?;
     let mut answer = json!({ "version": 1, "created_at": created_at, "expires_at": null });
     if own {
@@ -153,9 +157,18 @@ pub fn read(path: &str) -> Result<Response> {
         "metadata": record.metadata,
         "created_at": record.created_at,
         "created_by": record.created_by,
-        "updated_at": record.created_at,
+        "updated_at": record.updated_at.unwrap_or(record.created_at),
         "expires_at": null,
     }))
+}
+
+pub fn patch(path: &str, body: Patch) -> Result<Response> {
+    let mut record = Record::get(path)?;
+    merge(&mut record.metadata, body.metadata);
+    check_metadata(&record.metadata)?;
+    record.updated_at = Some(time::now());
+    storage::put(&place(path), &record, None)?;
+    Response::json(&json!({ "version": 1, "created_at": record.created_at, "expires_at": null }))
 }
 
 /// For good: there are no versions of a seed.
@@ -168,7 +181,7 @@ pub fn delete(path: &str) -> Result<Response> {
 
 pub fn list(path: &str, query: &ListQuery) -> Result<Response> {
     listing(&place(""), path, query, |record: Record| {
-        let (metadata, updated_at) = (record.metadata, record.created_at);
+        let (metadata, updated_at) = (record.metadata, record.updated_at.unwrap_or(record.created_at));
         Some(json!({ "version": 1, "metadata": metadata, "updated_at": updated_at, "expires_at": null }))
     })
 }

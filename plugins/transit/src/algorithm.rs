@@ -1,5 +1,7 @@
 use coffer_plugin_sdk::prelude::*;
 
+use crate::batch::MOST;
+
 /// What a key is for. One name here and in the manifest is one more algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Algorithm {
@@ -60,6 +62,17 @@ impl Algorithm {
         self == Self::Aes256GcmSiv
     }
 
+    /// Signatures of one call. A call has half a second of a processor, unless the server's rules give it more, and one
+    /// of RSA takes 0.3, 1.6 and 3.5 milliseconds on a fast one: these leave a slow one more than twice that.
+    pub const fn signatures(self) -> usize {
+        match self {
+            Self::Rsa2048 => 250,
+            Self::Rsa3072 => 100,
+            Self::Rsa4096 => 50,
+            _ => MOST,
+        }
+    }
+
     /// The schemes it signs by; the first is meant where none is named.
     pub const fn schemes(self) -> &'static [&'static str] {
         match self {
@@ -67,6 +80,16 @@ impl Algorithm {
             Self::EcdsaP256 => &["ecdsa-p256-sha256"],
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => &["rsa-pss-sha256", "rsa-pkcs1v15-sha256"],
             _ => &[],
+        }
+    }
+
+    /// The same schemes, where what is signed is the SHA-256 of a text and not the text.
+    pub fn prehashed(scheme: &str) -> Option<&'static str> {
+        match scheme {
+            "ecdsa-p256-sha256" => Some("ecdsa-p256-sha256-prehashed"),
+            "rsa-pss-sha256" => Some("rsa-pss-sha256-prehashed"),
+            "rsa-pkcs1v15-sha256" => Some("rsa-pkcs1v15-sha256-prehashed"),
+            _ => None,
         }
     }
 }

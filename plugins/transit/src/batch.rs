@@ -8,9 +8,10 @@ use coffer_plugin_sdk::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::record::Key;
+use crate::{algorithm::Algorithm, record::Key};
 
-const MOST: usize = 1000;
+/// Items of a batch, where the work of a key is not dear.
+pub const MOST: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,9 +19,12 @@ struct Batch {
     batch: Vec<Value>,
 }
 
+/// `most` says how many questions of this kind a key answers at once: more would take longer than a call may, and then
+/// all of them were lost.
 pub fn answer<Q: DeserializeOwned, A: Serialize>(
     path: &str,
     request: &Request,
+    most: impl Fn(Algorithm) -> usize,
     answer: impl Fn(&mut Key<'_>, Q) -> Result<A>,
 ) -> Result<Response> {
     let body: Map<String, Value> = request.body()?;
@@ -29,8 +33,10 @@ pub fn answer<Q: DeserializeOwned, A: Serialize>(
         return Response::json(&answer(&mut key, from_value(Value::Object(body))?)?);
     }
     let Batch { batch } = from_value(Value::Object(body))?;
-    if batch.is_empty() || batch.len() > MOST {
-        return Err(Error::invalid("/batch", "out_of_range", "must have 1 to 1000 items"));
+    let most = most(key.record.algorithm);
+    if batch.is_empty() || batch.len() > most {
+        let message = format!("must have 1 to {most} items with a key of this algorithm");
+        return Err(Error::invalid("/batch", "out_of_range", message));
     }
     let mut results = Vec::with_capacity(batch.len());
     for (place, question) in batch.into_iter().enumerate() {

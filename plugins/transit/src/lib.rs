@@ -10,18 +10,22 @@
 //! | `life.rs` | create, read, list, rotate, configure, delete |
 //! | `texts.rs` | encrypt, decrypt, rewrap, datakey |
 //! | `proofs.rs` | sign, verify, hmac |
+//! | `ecdsa.rs` | the two forms of a signature by ECDSA |
 //! | `batch.rs` | many of those at once |
 //! | `token.rs` | the text form of what a key makes, and base64 |
 
-use coffer_plugin_sdk::prelude::*;
+use coffer_plugin_sdk::{NoParameters, prelude::*};
 
 mod algorithm;
 mod batch;
+mod ecdsa;
 mod life;
 mod proofs;
 mod record;
 mod texts;
 mod token;
+
+use algorithm::Algorithm;
 
 /// Needs no configuration.
 #[derive(Deserialize, Debug)]
@@ -34,17 +38,21 @@ impl Engine for Transit {
             Operation::List => life::list(path, &request.query()?),
             _ if path.is_empty() => Err(Error::unsupported()),
             Operation::Create => life::create(path, request.body()?),
-            Operation::Read => request.query().and_then(|life::Nothing {}| life::read(path)),
-            Operation::Delete => request.query().and_then(|life::Nothing {}| life::delete(path)),
-            Operation::Verb("rotate") => request.body().and_then(|life::Nothing {}| life::rotate(path)),
+            Operation::Read => request.query().and_then(|NoParameters {}| life::read(path)),
+            Operation::Patch => life::patch(path, request.body()?),
+            Operation::Delete => request.query().and_then(|NoParameters {}| life::delete(path)),
+            Operation::Verb("rotate") => request.body().and_then(|NoParameters {}| life::rotate(path)),
             Operation::Verb("configure") => life::configure(path, request.body()?),
-            Operation::Verb("encrypt") => batch::answer(path, &request, texts::encrypt),
-            Operation::Verb("decrypt") => batch::answer(path, &request, texts::decrypt),
-            Operation::Verb("rewrap") => batch::answer(path, &request, texts::rewrap),
+            Operation::Verb("encrypt") => batch::answer(path, &request, |_| batch::MOST, texts::encrypt),
+            Operation::Verb("decrypt") => batch::answer(path, &request, |_| batch::MOST, texts::decrypt),
+            Operation::Verb("rewrap") => batch::answer(path, &request, |_| batch::MOST, texts::rewrap),
             Operation::Verb("datakey") => texts::datakey(path, &request.body()?),
-            Operation::Verb("sign") => batch::answer(path, &request, proofs::sign),
-            Operation::Verb("verify") => batch::answer(path, &request, proofs::verify),
-            Operation::Verb("hmac") => batch::answer(path, &request, proofs::hmac),
+            Operation::Verb("wrapped-datakey") => {
+                texts::datakey(path, &request.body::<texts::WrappedDataKey>()?.into())
+            }
+            Operation::Verb("sign") => batch::answer(path, &request, Algorithm::signatures, proofs::sign),
+            Operation::Verb("verify") => batch::answer(path, &request, |_| batch::MOST, proofs::verify),
+            Operation::Verb("hmac") => batch::answer(path, &request, |_| batch::MOST, proofs::hmac),
             _ => Err(Error::unsupported()),
         }
     }

@@ -1,9 +1,9 @@
 use coffer_plugin_sdk::{
-    ListQuery,
+    ListQuery, check_metadata,
     crypto::Key as Handle,
-    listing,
+    listing, merge,
     prelude::*,
-    serde_json::{self, Map, Value, json},
+    serde_json::{Map, Value, json},
 };
 
 use crate::{
@@ -12,13 +12,8 @@ use crate::{
     token::pem,
 };
 
-const METADATA_BYTES: usize = 16 * 1024;
 /// Public keys that are got at a time.
 const CHUNK: usize = 100;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +31,13 @@ struct New {
     convergent: Option<bool>,
     #[serde(default)]
     deletable: bool,
+}
+
+/// Merged into what is there (RFC 7396). Nothing else of a key can be changed so.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    metadata: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -60,9 +62,7 @@ pub fn create(path: &str, body: Create) -> Result<Response> {
         return Err(Error::exists());
     }
     let metadata = body.metadata.unwrap_or_default();
-    if serde_json::to_vec(&metadata).map_or(0, |metadata| metadata.len()) > METADATA_BYTES {
-        return Err(Error::invalid("/metadata", "out_of_range", "must be at most 16 KiB of JSON"));
-    }
+    check_metadata(&metadata)?;
     let algorithm = algorithm(&body.data)?;
     let refused = |error: Error| match error.code.as_str() {
         "unsupported" | "denied" => {
@@ -184,6 +184,14 @@ pub fn configure(path: &str, body: Configure) -> Result<Response> {
         "deletable": key.record.deletable,
         "updated_at": key.record.updated_at,
     }))
+}
+
+pub fn patch(path: &str, body: Patch) -> Result<Response> {
+    let mut key = Key::get(path)?;
+    merge(&mut key.record.metadata, body.metadata);
+    check_metadata(&key.record.metadata)?;
+    key.save()?;
+    changed(&key.record)
 }
 
 /// With all its versions, for good: whatever they have made stays closed.

@@ -2,9 +2,12 @@ use coffer_plugin_sdk::prelude::*;
 
 use crate::{
     algorithm::{Algorithm, Work},
+    ecdsa,
     record::Key,
     token::{Bytes, Token},
 };
+
+const SHA256_BYTES: usize = 32;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,7 +15,23 @@ pub struct Sign {
     input: Bytes,
     /// Of an RSA key: `rsa-pss-sha256`, if left out, or `rsa-pkcs1v15-sha256`.
     scheme: Option<String>,
+    /// `input` is the SHA-256 of what is signed.
+    #[serde(default)]
+    prehashed: bool,
+    #[serde(default)]
+    marshaling: Marshaling,
     key_version: Option<u32>,
+}
+
+/// How a signature of ECDSA is written.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Marshaling {
+    /// DER, as X.509 has it.
+    #[default]
+    Asn1,
+    /// The two numbers side by side, as JSON Web Signatures have it.
+    Jws,
 }
 
 #[derive(Serialize)]
@@ -29,6 +48,10 @@ pub struct Verify {
     signature: Option<Token>,
     hmac: Option<Token>,
     scheme: Option<String>,
+    #[serde(default)]
+    prehashed: bool,
+    #[serde(default)]
+    marshaling: Marshaling,
 }
 
 #[derive(Serialize)]
@@ -51,9 +74,14 @@ pub struct Maced {
 
 pub fn sign(key: &mut Key<'_>, asked: Sign) -> Result<Signed> {
     key.must_do(Work::Sign)?;
-    let scheme = scheme(key.record.algorithm, asked.scheme.as_deref())?;
+    let how = How::of(key.record.algorithm, asked.scheme.as_deref(), asked.prehashed, asked.marshaling)?;
+    how.must_fit(&asked.input)?;
     let (version, handle) = key.maker(asked.key_version)?;
-    let bytes = handle.sign(&asked.input.0, scheme)?;
+    let bytes = handle.sign(&asked.input.0, how.scheme)?;
+    let bytes = match how.marshaling {
+        Marshaling::Asn1 => bytes,
+        Marshaling::Jws => ecdsa::to_numbers(&bytes).ok_or_else(|| Error::internal("the signature is no DER"))?,
+    };
     Ok(Signed { signature: Token { version, bytes }, key_version: version })
 }
 
@@ -69,13 +97,19 @@ pub fn verify(key: &mut Key<'_>, asked: Verify) -> Result<Verified> {
     let valid = match (asked.signature, asked.hmac) {
         (Some(signature), None) => {
             key.must_do(Work::Sign)?;
-            let scheme = scheme(key.record.algorithm, asked.scheme.as_deref())?;
+            let how = How::of(key.record.algorithm, asked.scheme.as_deref(), asked.prehashed, asked.marshaling)?;
+            how.must_fit(&asked.input)?;
             let handle = key.checker(signature.version, "/signature")?;
-            handle.verify(&asked.input.0, &signature.bytes, scheme)?
+            let bytes = match how.marshaling {
+                Marshaling::Asn1 => Some(signature.bytes),
+                Marshaling::Jws => ecdsa::to_der(&signature.bytes),
+            };
+            // What is not two numbers is nobody's signature.
+            bytes.map(|bytes| handle.verify(&asked.input.0, &bytes, how.scheme)).transpose()?.unwrap_or(false)
         }
         (None, Some(hmac)) => {
             key.must_do(Work::Mac)?;
-            scheme(key.record.algorithm, asked.scheme.as_deref())?;
+            How::of(key.record.algorithm, asked.scheme.as_deref(), asked.prehashed, asked.marshaling)?;
             let made = key.checker(hmac.version, "/hmac")?.hmac(&asked.input.0)?;
             crypto::constant_time_eq(&made, &hmac.bytes)
         }
@@ -83,6 +117,39 @@ pub fn verify(key: &mut Key<'_>, asked: Verify) -> Result<Verified> {
         (None, None) => return Err(Error::invalid("/signature", "missing", "is required, or hmac")),
     };
     Ok(Verified { valid })
+}
+
+/// How it is signed, and how the signature is written.
+struct How {
+    scheme: &'static str,
+    prehashed: bool,
+    marshaling: Marshaling,
+}
+
+impl How {
+    fn of(algorithm: Algorithm, asked: Option<&str>, prehashed: bool, marshaling: Marshaling) -> Result<Self> {
+        let mut scheme = scheme(algorithm, asked)?;
+        if prehashed {
+            let message = "goes with ecdsa-p256 and RSA: the others sign the text itself";
+            scheme =
+                Algorithm::prehashed(scheme).ok_or_else(|| Error::invalid("/prehashed", "invalid_value", message))?;
+        }
+        if marshaling == Marshaling::Jws && algorithm != Algorithm::EcdsaP256 {
+            return Err(Error::invalid(
+                "/marshaling",
+                "invalid_value",
+                "jws goes with ecdsa-p256: others have one form",
+            ));
+        }
+        Ok(Self { scheme, prehashed, marshaling })
+    }
+
+    fn must_fit(&self, input: &Bytes) -> Result<()> {
+        match self.prehashed && input.0.len() != SHA256_BYTES {
+            true => Err(Error::invalid("/input", "out_of_range", "must be the 32 bytes of a SHA-256")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Which is meant. A MAC has none, and takes none.

@@ -58,6 +58,22 @@ pub struct DataKey {
     associated_data: Option<Bytes>,
 }
 
+/// As a data key, but for what tells its text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrappedDataKey {
+    #[serde(default = "bits")]
+    bits: u32,
+    context: Option<Bytes>,
+    associated_data: Option<Bytes>,
+}
+
+impl From<WrappedDataKey> for DataKey {
+    fn from(WrappedDataKey { bits, context, associated_data }: WrappedDataKey) -> Self {
+        Self { bits, plaintext: false, context, associated_data }
+    }
+}
+
 const fn bits() -> u32 {
     256
 }

@@ -51,6 +51,21 @@ fn a_key_is_told_of_without_the_key() {
 }
 
 #[test]
+fn metadata_is_merged_and_nothing_else_is_changed_so() {
+    let host = Host::new();
+    let made = json!({ "metadata": { "for": "web", "owner": "ada" } });
+    host.post::<Transit>("create", "k", made).unwrap();
+    let changed = host.post::<Transit>("patch", "k", json!({ "metadata": { "for": null, "env": "prod" } })).unwrap();
+    assert_eq!(changed, json!({ "version": 1, "created_at": "2026-01-01T00:15:00.000Z", "expires_at": null }));
+    let read = host.get::<Transit>("read", "k", json!({})).unwrap();
+    assert_eq!(read["metadata"], json!({ "owner": "ada", "env": "prod" }));
+    let long = json!({ "metadata": { "x": "x".repeat(16 * 1024) } });
+    assert_eq!(problem(&host, "patch", "k", long), ("/metadata".into(), "out_of_range".into()));
+    assert_eq!(problem(&host, "patch", "k", json!({ "data": {} })).0, "/data");
+    assert_eq!(host.post::<Transit>("patch", "none", json!({ "metadata": {} })).unwrap_err().code, "not-found");
+}
+
+#[test]
 fn an_algorithm_left_out_is_aes_and_a_convergent_key_has_its_own() {
     let host = Host::new();
     for (path, data, algorithm, convergent) in [
@@ -89,7 +104,7 @@ fn what_cannot_be_a_key_is_refused_and_leaves_nothing() {
     assert!(host.keys().is_empty() && host.crypto_keys().is_empty());
     create(&host, "k", json!({}));
     assert_eq!(host.post::<Transit>("create", "k", json!({ "data": {} })).unwrap_err().code, "exists");
-    for operation in ["update", "patch", "history", "fly"] {
+    for operation in ["update", "history", "fly"] {
         assert_eq!(host.post::<Transit>(operation, "k", json!({})).unwrap_err().code, "unsupported");
     }
     assert_eq!(host.post::<Transit>("create", "", json!({ "data": {} })).unwrap_err().code, "unsupported");

@@ -163,6 +163,43 @@ fn a_data_key_opens_to_what_was_told() {
 }
 
 #[test]
+fn a_wrapped_data_key_is_never_told_and_opens_for_who_may() {
+    let host = with("aes256-gcm");
+    let wrapped = ask(&host, "wrapped-datakey", json!({ "bits": 512, "context": b64("c") })).unwrap();
+    let members: Vec<&String> = wrapped.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["ciphertext", "key_version"]);
+    let open = json!({ "ciphertext": wrapped["ciphertext"], "context": b64("c") });
+    let opened = ask(&host, "decrypt", open).unwrap()["plaintext"].as_str().unwrap().to_owned();
+    assert_eq!(BASE64.decode(opened.as_bytes()).unwrap().len(), 64);
+    for plaintext in [true, false] {
+        assert_eq!(problem(&host, "wrapped-datakey", json!({ "plaintext": plaintext })).0, "/plaintext");
+    }
+    assert_eq!(problem(&host, "wrapped-datakey", json!({ "bits": 64 })).0, "/bits");
+    assert!(ask(&with("ed25519"), "wrapped-datakey", json!({})).is_err());
+}
+
+#[test]
+fn equal_texts_of_a_convergent_key_are_equal_below_one_version() {
+    let host = with("aes256-gcm-siv");
+    let sealed = |text: &str, more: Value| {
+        let mut body = json!({ "plaintext": b64(text), "context": b64("mail") });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ask(&host, "encrypt", body).unwrap()["ciphertext"].clone()
+    };
+    let rewrapped = |ciphertext: &Value| {
+        let body = json!({ "ciphertext": ciphertext, "context": b64("mail") });
+        ask(&host, "rewrap", body).unwrap()["ciphertext"].clone()
+    };
+    let old = sealed("ada", json!({}));
+    ask(&host, "rotate", json!({})).unwrap();
+    let new = sealed("ada", json!({}));
+    assert_ne!(old, new);
+    // The ways out: go on with the old version, or move what is stored.
+    assert_eq!(sealed("ada", json!({ "key_version": 1 })), old);
+    assert_eq!((rewrapped(&old), rewrapped(&new)), (new.clone(), new));
+}
+
+#[test]
 fn a_signature_is_good_for_its_text_its_key_and_its_scheme() {
     for (algorithm, scheme) in [
         ("ed25519", "ed25519"),
@@ -196,6 +233,63 @@ fn a_signature_is_good_for_its_text_its_key_and_its_scheme() {
     );
     assert_eq!(problem(&host, "sign", json!({ "input": "", "scheme": "ed25519" })).0, "/scheme");
     assert_eq!(problem(&host, "sign", json!({ "input": "", "scheme": "rsa-pss-md5" })).0, "/scheme");
+}
+
+#[test]
+fn a_digest_is_signed_instead_of_its_text() {
+    let digest = BASE64.encode(&[7; 32]);
+    for (algorithm, scheme) in
+        [("ecdsa-p256", "ecdsa-p256-sha256"), ("rsa-2048", "rsa-pss-sha256"), ("rsa-3072", "rsa-pkcs1v15-sha256")]
+    {
+        let host = with(algorithm);
+        let body = json!({ "input": digest, "scheme": scheme, "prehashed": true });
+        let signature = ask(&host, "sign", body).unwrap()["signature"].clone();
+        let valid = |input: &str, prehashed: bool| {
+            let body = json!({ "input": input, "scheme": scheme, "prehashed": prehashed, "signature": signature });
+            ask(&host, "verify", body).unwrap()["valid"].as_bool().unwrap()
+        };
+        assert!(valid(&digest, true) && !valid(&digest, false) && !valid(&BASE64.encode(&[8; 32]), true));
+        for input in [BASE64.encode(&[7; 31]), BASE64.encode(&[7; 33]), String::new()] {
+            for verb in ["sign", "verify"] {
+                let mut body = json!({ "input": input, "prehashed": true });
+                if verb == "verify" {
+                    body["signature"] = signature.clone();
+                }
+                assert_eq!(problem(&host, verb, body), ("/input".into(), "out_of_range".into()));
+            }
+        }
+    }
+    let ed25519 = with("ed25519");
+    assert_eq!(problem(&ed25519, "sign", json!({ "input": digest, "prehashed": true })).0, "/prehashed");
+    // The name that the host has for it is none of this engine's.
+    let named = json!({ "input": digest, "scheme": "rsa-pss-sha256-prehashed" });
+    assert_eq!(problem(&with("rsa-2048"), "sign", named).0, "/scheme");
+    let mac = with("hmac-sha256");
+    let hmac = ask(&mac, "hmac", json!({ "input": digest })).unwrap()["hmac"].clone();
+    let body = json!({ "input": digest, "hmac": hmac, "prehashed": true });
+    assert_eq!(problem(&mac, "verify", body).0, "/prehashed");
+}
+
+#[test]
+fn a_signature_of_ecdsa_is_written_as_web_tokens_have_it_too() {
+    let host = with("ecdsa-p256");
+    let sign = |marshaling: &str| {
+        let body = json!({ "input": b64("text"), "marshaling": marshaling });
+        ask(&host, "sign", body).unwrap()["signature"].as_str().unwrap().to_owned()
+    };
+    let bytes = |token: &str| BASE64.decode(token.trim_start_matches("coffer:v1:").as_bytes()).unwrap();
+    let (jws, der) = (sign("jws"), sign("asn1"));
+    assert_eq!((bytes(&jws).len(), bytes(&der)[0]), (64, 0x30));
+    let valid = |signature: &str, marshaling: &str| {
+        let body = json!({ "input": b64("text"), "signature": signature, "marshaling": marshaling });
+        ask(&host, "verify", body).unwrap()["valid"].as_bool().unwrap()
+    };
+    assert!(valid(&jws, "jws") && valid(&der, "asn1") && !valid(&jws, "asn1") && !valid(&der, "jws"));
+    assert!(!valid("coffer:v1:", "jws") && !valid(&format!("coffer:v1:{}", BASE64.encode(&[0; 64])), "jws"));
+    assert_eq!(problem(&host, "sign", json!({ "input": "", "marshaling": "xml" })).0, "/marshaling");
+    for other in ["ed25519", "rsa-2048"] {
+        assert_eq!(problem(&with(other), "sign", json!({ "input": "", "marshaling": "jws" })).0, "/marshaling");
+    }
 }
 
 #[test]
@@ -265,6 +359,20 @@ fn one_bad_item_spoils_its_own_place_only() {
         (json!({ "batch": [{}], "plaintext": "" }), "/plaintext"),
     ] {
         assert_eq!(problem(&host, "encrypt", body).0, at);
+    }
+}
+
+#[test]
+fn a_batch_of_signatures_is_no_longer_than_a_call_can_sign() {
+    for (algorithm, most) in [("rsa-2048", 250), ("rsa-3072", 100), ("rsa-4096", 50), ("ecdsa-p256", 1000)] {
+        let host = with(algorithm);
+        let batch = |items: usize| json!({ "batch": vec![json!({ "input": "" }); items] });
+        assert_eq!(ask(&host, "sign", batch(most)).unwrap()["results"].as_array().unwrap().len(), most);
+        assert_eq!(problem(&host, "sign", batch(most + 1)), ("/batch".into(), "out_of_range".into()), "{algorithm}");
+        // To verify is cheap.
+        let signature = ask(&host, "sign", json!({ "input": "" })).unwrap()["signature"].clone();
+        let batch = json!({ "batch": vec![json!({ "input": "", "signature": signature }); 1000] });
+        ask(&host, "verify", batch).unwrap();
     }
 }
 

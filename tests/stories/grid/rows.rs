@@ -231,6 +231,20 @@ fn people() -> Vec<Row> {
             .body(json!({}))
             .cells(RULERS)
             .missing("/users/$none/credentials/clients", "422 not_found"),
+        row(People, "list_credentials", "/users/$user/credentials/$hub")
+            .cells(ADMINS)
+            .missing("/users/$none/credentials/$hub", "404 not_found"),
+        row(People, "enroll_credential", "/users/$user/credentials/$hub")
+            .body(json!({ "subject": "$new" }))
+            .cells(RULERS)
+            .missing("/users/$none/credentials/$hub", "422 not_found"),
+        row(People, "enroll_credential", "/users/me/credentials/$hub")
+            .body(json!({ "subject": "$new" }))
+            .cells(WHOLE_RECENT)
+            .answers("422 invalid_value"),
+        row(People, "remove_credential", "/users/$user/credentials/$hub/$link")
+            .cells(RULERS)
+            .missing("/users/$user/credentials/$hub/none", "404 not_found"),
         row(People, "enroll_credential", "/users/me/credentials/totp")
             .body(json!({ "label": "phone" }))
             .cells(WHOLE_RECENT),
@@ -344,6 +358,12 @@ fn engines() -> Vec<Row> {
             json!({ "ciphertext": "$ciphertext" }),
         ),
         key("post_secret_datakey", "/secrets/$key:datakey", "/secrets/$no_key:datakey", json!({})),
+        key(
+            "post_secret_wrapped_datakey",
+            "/secrets/$key:wrapped-datakey",
+            "/secrets/$no_key:wrapped-datakey",
+            json!({}),
+        ),
         key("post_secret_sign", "/secrets/$signing:sign", "/secrets/$no_key:sign", json!({ "input": text })),
         key(
             "post_secret_verify",

@@ -254,6 +254,19 @@ impl World {
                 let made = self.maker.post(&path, json!({})).await.expect(200);
                 made["id"].as_str().expect("an id").to_owned()
             }
+            // A mount that proves people of elsewhere, whom the host links.
+            "hub" => {
+                let value =
+                    json!({ "plugin": "github", "grant": { "http": ["api.github.com:443", "github.com:443"] } });
+                self.maker.post("/sys/setting", json!({ "key": "auth/github", "value": value })).await.expect(200);
+                "github".to_owned()
+            }
+            "link" => {
+                let (user, hub) = (self.thing("user", things).await, self.thing("hub", things).await);
+                let body = json!({ "subject": unique("subject") });
+                let made = self.maker.post(&format!("/users/{user}/credentials/{hub}"), body).await.expect(200);
+                made["id"].as_str().expect("an id").to_owned()
+            }
             "others_session" => self.somebody(things).await.session_id(),
             "lease" => leased(&ada).await,
             "others_lease" => leased(&self.somebody(things).await).await,

@@ -104,7 +104,8 @@ impl Input for ListOther {
 
 #[derive(Serialize, ToSchema)]
 pub struct ListedCredentials {
-    /// Each with an `id`; the rest is the plugin's, and nothing secret.
+    /// Each with an `id`; the rest is the plugin's, and nothing secret. At a mount that proves people
+    /// of elsewhere: the `subject`.
     #[schema(value_type = Vec<Object>)]
     credentials: Vec<Value>,
     /// All of them are told at once.
@@ -191,15 +192,16 @@ impl Input for EnrollOther {
 }
 
 /// Adds a credential. Besides `id`, which puts it in the place of another, its members are what the
-/// mount's plugin takes.
+/// mount's plugin takes. At a mount that proves people of elsewhere it is `subject`, who the user is
+/// there, and nobody's own call: whoever proves to be that logs in as this user from then on.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{username}/credentials/{mount}",
     operation_id = "enroll_credential",
     tag = "users",
     params(("username" = String, Path, description = "`me` is the caller."), ("mount" = String, Path)),
-    request_body(content = Object, description = "What the plugin takes, and perhaps `id`."),
-    responses((status = 200, description = "What the plugin tells once: a secret that it made, or nothing.", body = Object))
+    request_body(content = Object, description = "What the plugin takes, and perhaps `id`; or `subject`, at a mount that proves people of elsewhere."),
+    responses((status = 200, description = "What the plugin tells once: a secret that it made, or nothing. Of a `subject`: the `id` of the link.", body = Object))
 )]
 pub async fn enroll(State(users): State<Users>, whose: Whose<Enroll>) -> ApiResult<Json<Map<String, Value>>> {
     let told = match whose {
@@ -263,7 +265,8 @@ pub struct RemovedCredential {
     removed: bool,
 }
 
-/// Takes a credential away, and ends the sessions of its user.
+/// Takes a credential away, and ends the sessions of its user. A `subject` that is let go may be
+/// linked anew, to anybody.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{username}/credentials/{mount}/{id}",

@@ -14,7 +14,8 @@ use crate::{
         whose::Whose,
     },
     ids::SessionId,
-    lease::{Filter, Lease, Page, Place, Requester, Scope, Selection, State as Condition},
+    lease::{Asker, Filter, Lease, Page, Place, Requester, Scope, Selection, State as Condition},
+    secrets,
     span::Span,
 };
 
@@ -100,6 +101,11 @@ pub async fn list(State(app): State<App>, whose: Whose<List>) -> ApiResult<Json<
     }
 }
 
+fn asker(caller: &Caller) -> Asker {
+    let secrets::Asker { request, name, address, headers, .. } = caller.asker();
+    Asker { request, name: Some(name), address, headers }
+}
+
 /// Whose they are. None: nobody's.
 async fn of(app: &App, scope: Scope) -> ApiResult<Option<Selection>> {
     Ok(match scope {
@@ -152,8 +158,8 @@ pub async fn show(State(app): State<App>, whose: Whose<Show>) -> ApiResult<Json<
 )]
 pub async fn renew(State(app): State<App>, whose: Whose<Renew>) -> ApiResult<Json<LeaseView>> {
     let asked = whose.split();
-    let (increment, request) = (asked.input.map(Span::duration), &asked.caller.client.request);
-    Ok(Json(app.leases.renew(&asked.id, increment, asked.requester(), request).await?.into()))
+    let (increment, asker) = (asked.input.map(Span::duration), asker(&asked.caller));
+    Ok(Json(app.leases.renew(&asked.id, increment, asked.requester(), &asker).await?.into()))
 }
 
 /// What has been revoked at once, and what will be very soon.

@@ -44,8 +44,8 @@ pub struct MountView {
     succeeded: u64,
     /// At this moment, those that wait for their turn among them.
     running: i64,
-    /// Calls that did not succeed: `refused` (an answer like any other), `trap`, `limit`, `deadline`, `busy`,
-    /// `resting`, `invalid`, `store`, `abandoned`.
+    /// Calls that did not succeed: `refused` (an answer like any other), `internal` (the plugin says that the fault is
+    /// its own), `trap`, `limit`, `deadline`, `busy`, `resting`, `invalid`, `store`, `abandoned`.
     ended: BTreeMap<&'static str, u64>,
     /// By kind.
     traps: BTreeMap<&'static str, u64>,

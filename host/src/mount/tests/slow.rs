@@ -11,16 +11,6 @@ fn starting(house: &House) -> Mounts {
     Mounts::new(parts, house.documents.clone(), house.security.clone(), house.catalog.clone(), runtime)
 }
 
-async fn until(what: &str, is: impl AsyncFn() -> bool) {
-    for _ in 0..6000 {
-        if is().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_compiles_waits_for_nothing_and_takes_the_plugin_up_when_it_is_done() {
     let house = House::new().await;

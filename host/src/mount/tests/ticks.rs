@@ -139,12 +139,17 @@ async fn data_is_moved_on_by_one_node_and_a_late_one_takes_nothing_from_it() {
     let [mount] = &house.mounts.unmigrated()[..] else { panic!("one mount is due") };
     let claim = || house.mounts.claim(format!("migrating/{}", mount.id));
     let late = claim().await.unwrap().expect("nobody else's");
-    assert!(!house.mounts.migrate(mount).await.unwrap(), "another node is at it");
+    assert!(!house.migrate(mount).await.unwrap(), "another node is at it");
     house.hand.advance(limits::MOUNT_CLAIM);
     let held = claim().await.unwrap().expect("it has lapsed");
     house.mounts.release(late).await.unwrap();
-    assert!(!house.mounts.migrate(mount).await.unwrap(), "it is the other's still");
+    assert!(!house.migrate(mount).await.unwrap(), "it is the other's still");
     house.mounts.release(held).await.unwrap();
-    assert!(house.mounts.migrate(mount).await.unwrap());
+    assert!(house.migrate(mount).await.unwrap());
     assert!(house.mounts.unmigrated().is_empty());
+    // Who has not seen yet that it is done finds nothing to begin, and lets others claim it.
+    for _ in 0..2 {
+        assert!(house.mounts.claim_migration(mount).await.unwrap().is_none());
+    }
+    assert!(claim().await.unwrap().is_some());
 }

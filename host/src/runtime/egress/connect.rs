@@ -34,7 +34,7 @@ impl Egress {
         if found.is_empty() {
             return Err(UNREACHABLE);
         }
-        let services = self.services_on(target.port).await;
+        let services = self.services_on(target.port).await?;
         let reachable = |address: &IpAddr| {
             is_permitted(*address, networks, self.0.options.loopback) && !services.contains(&unwrapped(*address))
         };
@@ -82,16 +82,20 @@ impl Egress {
         }
     }
 
-    /// Addresses of the database and of Redis, where one of them is on this port.
-    async fn services_on(&self, port: u16) -> Vec<IpAddr> {
-        let mut addresses = Vec::new();
+    /// Addresses of the database and of Redis, where one of them is on this port. Who cannot say where it is lets
+    /// nobody through: it may be there.
+    async fn services_on(&self, port: u16) -> Result<Vec<IpAddr>, Refusal> {
+        let mut addresses = self.0.options.reached.on(port);
         for (host, _) in self.0.options.services.iter().filter(|(_, of_service)| *of_service == port) {
             match Host::parse(host) {
-                Some(Host::Address(address)) => addresses.push(unwrapped(address)),
-                _ => addresses.extend(self.addresses(host).await.unwrap_or_default().into_iter().map(unwrapped)),
+                Some(Host::Address(address)) => addresses.push(address),
+                _ => {
+                    let found = self.addresses(host).await.filter(|found| !found.is_empty());
+                    addresses.extend(found.ok_or(UNREACHABLE)?);
+                }
             }
         }
-        addresses
+        Ok(addresses.into_iter().map(unwrapped).collect())
     }
 
     async fn addresses(&self, name: &str) -> Option<Vec<IpAddr>> {

@@ -5,8 +5,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use super::{Answer, Refusal, exchange::OURS, refusal, target::Target};
-use crate::{limits, sensitive::Secret};
+use super::{Answer, Refusal, echo, exchange::OURS, refusal, target::Target};
+use crate::sensitive::Secret;
 
 /// By name, as the guest knows them: `{"$credential": "name"}` in its configuration.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +45,7 @@ impl Credentials {
         body: &mut Zeroizing<Vec<u8>>,
     ) -> Result<(), Refusal> {
         let credential = self.0.get(name).ok_or(refusal("denied", "there is no such credential"))?;
-        let host = target.host.to_string();
-        let is_bound = |(bound, port): &(String, u16)| bound.eq_ignore_ascii_case(&host) && *port == target.port;
-        if target.plain || !credential.hosts.iter().any(is_bound) {
+        if target.plain || !credential.is_for(target) {
             return Err(refusal("denied", "the credential is not for this host"));
         }
         let value = credential.value.reveal();
@@ -68,28 +66,45 @@ impl Credentials {
         }
     }
 
-    /// A host that sends back what it was sent does not show it to the guest that way.
-    pub(super) fn keep_secret(&self, name: &str, answer: Answer) -> Result<Answer, Refusal> {
-        let Some(credential) = self.0.get(name) else { return Ok(answer) };
-        let value = credential.value.reveal();
-        let encoded = Zeroizing::new(BASE64_STANDARD.encode(value));
-        let escaped = Zeroizing::new(utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
-        // Of `user:password` the one is no secret, and the other is one by itself.
-        let (_, password) = value.split_once(':').filter(|_| credential.place == Place::Basic).unwrap_or_default();
-        let holds = |bytes: &[u8]| {
-            let forms = [value.as_bytes(), encoded.as_bytes(), escaped.as_bytes(), password.as_bytes()];
-            forms.iter().any(|form| form.len() >= limits::EGRESS_CREDENTIAL_BYTES && contains(bytes, form))
-        };
+    /// May one of them be sent to this host?
+    pub(super) fn are_for(&self, target: &Target) -> bool {
+        !target.plain && self.0.values().any(|credential| credential.is_for(target))
+    }
+
+    /// A host that sends back what it was sent does not show it to the guest that way, nor when it is asked again
+    /// without: whatever was asked, the answer is searched for all of them, however each may be written there.
+    pub(super) async fn keep_secret(&self, target: &Target, answer: Answer) -> Result<Answer, Refusal> {
         let is_encoded = |(name, value): &(String, String)| {
             name.eq_ignore_ascii_case("content-encoding") && !value.trim().eq_ignore_ascii_case("identity")
         };
-        if answer.status == 206 || answer.headers.iter().any(is_encoded) {
+        if self.are_for(target) && (answer.status == 206 || answer.headers.iter().any(is_encoded)) {
             return Err(refusal("denied", "the host's answer is encoded or a part, and cannot be searched"));
         }
-        match holds(&answer.body) || answer.headers.iter().any(|(_, value)| holds(value.as_bytes())) {
-            true => Err(refusal("denied", "the host sent the credential back")),
-            false => Ok(answer),
+        if self.0.is_empty() {
+            return Ok(answer);
         }
+        let values = answer.headers.iter().map(|(_, value)| value.as_bytes());
+        for text in values.chain([answer.body.as_slice()]) {
+            let readings = echo::readings(text);
+            for credential in self.0.values() {
+                let traces = echo::traces(credential);
+                for reading in &readings {
+                    if echo::holds(reading, &traces) {
+                        return Err(refusal("denied", "the host sent the credential back"));
+                    }
+                    // A large answer takes a while, and others have their turn.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl Credential {
+    fn is_for(&self, target: &Target) -> bool {
+        let host = target.host.to_string();
+        self.hosts.iter().any(|(bound, port)| bound.eq_ignore_ascii_case(&host) && *port == target.port)
     }
 }
 
@@ -123,12 +138,6 @@ fn add_field(headers: &HeaderMap, body: &mut Zeroizing<Vec<u8>>, field: &str, va
     }
     *body = Zeroizing::new(whole);
     Ok(())
-}
-
-fn contains(bytes: &[u8], what: &[u8]) -> bool {
-    let Some(first) = what.first() else { return false };
-    let starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
-    starts.into_iter().any(|(at, _)| bytes[at..].starts_with(what))
 }
 
 fn unusable() -> Refusal {

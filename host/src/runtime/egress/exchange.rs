@@ -45,12 +45,14 @@ pub(super) fn request(
     }
     let mut headers = headers(&wanted.headers)?;
     let mut body = Zeroizing::new(wanted.body.clone());
-    if let Some(name) = &wanted.credential {
-        // The answer is searched for the credential: it must come in one piece, and as it is.
+    if credentials.are_for(target) {
+        // The answer is searched for them: it must come in one piece, and as it is.
         if headers.contains_key(RANGE) {
-            return Err(refusal("invalid", "with a credential no part of an answer can be asked for"));
+            return Err(refusal("invalid", "of a host that a credential is for no part of an answer can be asked for"));
         }
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    if let Some(name) = &wanted.credential {
         credentials.add(name, target, &mut headers, &mut body)?;
     }
     let default = if target.plain { 80 } else { 443 };

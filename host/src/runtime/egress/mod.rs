@@ -14,16 +14,16 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use ipnet::IpNet;
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
-use crate::limits;
+use crate::{limits, shared::Reached};
 
 mod address;
 mod connect;
 mod credential;
+mod echo;
 mod exchange;
 mod grant;
 mod resolve;
@@ -31,13 +31,16 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trail;
 
 pub use credential::{Credential, Credentials, Place};
 pub use grant::HostGrant;
 pub use resolve::Resolve;
+pub use trail::{OutgoingRequest, Stage, Trail, Unrecorded};
 
 use resolve::System;
 use target::Target;
+use trail::Open;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -66,42 +69,10 @@ pub struct Options {
     pub listeners: Vec<u16>,
     /// Its database and its Redis: host and port.
     pub services: Vec<(String, u16)>,
+    /// Where its Redis is in fact: sentinels and clusters name more servers than a URL does.
+    pub reached: Reached,
     /// PEM, beside the system's certificates.
     pub extra_ca: Option<Vec<u8>>,
-}
-
-/// Where every request is written down, before it is sent and after.
-#[async_trait]
-pub trait Trail: Send + Sync {
-    /// Returns when it is kept. Otherwise nothing is sent, and no answer told.
-    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded>;
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Unrecorded;
-
-/// One that a guest sends, as it is written down.
-#[derive(Clone, Debug)]
-pub struct OutgoingRequest<'a> {
-    pub mount: &'a str,
-    /// The request that led to it, if one did.
-    pub request: &'a str,
-    pub method: &'a str,
-    /// `host:port`; empty if the URL names none.
-    pub to: String,
-    /// Name of the credential that goes with it.
-    pub credential: Option<&'a str>,
-    pub stage: Stage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
-    /// It is about to be sent.
-    Begun,
-    /// With this status.
-    Answered(u16),
-    /// Why not, in words of ours.
-    Failed(&'static str),
 }
 
 /// What a guest wants sent, and what its mount may do.
@@ -111,7 +82,7 @@ pub(super) struct Order<'a> {
     pub(super) grants: &'a [HostGrant],
     pub(super) credentials: &'a Credentials,
     pub(super) wanted: Wanted,
-    /// What is left of the call.
+    /// What is left of the call, less what it takes to tell it how this ended.
     pub(super) left: Duration,
     /// The URL holds what must not be written down.
     pub(super) hidden: bool,
@@ -147,7 +118,7 @@ pub(super) const fn refusal(code: &'static str, message: &'static str) -> Refusa
     Refusal { code, message }
 }
 
-const SLOW: Refusal = refusal("unavailable", "the host did not answer in time");
+pub(super) const SLOW: Refusal = refusal("unavailable", "the host did not answer in time");
 
 impl Egress {
     pub fn new(options: Options, trail: Arc<dyn Trail>) -> Self {
@@ -162,55 +133,42 @@ impl Egress {
     pub(super) async fn send(&self, order: &Order<'_>) -> Result<Answer, Refusal> {
         let target = Target::parse(&order.wanted.url);
         let to = target.as_ref().map_or_else(|_| String::new(), |target| written(order, target));
-        let mut outgoing = OutgoingRequest {
-            mount: order.mount,
-            request: order.request,
+        let outgoing = OutgoingRequest {
+            mount: order.mount.to_owned(),
+            request: order.request.to_owned(),
             method: known_method(&order.wanted.method).unwrap_or("other"),
             to,
             credential: None,
             stage: Stage::Begun,
         };
+        let mut open = Open::new(self.0.trail.clone(), outgoing);
         let ended = match target {
-            Ok(target) => self.permitted(order, &target, &mut outgoing).await,
+            Ok(target) => self.permitted(order, &target, &mut open).await,
             Err(refusal) => Err(refusal),
         };
-        outgoing.stage = match &ended {
+        let stage = match &ended {
             Ok(answer) => Stage::Answered(answer.status),
             Err(refusal) => Stage::Failed(refusal.message),
         };
-        self.record(&outgoing).await?;
+        open.ended(stage).await?;
         ended
     }
 
-    async fn permitted<'a>(
-        &self,
-        order: &'a Order<'_>,
-        target: &Target,
-        outgoing: &mut OutgoingRequest<'a>,
-    ) -> Result<Answer, Refusal> {
+    async fn permitted(&self, order: &Order<'_>, target: &Target, open: &mut Open) -> Result<Answer, Refusal> {
         let networks = networks(order.grants, target).ok_or(refusal("denied", "the grant does not name this host"))?;
         let request = exchange::request(&order.wanted, target, order.credentials)?;
-        outgoing.credential = order.wanted.credential.as_deref();
         let wait = order.wanted.timeout.unwrap_or(limits::EGRESS_WAIT).min(limits::EGRESS_WAIT).min(order.left);
         let work = async {
             let _room = self.0.at_once.acquire().await.map_err(|_| SLOW)?;
             let stream = self.connect(target, &networks).await?;
-            self.record(outgoing).await?;
+            open.begun(order.wanted.credential.as_deref()).await?;
             if !matches!(order.wanted.method.as_str(), "GET" | "HEAD") {
                 order.acted.store(true, Relaxed);
             }
             exchange::exchange(stream, request).await
         };
         let answer = tokio::time::timeout(wait, work).await.map_err(|_| SLOW)??;
-        match &order.wanted.credential {
-            Some(name) => order.credentials.keep_secret(name, answer),
-            None => Ok(answer),
-        }
-    }
-
-    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Refusal> {
-        let kept = self.0.trail.record(outgoing).await;
-        kept.map_err(|Unrecorded| refusal("unavailable", "the request cannot be recorded"))
+        order.credentials.keep_secret(target, answer).await
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, Refusal> {

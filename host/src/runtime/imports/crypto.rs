@@ -8,7 +8,7 @@ use super::{
         sandbox::{Sandbox, Stop},
     },
     bounded,
-    key::Key,
+    key::{Key, is_signed, prehashed},
     passwords,
     wit::crypto::Host,
 };
@@ -40,7 +40,8 @@ impl Host for Sandbox {
         signature: Vec<u8>,
         scheme: String,
     ) -> Result<bool, Stop> {
-        let algorithm: &dyn signature::VerificationAlgorithm = match scheme.as_str() {
+        let (scheme, digest) = prehashed(&message, &scheme)?;
+        let algorithm: &dyn signature::VerificationAlgorithm = match scheme {
             "ed25519" => &signature::ED25519,
             "ecdsa-p256-sha256" => &signature::ECDSA_P256_SHA256_ASN1,
             "rsa-pss-sha256" => &signature::RSA_PSS_2048_8192_SHA256,
@@ -50,7 +51,7 @@ impl Host for Sandbox {
         self.compute(public_key.len() + message.len() + signature.len(), || {
             let key = signature::ParsedPublicKey::new(algorithm, &public_key);
             let key = key.map_err(|_| Stop::told("invalid", "not a public key of this scheme"))?;
-            Ok(key.verify_sig(&message, &signature).is_ok())
+            Ok(is_signed(&key, &message, digest.as_ref(), &signature))
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, AES_256_GCM_SIV, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest::{Digest, SHA256},
     encoding::{AsDer, PublicKeyX509Der},
     rand::SystemRandom,
     rsa::KeySize,
@@ -55,6 +56,28 @@ pub(super) enum Algorithm {
 /// Schemes of RSA.
 const PSS: &str = "rsa-pss-sha256";
 const PKCS1: &str = "rsa-pkcs1v15-sha256";
+
+/// After a scheme that signs a SHA-256: the message is that digest, of a text that is too large to be sent.
+const PREHASHED: &str = "-prehashed";
+
+/// The scheme, and the digest where that is the message.
+pub(super) fn prehashed<'a>(message: &[u8], scheme: &'a str) -> Result<(&'a str, Option<Digest>), Stop> {
+    match scheme.strip_suffix(PREHASHED).filter(|plain| plain.ends_with("sha256")) {
+        Some(plain) => {
+            let digest = Digest::import_less_safe(message, &SHA256);
+            Ok((plain, Some(digest.map_err(|_| Stop::told("invalid", "a SHA-256 has 32 bytes"))?)))
+        }
+        None => Ok((scheme, None)),
+    }
+}
+
+/// Of the message, or of the text whose digest it is.
+pub(super) fn is_signed(key: &ParsedPublicKey, message: &[u8], digest: Option<&Digest>, signature: &[u8]) -> bool {
+    match digest {
+        Some(digest) => key.verify_digest_sig(digest, signature).is_ok(),
+        None => key.verify_sig(message, signature).is_ok(),
+    }
+}
 
 impl Algorithm {
     pub(super) const ALL: [(&str, Self); 9] = [
@@ -135,17 +158,26 @@ impl Key {
     }
 
     pub(super) fn sign(&self, message: &[u8], scheme: &str) -> Result<Vec<u8>, Stop> {
+        let (scheme, digest) = prehashed(message, scheme)?;
         match (self.algorithm, scheme) {
             (Algorithm::Ed25519, "ed25519") => Ok(self.ed25519()?.sign(message).as_ref().to_vec()),
             (Algorithm::EcdsaP256, "ecdsa-p256-sha256") => {
-                let signed = self.ecdsa()?.sign(&SystemRandom::new(), message);
+                let key = self.ecdsa()?;
+                let signed = match &digest {
+                    Some(digest) => key.sign_digest(digest),
+                    None => key.sign(&SystemRandom::new(), message),
+                };
                 Ok(signed.map_err(|_| broken())?.as_ref().to_vec())
             }
             (_, PSS | PKCS1) if self.algorithm.rsa().is_some() => {
-                let padding: &dyn RsaEncoding = if scheme == PSS { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+                let padding: &'static dyn RsaEncoding = if scheme == PSS { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
                 let key = self.rsa()?;
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(padding, &SystemRandom::new(), message, &mut signature).map_err(|_| broken())?;
+                let signed = match &digest {
+                    Some(digest) => key.sign_digest(padding, digest, &mut signature),
+                    None => key.sign(padding, &SystemRandom::new(), message, &mut signature),
+                };
+                signed.map_err(|_| broken())?;
                 Ok(signature)
             }
             _ => Err(not_with_this()),
@@ -156,6 +188,7 @@ impl Key {
         use aws_lc_rs::signature::{
             ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters,
         };
+        let (scheme, digest) = prehashed(message, scheme)?;
         let key = match (self.algorithm, scheme) {
             (Algorithm::Ed25519, "ed25519") => ParsedPublicKey::new(&ED25519, self.ed25519()?.public_key()),
             (Algorithm::EcdsaP256, "ecdsa-p256-sha256") => {
@@ -168,7 +201,7 @@ impl Key {
             }
             _ => return Err(not_with_this()),
         };
-        Ok(key.map_err(|_| broken())?.verify_sig(message, signature).is_ok())
+        Ok(is_signed(&key.map_err(|_| broken())?, message, digest.as_ref(), signature))
     }
 
     pub(super) fn public(&self) -> Result<Vec<u8>, Stop> {

@@ -45,7 +45,7 @@ impl Record {
     fn check_room(&self) -> Result<(), Stop> {
         match self.versions.len() < limits::PLUGIN_KEY_VERSIONS {
             true => Ok(()),
-            false => Err(Stop::told("too-large", "the key has too many versions")),
+            false => Err(too_many()),
         }
     }
 
@@ -130,6 +130,10 @@ impl Sandbox {
 
     fn put_key_record(&mut self, name: &str, record: &Record) -> Result<(), Stop> {
         let bytes = Zeroizing::new(serde_json::to_vec(record).map_err(|_| broken())?);
+        // Of long ones there is room for fewer.
+        if bytes.len() > limits::PLUGIN_VALUE_BYTES {
+            return Err(too_many());
+        }
         self.spend_write(name.len() + bytes.len())?;
         self.keys.view().put_bytes(&mut self.writes, name, bytes, None);
         Ok(())
@@ -202,6 +206,10 @@ impl HostKey for Sandbox {
         self.table.delete(key)?;
         Ok(())
     }
+}
+
+fn too_many() -> Stop {
+    Stop::told("too-large", "the key has too many versions")
 }
 
 mod in_base64 {

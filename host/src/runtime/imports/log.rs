@@ -1,13 +1,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
-};
 use zeroize::Zeroizing;
 
 use super::{
-    super::{sandbox::Sandbox, stats::Line, types::Bytes},
+    super::{forms, sandbox::Sandbox, stats::Line, types::Bytes},
     wit::{
         log::{Host, Level},
         types::Field,
@@ -221,17 +217,7 @@ fn add_other_forms(at: usize, found: &mut Vec<Zeroizing<String>>) {
     }
     found.push(Zeroizing::new(hex::encode(&*secret)));
     found.push(Zeroizing::new(hex::encode_upper(&*secret)));
-    for before in 0..3 {
-        found.extend([STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| in_base64(&secret, before, &engine)));
-    }
-}
-
-/// As it stands in base64 of something that it begins so many bytes into: what of it does not depend on what is beside.
-fn in_base64(secret: &str, before: usize, engine: &GeneralPurpose) -> Zeroizing<String> {
-    let padded = Zeroizing::new([&[0_u8; 3][..before], secret.as_bytes()].concat());
-    let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
-    let whole = Zeroizing::new(engine.encode(&*padded));
-    Zeroizing::new(whole[first..last].to_owned())
+    found.extend(forms::in_base64(&secret));
 }
 
 fn gather(value: serde_json::Value, into: &mut Vec<Zeroizing<String>>) {

@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 use super::{
     super::{
         Call, Fault,
-        egress::{Answer, Order, Refusal, Wanted},
+        egress::{Answer, Order, Refusal, SLOW, Wanted},
         journal::{Intent, Unnoted},
         sandbox::{Sandbox, Shared, Stop},
         types::Bytes,
@@ -24,7 +24,7 @@ use super::{
         types::{Error, Field},
     },
 };
-use crate::limits;
+use crate::{clock::Clock, limits};
 
 impl Host for Sandbox {
     async fn send(&mut self, request: Request) -> Result<Response, Stop> {
@@ -46,16 +46,20 @@ impl Sandbox {
         if self.requests > limits::EGRESS_REQUESTS {
             return Err(Fault::Limit("requests"));
         }
-        let (left, acted) = (self.left(), AtomicBool::new(false));
+        // The call is told, and its trail, before its own time is over.
+        let left = self.left();
+        let until = self.until().saturating_sub(limits::EGRESS_MARGIN.min(left / 4));
+        let acted = AtomicBool::new(false);
         let log = &mut self.log;
         // One that is too long is sent nowhere, and not looked through either.
         let mut may_say = |url: &str| url.len() <= limits::EGRESS_URL_BYTES && log.may_say(url);
         let hidden: Vec<bool> = requests.iter().map(|request| !may_say(&request.url)).collect();
         let (call, shared) = (&self.call, &*self.shared);
-        let sending = requests.into_iter().zip(hidden).map(|asked| send(shared, call, asked, (left, &acted)));
-        let sent = bounded(stream::iter(sending).buffered(limits::EGRESS_SIDE_BY_SIDE).collect()).await;
+        let sending = requests.into_iter().zip(hidden).map(|asked| send(shared, call, asked, (until, &acted)));
+        // Each has a bound of its own, and all of them that of the call.
+        let sent = stream::iter(sending).buffered(limits::EGRESS_SIDE_BY_SIDE).collect().await;
         self.acted |= acted.load(Relaxed);
-        sent
+        Ok(sent)
     }
 }
 
@@ -63,12 +67,14 @@ async fn send(
     shared: &Shared,
     call: &Call,
     (request, hidden): (Request, bool),
-    (left, acted): (Duration, &AtomicBool),
+    (until, acted): (Duration, &AtomicBool),
 ) -> Result<Answer, Refusal> {
     let none = Refusal { code: "unavailable", message: "requests to other hosts are not offered here" };
     let egress = shared.egress.as_ref().ok_or(none)?;
+    let left = || until.saturating_sub(Clock::system().monotonic());
+    let turn = tokio::time::timeout(left(), shared.sending.acquire()).await.map_err(|_| SLOW)?;
     // Never closed.
-    let _turn = shared.sending.acquire().await.map_err(|_| none)?;
+    let _turn = turn.map_err(|_| none)?;
     let wanted = Wanted {
         method: request.method,
         url: request.url,
@@ -83,7 +89,7 @@ async fn send(
         grants: &call.grant.http,
         credentials: &call.credentials,
         wanted,
-        left,
+        left: left(),
         hidden,
         acted,
     };

@@ -3,6 +3,7 @@ mod broken;
 mod crowd;
 mod golden;
 mod hostile;
+mod outside;
 mod plain;
 mod refused;
 mod shipped;

@@ -35,6 +35,50 @@ async fn a_mount_tells_how_its_calls_went_and_where_a_trap_stood() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_is_the_plugins_own_fault_is_a_failure_and_tells_the_operator_why() {
+    let bench = Bench::new();
+    let data = r#"(data (i32.const 3000) "internal") (data (i32.const 3100) "no table hunter22")"#;
+    let body = "(drop (call $refuse))
+        (if (i32.eq (i32.load8_u (local.get $path)) (i32.const 49)) (then (return (i32.const 1088))))
+        (i32.store offset=8 (i32.const 1088) (i32.const 3000))
+        (i32.store offset=12 (i32.const 1088) (i32.const 8))
+        (i32.store offset=16 (i32.const 1088) (i32.const 3100))
+        (i32.store offset=20 (i32.const 1088) (i32.const 17))
+        (i32.const 1088)";
+    let plugin = bench.compile(engine("", data, body)).await;
+    for path in ["1", "2"] {
+        let refused = plugin.call(request("read", path, r#"{"name":"hunter22"}"#), &bench.call).await;
+        assert!(matches!(refused, Err(Fault::Refused(_))));
+    }
+    assert_eq!(plugin.stats().ended.into_iter().collect::<Vec<_>>(), [("internal", 1), ("refused", 1)]);
+    let failures = plugin.tally().failures();
+    let [failed] = &failures[..] else { panic!("{failures:?}") };
+    assert_eq!(failed.why, "the plugin refuses: internal: no table [secret]");
+}
+
+#[tokio::test]
+async fn whatever_a_call_has_used_too_much_of_where_it_stood_is_told() {
+    let bench = Bench::new();
+    let frames = async |function: &str, body: &str| {
+        let plugin = bench.compile(engine("", function, body)).await;
+        let _: Result<_, Fault> = plugin.call(request("read", "a", ""), &bench.call).await;
+        let (stats, failures) = (plugin.stats(), plugin.tally().failures());
+        let [failed] = &failures[..] else { panic!("{failures:?}") };
+        assert!(stats.traps.is_empty() && stats.limits.len() == 1, "{stats:?}");
+        (failed.why.clone(), failed.frames.first().cloned().unwrap_or_default())
+    };
+    let told =
+        |what: &str, function: &str| (format!("the plugin used more than its bound: {what}"), function.to_owned());
+    let spin = "(func $spin (loop $again (br $again)))";
+    assert_eq!(frames(spin, "(call $spin) (unreachable)").await, told("cpu", "spin"));
+    let deep = "(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))";
+    assert_eq!(frames(deep, "(call $deep (i32.const 1))").await, told("stack", "deep"));
+    let grow = "(func $grow
+        (if (i32.eq (i32.const -1) (memory.grow (i32.const 60000))) (then (unreachable))))";
+    assert_eq!(frames(grow, "(call $grow) (unreachable)").await, told("memory", "grow"));
+}
+
+#[tokio::test]
 async fn what_is_kept_of_failures_and_of_the_log_is_bounded() {
     let bench = Bench::new();
     let emit = r#"(import "coffer:plugin/log@1.0.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))"#;

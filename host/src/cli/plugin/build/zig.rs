@@ -13,8 +13,8 @@ pub(super) const SDK: [(&str, &str); 3] = [
 ];
 
 /// Zig would give it a stack of 16 MiB, which every call then had in its memory. This one lies at the bottom of it: what
-/// grows beyond traps.
-const LINE: &str = "cc -target wasm32-wasi -mexec-model=reactor -std=c17 -Os -s -Wall -Wextra -Wno-unused-parameter \
+/// grows beyond traps. The names of functions stay, for backtraces.
+const LINE: &str = "cc -target wasm32-wasi -mexec-model=reactor -std=c17 -Os -Wl,--strip-debug -Wall -Wextra -Wno-unused-parameter \
                     -Wl,-z,stack-size=262144 -Ibuild -o build/module.wasm build/coffer.c";
 
 pub(super) fn component(project: &Project<'_>) -> Result<Vec<u8>, Failure> {

@@ -222,18 +222,30 @@ async fn its_own_listener_database_and_redis_are_never_reached() {
         loopback: true,
         listeners,
         services,
+        reached: crate::shared::Reached::default(),
         extra_ca: Some(gate.server.ca.clone().into_bytes()),
     };
     let names = gate.names.clone();
     names.set("db.internal", &[&["::ffff:127.0.0.1"]]);
     let service = |host: &str| options(vec![], vec![(host.to_owned(), port)]);
-    for options in [options(vec![port], vec![]), service("db.internal"), service("127.0.0.1")] {
+    let led_there = options(vec![], vec![]);
+    led_there.reached.note(format!("[::ffff:127.0.0.1]:{port}").parse().unwrap());
+    let ended = async |options: Options| {
         let egress = Egress::with(options, Arc::new(gate.book.clone()), Box::new(names.clone()));
-        let gate = Gate { egress, ..Gate::new().await };
-        let mut order_gate = gate;
+        let mut order_gate = Gate { egress, ..Gate::new().await };
         order_gate.grants = vec![grant("api.example", port)];
-        let ended = order_gate.get(&format!("https://api.example:{port}/")).await;
-        assert_eq!(ended.unwrap_err().code, "denied");
+        order_gate.get(&format!("https://api.example:{port}/")).await.map_err(|refusal| refusal.code)
+    };
+    for options in [options(vec![port], vec![]), service("db.internal"), service("127.0.0.1"), led_there] {
+        assert_eq!(ended(options).await.unwrap_err(), "denied");
+    }
+    // As long as nobody can say where it is, it may be anywhere on its port.
+    names.set("nowhere.internal", &[&[]]);
+    for service in [service("unknown.internal"), service("nowhere.internal")] {
+        assert_eq!(ended(service).await.unwrap_err(), "unavailable");
     }
     assert_eq!(gate.server.requests(), 0);
+    let elsewhere = options(vec![], vec![("unknown.internal".to_owned(), port.wrapping_add(1).max(1))]);
+    elsewhere.reached.note(format!("127.0.0.2:{port}").parse().unwrap());
+    assert_eq!(ended(elsewhere).await.unwrap().status, 200);
 }

@@ -35,9 +35,20 @@ async fn a_credential_goes_where_it_is_bound_to_and_its_value_nowhere_else() {
     let mut part = with(&gate, "/echo");
     part.credential = None;
     part.headers = vec![("x".to_owned(), "hunter 22&".to_owned())];
-    assert!(gate.send(part.clone()).await.is_ok(), "nothing is looked for that was not sent");
+    // Nor is another request: a host may remember what it was sent.
+    assert_eq!(gate.send(part.clone()).await.unwrap_err().code, "denied");
+    part.url = part.url.replace("api.example", "other.example");
+    assert_eq!(gate.send(part.clone()).await.unwrap_err().code, "denied", "and tell others");
     part.credential = Some("token".to_owned());
+    part.url = gate.url("/echo");
     assert_eq!(gate.send(part).await.unwrap_err().code, "denied");
+    let mut escaped = wanted("POST", &gate.url("/echo"));
+    for body in [r#"{"a":"hunter\u002022&"}"#, "a=hunter+22%26", "a=hunter%2022&", "xx aHVudGVyIDIyJg== xx"] {
+        escaped.body = body.as_bytes().to_vec();
+        assert_eq!(gate.send(escaped.clone()).await.unwrap_err().code, "denied", "{body}");
+    }
+    escaped.body = b"hunter".to_vec();
+    assert!(gate.send(escaped).await.is_ok());
 }
 
 #[tokio::test]
@@ -53,10 +64,14 @@ async fn an_answer_cannot_be_had_in_pieces_or_in_disguise_to_get_at_a_credential
     for path in ["/part", "/encoded"] {
         assert_eq!(gate.send(with(&gate, path)).await.unwrap_err().code, "denied", "{path}");
         let own = Wanted { credential: None, ..with(&gate, path) };
-        assert!(gate.send(own).await.is_ok(), "without one it is the guest's own affair");
+        assert_eq!(gate.send(own.clone()).await.unwrap_err().code, "denied", "nor by asking again without");
+        let other = Wanted { url: own.url.replace("api.example", "other.example"), ..own };
+        assert!(gate.send(other).await.is_ok(), "from a host that is never sent one it is the guest's own affair");
     }
     let own = Wanted { credential: None, ..asked("Range", "bytes=0-9") };
-    assert!(gate.send(own).await.is_ok());
+    assert_eq!(gate.send(own.clone()).await.unwrap_err().code, "invalid");
+    let other = Wanted { url: own.url.replace("api.example", "other.example"), ..own };
+    assert!(gate.send(other).await.is_ok());
 }
 
 #[tokio::test]

@@ -54,12 +54,12 @@ struct Book {
 
 #[async_trait]
 impl Trail for Book {
-    async fn record(&self, outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded> {
+    async fn record(&self, outgoing: &OutgoingRequest) -> Result<(), Unrecorded> {
         let mut lines = self.lines.lock().unwrap();
         if lines.len() >= self.most {
             return Err(Unrecorded);
         }
-        let credential = outgoing.credential.map_or(String::new(), |name| format!(" with {name}"));
+        let credential = outgoing.credential.as_ref().map_or(String::new(), |name| format!(" with {name}"));
         lines.push(format!("{} {} {}{credential}: {:?}", outgoing.mount, outgoing.method, outgoing.to, outgoing.stage));
         Ok(())
     }

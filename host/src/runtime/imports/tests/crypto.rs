@@ -227,6 +227,28 @@ async fn rsa_signs_in_both_paddings_and_neither_passes_for_the_other() {
 }
 
 #[tokio::test]
+async fn a_key_has_so_many_versions_and_of_long_ones_fewer() {
+    let bench = bench();
+    let rotated = async |name: &str, versions: usize, material: usize| {
+        let material = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, vec![7; material]);
+        let versions: serde_json::Map<_, _> =
+            (1..=versions).map(|version| (version.to_string(), serde_json::json!(material))).collect();
+        let record = serde_json::json!({"algorithm": "ed25519", "newest": versions.len(), "versions": versions});
+        let (mut sandbox, mut writes) = (bench.sandbox(&[]), crate::barrier::Writes::default());
+        bench.call.keys.put(&mut writes, name, &record, None);
+        bench.view.commit(writes).await.unwrap();
+        let rotated = sandbox.rotate_key(name.into()).await?;
+        bench.view.commit(std::mem::take(&mut sandbox.writes)).await.unwrap();
+        Ok(rotated)
+    };
+    assert_eq!(rotated("last", 999, 83).await.unwrap(), 1000);
+    assert_eq!(told(rotated("over", 1000, 83).await), "too-large");
+    // As long as those of RSA-4096.
+    assert_eq!(rotated("long", 650, 2375).await.unwrap(), 651);
+    assert_eq!(told(rotated("longer", 660, 2375).await), "too-large");
+}
+
+#[tokio::test]
 async fn a_call_makes_a_few_rsa_keys_and_no_more() {
     let bench = bench();
     let mut sandbox = bench.sandbox(&[]);
@@ -259,4 +281,63 @@ async fn what_is_computed_at_once_is_bounded_and_all_of_it_counts() {
     let mut sandbox = bench.sandbox(&[]);
     let mut hashes = (0..10_000).map(|_| sandbox.hash("sha512".into(), mib.clone()));
     assert!(matches!(halted(hashes.find(Result::is_err).unwrap()), Fault::Limit("cpu")));
+}
+
+/// RFC 6979, section A.2.5: the key, and the signature of the SHA-256 of "sample".
+#[test]
+fn a_known_signature_is_good_for_the_text_and_for_its_digest() {
+    let bench = bench();
+    let mut sandbox = bench.sandbox(&[]);
+    let bytes = |text: &str| hex::decode(text).unwrap();
+    let public = bytes(
+        "3059301306072a8648ce3d020106082a8648ce3d03010703420004\
+         60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6\
+         7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299",
+    );
+    let signature = bytes(
+        "3046022100efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716\
+         022100f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8",
+    );
+    let digest = bytes("af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf");
+    for (message, scheme, good) in [
+        (b"sample".to_vec(), "ecdsa-p256-sha256", true),
+        (digest.clone(), "ecdsa-p256-sha256-prehashed", true),
+        (digest, "ecdsa-p256-sha256", false),
+        (vec![0; 32], "ecdsa-p256-sha256-prehashed", false),
+    ] {
+        let verified = sandbox.verify_with(public.clone(), message, signature.clone(), scheme.into());
+        assert_eq!(verified.unwrap(), good, "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn a_digest_signs_as_the_text_does_and_nothing_else_is_taken_for_one() {
+    let mut bench = bench();
+    bench.call.bounds.cpu = std::time::Duration::from_secs(10);
+    let mut sandbox = bench.sandbox(&[]);
+    let digest = Host::hash(&mut sandbox, "sha256".into(), b"m".to_vec()).unwrap();
+    for (algorithm, scheme) in
+        [("ecdsa-p256", "ecdsa-p256-sha256"), ("rsa-2048", "rsa-pss-sha256"), ("rsa-3072", "rsa-pkcs1v15-sha256")]
+    {
+        let key = key(&mut sandbox, algorithm).await;
+        let prehashed = format!("{scheme}-prehashed");
+        let of_text = sandbox.sign(again(&key), b"m".to_vec(), scheme.into()).unwrap();
+        let of_digest = sandbox.sign(again(&key), digest.clone(), prehashed.clone()).unwrap();
+        for signature in [of_text, of_digest] {
+            for (message, scheme, good) in
+                [(b"m".to_vec(), scheme, true), (digest.clone(), &prehashed, true), (digest.clone(), scheme, false)]
+            {
+                let verified = sandbox.verify(again(&key), message, signature.clone(), scheme.into());
+                assert_eq!(verified.unwrap(), good, "{scheme}");
+            }
+        }
+        for wrong in [vec![], vec![0; 31], vec![0; 33]] {
+            assert_eq!(told(sandbox.sign(again(&key), wrong.clone(), prehashed.clone())), "invalid");
+            assert_eq!(told(sandbox.verify(again(&key), wrong, vec![], prehashed.clone())), "invalid");
+        }
+    }
+    let ed25519 = key(&mut sandbox, "ed25519").await;
+    for scheme in ["ed25519-prehashed", "ecdsa-p256-sha256-prehashed", "-prehashed"] {
+        assert_eq!(told(sandbox.sign(again(&ed25519), digest.clone(), scheme.into())), "unsupported", "{scheme}");
+    }
 }

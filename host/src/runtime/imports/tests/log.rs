@@ -4,13 +4,13 @@ use std::{
 };
 
 use super::super::{
-    super::testing::Bench,
+    super::{Callback, Grant, testing::Bench},
     wit::{
         log::{Host, Level},
         types::Field,
     },
 };
-use crate::runtime::imports::wasi::print_for_test;
+use crate::{runtime::imports::wasi::print_for_test, sensitive::Secret};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -42,6 +42,23 @@ fn logged(work: impl FnOnce()) -> String {
 
 fn field(name: &str, value: &str) -> Vec<Field> {
     vec![Field { name: name.to_owned(), value: value.to_owned() }]
+}
+
+#[test]
+fn what_a_header_or_the_state_of_a_callback_says_is_not_logged_either() {
+    let mut bench = Bench::new();
+    bench.call.grant = Arc::new(Grant { headers: ["x-api-key".to_owned()].into(), ..Grant::default() });
+    let headers = [("x-api-key", "swordfish"), ("x-withheld", "elsewhere")];
+    bench.call.facts.headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let state = Secret::new("12345678".to_owned());
+    bench.call.facts.callback = Some(Callback { url: "https://coffer.example/back".to_owned(), state });
+    let text = logged(|| {
+        let mut sandbox = bench.sandbox(&[r#"{"pin":"hunter22"}"#]);
+        let said = "swordfish, c3dvcmRmaXNo, 12345678, hunter22, elsewhere at https://coffer.example/back";
+        sandbox.emit(Level::Warn, said.into(), field("state", "12345678")).unwrap();
+    });
+    let left = "[secret], [secret], [secret], [secret], elsewhere at https://coffer.example/back";
+    assert!(text.contains(left) && text.contains("state=[secret]"), "{text}");
 }
 
 #[test]

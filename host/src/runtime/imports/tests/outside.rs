@@ -31,7 +31,7 @@ struct Unread;
 
 #[async_trait::async_trait]
 impl Trail for Unread {
-    async fn record(&self, _outgoing: &OutgoingRequest<'_>) -> Result<(), Unrecorded> {
+    async fn record(&self, _outgoing: &OutgoingRequest) -> Result<(), Unrecorded> {
         Ok(())
     }
 }

@@ -1,4 +1,19 @@
-use coffer_plugin_sdk::serde_json::{Map, Value};
+//! What people note beside a thing that is kept: an object of their own, bounded.
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+const METADATA_BYTES: usize = 16 * 1024;
+
+/// Is it as short as what is noted beside a secret must be?
+pub fn check_metadata(metadata: &Map<String, Value>) -> Result<()> {
+    let bytes = serde_json::to_vec(metadata).map_err(|_| Error::internal("the metadata does not serialise"))?;
+    match bytes.len() > METADATA_BYTES {
+        true => Err(Error::invalid("/metadata", "out_of_range", "must be at most 16 KiB of JSON")),
+        false => Ok(()),
+    }
+}
 
 /// RFC 7396: members replace members, null removes, objects are merged.
 pub fn merge(into: &mut Map<String, Value>, patch: Map<String, Value>) {
@@ -21,9 +36,16 @@ pub fn merge(into: &mut Map<String, Value>, patch: Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use coffer_plugin_sdk::serde_json::{Value, json};
+    use serde_json::{Value, json};
 
-    use super::merge;
+    use super::{check_metadata, merge};
+
+    #[test]
+    fn metadata_of_sixteen_kibibytes_is_taken_and_no_more() {
+        let of = |len: usize| json!({ "a": "x".repeat(len - r#"{"a":""}"#.len()) }).as_object().cloned().unwrap();
+        check_metadata(&of(16 * 1024)).unwrap();
+        assert_eq!(check_metadata(&of(16 * 1024 + 1)).unwrap_err().problems[0].at, "/metadata");
+    }
 
     /// The table of RFC 7396, appendix A, as far as it is about objects.
     #[test]
