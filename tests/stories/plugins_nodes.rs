@@ -86,7 +86,7 @@ async fn a_node_that_compiles_goes_on_answering() {
     let ended = there.with_session(there.child(None, json!({})).await.expect(200));
     let late = ended.get("/secrets/slow/x");
     let late = tokio::spawn(async move { late.await });
-    here.post("/sessions/revoke", json!({ "session_id": ended.session_id() })).await.expect(200);
+    here.post("/token/revoke", json!({ "token": ended.token() })).await.expect(200);
     for call in waiting {
         call.await.unwrap().expect(200);
     }
