@@ -88,15 +88,33 @@ async fn the_fourth_store_opens() {
     outsiders_are_all_there("store-4").await;
 }
 
+/// As the fourth, with somebody of ours whom an admin has linked to an account at GitHub.
+#[tokio::test]
+async fn the_fifth_store_opens() {
+    let (github, outside) = outside().await;
+    let (server, kept) = outsiders_are_there("store-5", (&github, &outside)).await;
+    github.world().users.insert(2, "penguin".to_owned());
+    let shown = json!({ "grant_type": "github", "token": github.token(&server, 2) });
+    let edsger = server.anonymous().with_session(server.anonymous().post("/token/create", shown).await.expect(200));
+    assert_eq!(edsger.get("/users/me").await.expect(200)["username"], "edsger");
+    let admin = server.log_in("grace", kept["grace_password"].as_str().expect("a text")).await;
+    let links = admin.get("/users/edsger/credentials/github").await.expect(200);
+    assert_eq!(links["credentials"][0]["subject"], "2", "{links}");
+}
+
 async fn outsiders_are_all_there(name: &str) {
     let (github, outside) = outside().await;
+    outsiders_are_there(name, (&github, &outside)).await;
+}
+
+async fn outsiders_are_there(name: &str, (github, outside): (&GitHub, &Outside)) -> (TestServer, Value) {
     let (server, kept) = opened_by(github.known_to(TestServer::builder()), name).await;
     has_what_the_second_had(&server, &kept).await;
     let admin = server.log_in("grace", kept["grace_password"].as_str().expect("a text")).await;
 
     // That GitHub and that service are no more: there are others now.
-    github_leads(&admin, &github).await;
-    let shown = server.anonymous().post("/token/create", by_github(&github, &server)).await.expect(200);
+    github_leads(&admin, github).await;
+    let shown = server.anonymous().post("/token/create", by_github(github, &server)).await.expect(200);
     let octavia = server.anonymous().with_session(shown);
     assert_eq!(octavia.get("/users/me").await.expect(200)["id"], kept["octavia"], "the same as then");
     octavia.get("/secrets/kv/~/own").await.expect(200);
@@ -104,10 +122,11 @@ async fn outsiders_are_all_there(name: &str) {
     let lease = format!("/leases/{}", kept["lease"].as_str().expect("an id"));
     let seen = admin.get(&lease).await.expect(200);
     assert_eq!((&seen["secret_id"], &seen["user_id"]), (&json!("db/kept"), &kept["octavia"]));
-    lends(&admin, &outside, "1.0.1").await;
+    lends(&admin, outside, "1.0.1").await;
     // Its session has ended meanwhile.
     eventually("the lease is taken back", || async { (outside.count("DELETE", "kept") > 0).then_some(()) }).await;
     eventually("it is gone", || async { (admin.get(&lease).await.status == 404).then_some(()) }).await;
+    (server, kept)
 }
 
 async fn outside() -> (GitHub, Outside) {
@@ -295,6 +314,11 @@ async fn from_outside(
     let octavia = server.anonymous().with_session(shown);
     kept.insert("octavia".into(), octavia.get("/users/me").await.expect(200)["id"].clone());
     octavia.put("/secrets/kv/~/own", json!({ "value": canary("own") })).await.expect(200);
+    let edsger = json!({
+        "username": "edsger", "email": "edsger@example.com", "role": "user", "password": canary("edsger"),
+    });
+    admin.post("/users/create", edsger).await.expect(200);
+    admin.post("/users/edsger/credentials/github", json!({ "subject": "2" })).await.expect(200);
 }
 
 /// One of each kind, alive and dead. The time is when all of this was so.
