@@ -13,6 +13,9 @@ use crate::stories::hostile::{BOUNDS, flood, greedy, mount, plugin, upload};
 /// So long each attack is measured, and the quiet before it.
 const SPAN: Duration = Duration::from_secs(2);
 
+/// So many times its own latency a mount has at most, at the median, beside two that attack.
+const MOST: f64 = 2.0;
+
 /// Who attacks: one for each processor of a small machine. With many more, the line `as-good` says what any crowd costs.
 fn attackers() -> usize {
     std::env::var("COFFER_BENCH_ATTACKERS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
@@ -99,9 +102,13 @@ async fn another_mount_under_each_attack() {
     let call = async || drop(admin.get("/secrets/good/x").await.expect(200));
     latency(call).await;
     // Against the quiet just before: a machine is not the same all the time.
-    let tell = |what: &str, alone: (f64, f64), (median, late): (f64, f64)| {
+    let mut slow = Vec::new();
+    let mut tell = |what: &str, alone: (f64, f64), (median, late): (f64, f64)| {
         let ratios = (median / alone.0, late / alone.1);
         println!("{what:<28} median {median:7.2} ms ({:5.2})   95% {late:7.2} ms ({:5.2})", ratios.0, ratios.1);
+        if ratios.0 > MOST {
+            slow.push(format!("{what} {:.2}", ratios.0));
+        }
     };
     let alone = latency(call).await;
     tell("alone", alone, alone);
@@ -157,4 +164,5 @@ async fn another_mount_under_each_attack() {
     };
     let alone = latency(call).await;
     tell("compiles", alone, under(attack, &admin).await);
+    assert!(slow.is_empty() || attackers() > 2, "more than {MOST} times its own latency under {slow:?}");
 }
