@@ -34,18 +34,6 @@ macro_rules! on_every_store {
     };
 }
 
-/// Stories about endpoints that `api.md` has and the server has not yet: they compile, and wait.
-macro_rules! not_yet {
-    ($($story:ident),* $(,)?) => {
-        mod not_yet {
-            use crate::harness::TestServer;
-            $(#[tokio::test] #[ignore = "the endpoint is not there yet"] async fn $story() {
-                super::$story(TestServer::builder()).await;
-            })*
-        }
-    };
-}
-
 mod access;
 mod attacks;
 mod audit;

@@ -10,6 +10,7 @@ on_every_store!(
     a_second_holder_ends_the_family,
     renewals_at_once_leave_one_branch,
     a_deleted_user_renews_nothing,
+    a_disabled_user_renews_nothing,
 );
 
 async fn renew(client: &Client, refresh: &str) -> Client {
@@ -151,8 +152,6 @@ async fn a_renewal_narrows_and_never_widens() {
     let again = renew(&narrower, &narrower.refresh_token()).await;
     again.get("/secrets/kv/~/x").await.expect_forbidden();
 }
-
-not_yet!(a_disabled_user_renews_nothing);
 
 async fn a_disabled_user_renews_nothing(server: Builder) {
     let server = server.start().await;

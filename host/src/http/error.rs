@@ -1,6 +1,6 @@
 //! The one table of what can be wrong, and the one shape it is told in.
 //!
-//! Status codes stand here and nowhere else. A refusal tells the log everything (`cause`, beside
+//! The status codes of refusals stand here and nowhere else. A refusal tells the log everything (`cause`, beside
 //! the response) and the client what it may know.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
