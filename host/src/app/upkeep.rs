@@ -3,46 +3,40 @@ use std::{fmt::Display, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::App;
-use crate::limits;
+use crate::{limits, storage};
 
 impl App {
     /// What goes on beside the requests, for as long as this is awaited: keeping up with what
     /// other nodes have changed, the head of the trail, and what has expired.
     pub async fn upkeep(&self) {
-        let leases = &self.leases;
+        let (leases, period) = (&self.leases, limits::SWEEP_EVERY);
         tokio::join!(
-            again(limits::FENCE_ASK, "cannot keep up with the store", || self.operate.keep_up()),
+            repeat_every(limits::FENCE_ASK, "cannot keep up with the store", || self.operate.keep_up()),
             self.news(),
-            again(limits::AUDIT_HEAD_EVERY, "the head of the audit trail is not sealed", || self.audit.seal_head()),
-            self.sweep(),
-            // Beside the other sweeps: it may take a plugin as long as there is data.
-            again(limits::SWEEP_EVERY, "what upgraded mounts hold is not moved on", || self.operate.migrate()),
-            again(limits::TICK_EVERY, "plugins are not called by the clock", || self.operate.tick()),
-            again(limits::LEASE_SWEEP_EVERY, "leases of what has ended are not looked for", || leases.sweep_ended()),
+            repeat_every(limits::AUDIT_HEAD_EVERY, "the head of the audit trail is not sealed", || self
+                .audit
+                .seal_head()),
+            repeat_every(period, "expired entries are not swept", || self.sweep()),
+            repeat_every(period, "what removed mounts have left is not swept", || self.operate.sweep_removed()),
+            repeat_every(period, "parts of plugins that have not become one are not swept", || self
+                .plugins
+                .sweep_staged()),
+            repeat_every(period, "what deleted users have left is not swept", || self.users.sweep_leavings()),
+            repeat_every(period, "what upgraded mounts hold is not moved on", || self.operate.migrate()),
+            repeat_every(limits::TICK_EVERY, "plugins are not called by the clock", || self.operate.tick()),
+            repeat_every(limits::LEASE_SWEEP_EVERY, "leases of what has ended are not looked for", || leases
+                .sweep_ended()),
             leases.revoke_due()
         );
     }
 
-    async fn sweep(&self) {
-        let mut ticks = every(limits::SWEEP_EVERY);
-        loop {
-            ticks.tick().await;
-            // What has expired is absent already: this only gives the space back.
-            match self.storage.sweep(self.clock.now(), limits::SWEEP_ENTRIES).await {
-                Ok(0) => {}
-                Ok(swept) => tracing::debug!(swept, "expired entries are gone"),
-                Err(error) => tracing::warn!(%error, "expired entries are not swept"),
-            }
-            if let Err(error) = self.operate.sweep_removed().await {
-                tracing::warn!(%error, "what removed mounts have left is not swept");
-            }
-            if let Err(error) = self.plugins.sweep_staged().await {
-                tracing::warn!(%error, "parts of plugins that have not become one are not swept");
-            }
-            if let Err(error) = self.users.sweep_leavings().await {
-                tracing::warn!(%error, "what deleted users have left is not swept");
-            }
+    /// What has expired is absent already: this only gives the space back.
+    async fn sweep(&self) -> Result<(), storage::Error> {
+        let swept = self.storage.sweep(self.clock.now(), limits::SWEEP_ENTRIES).await?;
+        if swept > 0 {
+            tracing::debug!(swept, "expired entries are gone");
         }
+        Ok(())
     }
 
     /// Finishes what was begun: the last head is sealed, the store is let go.
@@ -55,13 +49,13 @@ impl App {
     }
 }
 
-/// Does it without end, so often, and says what is amiss where it fails.
-async fn again<T, E: Display>(span: Duration, amiss: &str, work: impl AsyncFn() -> Result<T, E>) {
-    let mut ticks = every(span);
+/// Does it without end, and logs each failure in these words.
+async fn repeat_every<T, E: Display>(period: Duration, failure: &str, work: impl AsyncFn() -> Result<T, E>) {
+    let mut ticks = every(period);
     loop {
         ticks.tick().await;
         if let Err(error) = work().await {
-            tracing::warn!(%error, "{amiss}");
+            tracing::warn!(%error, "{failure}");
         }
     }
 }
