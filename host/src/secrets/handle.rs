@@ -40,6 +40,9 @@ pub struct Operation {
     pub read_only: bool,
 }
 
+/// Members of an answer that are the host's: no engine gives them.
+pub const RESERVED: [&str; 3] = ["secret_id", "lease", "warnings"];
+
 impl Secrets {
     /// One operation on one secret; the answer is the engine's object with the id.
     pub async fn handle<A: Action>(
@@ -74,7 +77,7 @@ impl Secrets {
             let (mut writes, spec) = (outcome.writes, outcome.value.lease.take());
             let mut answer = outcome.value.object();
             // Before anything is stored: what the client is not told of it could not give back.
-            if ["secret_id", "lease", "warnings"].iter().any(|reserved| answer.contains_key(*reserved)) {
+            if RESERVED.iter().any(|reserved| answer.contains_key(*reserved)) {
                 return Err(Error::Contract("a reserved name in the answer"));
             }
             if spec.is_some() && !lends {

@@ -39,13 +39,20 @@ enum Missing {
 
 /// What an engine answers to `list`.
 #[derive(Deserialize)]
-struct Listed {
+pub struct Listed {
     #[serde(default)]
-    entries: Vec<Map<String, Value>>,
+    pub entries: Vec<Map<String, Value>>,
     #[serde(default)]
     folders: Vec<String>,
     #[serde(default)]
     next: Option<String>,
+}
+
+impl Listed {
+    /// Names, of secrets and of folders.
+    pub fn count(&self) -> usize {
+        self.entries.len() + self.folders.len()
+    }
 }
 
 impl Secrets {
@@ -141,7 +148,7 @@ impl Secrets {
         (seen, found): (&mut Seen, &mut Listing),
     ) -> Result<(usize, Option<String>), Error> {
         let listed = self.listed((mount, folder), recursive, after, room, asker).await?;
-        let count = (listed.entries.len() + listed.folders.len()).max(1);
+        let count = listed.count().max(1);
         let next = listed.next.clone();
         if next.is_some() && next.as_deref() <= after {
             return Err(Error::Contract("a listing that does not get on"));
@@ -179,7 +186,7 @@ impl Secrets {
         let response = self.ask(mount, folder.path(), &operation, asker).await?;
         let listed: Listed =
             serde_json::from_slice(&response.body).map_err(|_| Error::Contract("a listing that is none"))?;
-        match listed.entries.len() + listed.folders.len() <= limit {
+        match listed.count() <= limit {
             true => Ok(listed),
             false => Err(Error::Contract("more names than were asked for")),
         }

@@ -11,8 +11,8 @@ mod list;
 mod verb;
 
 pub use error::Error;
-pub use handle::{Asker, Operation};
-pub use list::{Listing, Page};
+pub use handle::{Asker, Operation, RESERVED};
+pub use list::{Listed, Listing, Page};
 
 use std::sync::Arc;
 

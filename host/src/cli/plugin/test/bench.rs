@@ -19,6 +19,7 @@ use crate::{
         Refresh, Remove, RenewLease, Resume, RevokeLease, Runtime, Tick, Verify,
         types::{Bytes, Identity, LeaseSpec, Request, Response, Step},
     },
+    secrets::{Listed, RESERVED},
     sensitive::Secret,
     storage::Memory,
 };
@@ -172,7 +173,7 @@ impl Bench {
         let mut answer = outcome.value.object();
         let lends = self.plugin.exports().leases && !read_only && self.manifest.kind == Kind::Secrets;
         let reserved: &[&str] = match self.manifest.kind {
-            Kind::Secrets => &["secret_id", "lease", "warnings"],
+            Kind::Secrets => &RESERVED,
             Kind::Auth => &["warnings"],
         };
         let broken = match reserved.iter().find(|name| answer.contains_key(**name)) {
@@ -224,24 +225,13 @@ impl Bench {
     }
 }
 
-/// What `list` answers, as the server reads it.
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(default)]
-    entries: Vec<Map<String, Value>>,
-    #[serde(default)]
-    folders: Vec<String>,
-    #[serde(default, rename = "next")]
-    _next: Option<String>,
-}
-
 fn is_listing(answer: &Map<String, Value>, limit: Option<u64>) -> Result<(), String> {
     let listed = Listed::deserialize(&Value::Object(answer.clone()));
-    let Listed { entries, folders, .. } = listed.map_err(|_| "its listing is not entries, folders and next")?;
-    if !entries.iter().all(|entry| entry.get("name").is_some_and(Value::is_string)) {
+    let listed = listed.map_err(|_| "its listing is not entries, folders and next")?;
+    if !listed.entries.iter().all(|entry| entry.get("name").is_some_and(Value::is_string)) {
         return Err("its listing has an entry without a name".to_owned());
     }
-    match limit.is_none_or(|limit| (entries.len() + folders.len()) as u64 <= limit) {
+    match limit.is_none_or(|limit| listed.count() as u64 <= limit) {
         true => Ok(()),
         false => Err("its listing has more names than were asked for".to_owned()),
     }
