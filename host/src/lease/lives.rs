@@ -88,20 +88,21 @@ const MANIFEST: &str = r#"(@custom "coffer:manifest"
     "[plugin]\nname = \"lender\"\nversion = \"1.0.0\"\nkind = \"secrets\"\napi = \"1.0\"\n")
     (data (i32.const 3000) "broken")"#;
 
-/// Prolongs and takes back, unless it has stored that it is broken.
-pub(super) fn lender() -> Vec<u8> {
-    let look = r#"(call $get (i32.const 3000) (i32.const 6) (i32.const 4096))
-        (if (i32.load8_u offset=8 (i32.const 4096)) (then (unreachable)))"#;
-    let renew = format!(
-        r#"{look}
+/// What `renew` answers: as much longer as was asked, a year at most.
+pub(super) const PROLONGED: &str = "
         (i32.store (i32.const 8192) (i32.const 0))
         (i64.store offset=8 (i32.const 8192) (local.get $by))
         (i64.store offset=16 (i32.const 8192) (i64.const 31536000))
         (i32.store offset=24 (i32.const 8192) (i32.const 1))
         (i32.store offset=28 (i32.const 8192) (local.get $p))
         (i32.store offset=32 (i32.const 8192) (local.get $n))
-        (i32.const 8192)"#
-    );
+        (i32.const 8192)";
+
+/// Prolongs and takes back, unless it has stored that it is broken.
+pub(super) fn lender() -> Vec<u8> {
+    let look = r#"(call $get (i32.const 3000) (i32.const 6) (i32.const 4096))
+        (if (i32.load8_u offset=8 (i32.const 4096)) (then (unreachable)))"#;
+    let renew = format!("{look} {PROLONGED}");
     lender_that(GET, MANIFEST, (&renew, &format!("{look} (i32.const 2048)")), "(call $ok)")
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::{
     Asker, Borrower, Error, Filter, Requester, Selection, State,
     error::OVER,
+    lives::PROLONGED,
     revoke::backoff,
     testing::{Bench, NODES, admin, asker, spec},
 };
@@ -89,19 +90,14 @@ async fn a_plugin_that_prolongs_is_told_who_asks_and_from_where() {
     let manifest = r#"(@custom "coffer:manifest"
         "[plugin]\nname = \"lender\"\nversion = \"1.0.0\"\nkind = \"secrets\"\napi = \"1.0\"\n[requires]\nheaders = [\"x\"]\n")
         (data (i32.const 3000) "x")"#;
-    let renew = "(call $name (i32.const 4096)) (call $address (i32.const 4112))
+    let renew = format!(
+        "(call $name (i32.const 4096)) (call $address (i32.const 4112))
         (call $header (i32.const 3000) (i32.const 1) (i32.const 4128))
         (if (i32.ne (i32.load offset=8 (i32.const 4096)) (i32.const 3)) (then (unreachable)))
         (if (i32.ne (i32.load offset=8 (i32.const 4112)) (i32.const 9)) (then (unreachable)))
-        (if (i32.ne (i32.load offset=8 (i32.const 4128)) (i32.const 5)) (then (unreachable)))
-        (i32.store (i32.const 8192) (i32.const 0))
-        (i64.store offset=8 (i32.const 8192) (local.get $by))
-        (i64.store offset=16 (i32.const 8192) (i64.const 31536000))
-        (i32.store offset=24 (i32.const 8192) (i32.const 1))
-        (i32.store offset=28 (i32.const 8192) (local.get $p))
-        (i32.store offset=32 (i32.const 8192) (local.get $n))
-        (i32.const 8192)";
-    let mount = bench.mount(&lender_that(imports, manifest, (renew, "(i32.const 2048)"), "(call $ok)")).await;
+        (if (i32.ne (i32.load offset=8 (i32.const 4128)) (i32.const 5)) (then (unreachable))) {PROLONGED}"
+    );
+    let mount = bench.mount(&lender_that(imports, manifest, (&renew, "(i32.const 2048)"), "(call $ok)")).await;
     let user = UserId::new();
     let borrower = bench.borrower_in_session(&user, Duration::from_secs(10_000)).await;
     let lease = bench.lend_of((&mount.id, "db/a"), &borrower, 600).await;

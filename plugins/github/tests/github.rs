@@ -361,6 +361,17 @@ fn all_organisations_that_want_their_own_login_are_told() {
     assert!(world.asked("").len() - before <= 32);
 }
 
+/// A login by a browser, and one by a device.
+fn begun_both_ways(host: &Host, world: &World) -> (Challenge, Challenge) {
+    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
+        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
+    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
+    let (browser, ..) = begun(host);
+    host.set_config(with_app(json!({ "device_flow": true })));
+    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    (browser, device)
+}
+
 #[test]
 fn after_an_organisations_own_login_a_browser_and_a_device_begin_anew() {
     let host = Host::new();
@@ -368,12 +379,7 @@ fn after_an_organisations_own_login_a_browser_and_a_device_begin_anew() {
     with_saml(&world, &[7]);
     let token = json!({ "access_token": "gho_ours", "scope": "read:org", "token_type": "bearer" });
     world.on("POST https://github.com/login/oauth/access_token", answer(200, &[], &token));
-    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
-        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
-    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
-    let (browser, ..) = begun(&host);
-    host.set_config(with_app(json!({ "device_flow": true })));
-    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    let (browser, device) = begun_both_ways(&host, &world);
     for (way, said) in [(browser, json!({ "code": "abc" })), (device, json!({}))] {
         let (sso, details) = challenge(host.resume::<GitHub>(&way.state, said.clone()));
         assert_eq!((sso.kind.as_str(), &details["member"]), ("redirect", &Value::Null));
@@ -512,12 +518,7 @@ fn a_hiccup_of_githubs_ends_no_login_that_has_begun() {
     let world = World::of_ada(&host);
     let token = json!({ "access_token": "gho_ours", "scope": "read:org", "token_type": "bearer" });
     let exchange = "POST https://github.com/login/oauth/access_token";
-    let told = json!({ "device_code": "3584d8", "user_code": "WDJB-MJHT",
-        "verification_uri": "https://github.com/login/device", "expires_in": 900, "interval": 5 });
-    world.on("POST https://github.com/login/device/code", answer(200, &[], &told));
-    let (browser, ..) = begun(&host);
-    host.set_config(with_app(json!({ "device_flow": true })));
-    let (device, _) = challenge(host.login::<GitHub>(json!({ "device": true })));
+    let (browser, device) = begun_both_ways(&host, &world);
     for (begun, said) in [(browser, json!({ "code": "abc" })), (device, json!({}))] {
         for hiccup in hiccups() {
             // Before there is a token, everything is as it was.
